@@ -1,0 +1,25 @@
+/** Every bound on input and time that the broker enforces. Sizes in bytes, times in seconds unless the name says otherwise. */
+export const LIMITS = {
+  bodyBytes: 64 * 1024,
+  tokenBytes: 16 * 1024,
+  parameters: 64,
+  scopes: 64,
+  targetNames: 8,
+  jsonDepth: 16,
+  claims: 200,
+  subjectCharacters: 255,
+  /** Ancestors of one token: they are all read in the one batch that checks revocations. */
+  lineage: 16,
+  jwksBytes: 100 * 1024,
+  jwksKeys: 100,
+  defaultLifetimeSeconds: 5 * 60,
+  maxLifetimeSeconds: 60 * 60,
+  /** Of a subject token, where policy raises its issuer's hour: Kubernetes tokens live up to a day. */
+  maxSubjectLifetimeSeconds: 24 * 60 * 60,
+  clockSkewSeconds: 30,
+  issuerKeysFreshSeconds: 10 * 60,
+  issuerKeysStaleSeconds: 60 * 60,
+  unknownKeyCooldownSeconds: 30,
+  idempotencySeconds: 60,
+  deadlineMilliseconds: 5000,
+} as const

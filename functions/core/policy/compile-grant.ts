@@ -1,0 +1,101 @@
+import type { ClientId, GrantId, IssuerId, TargetId } from '../types.ts'
+import { checkScopes, type EntryReport, LIFETIME, secondsOf } from './checks.ts'
+import { BROKER, type Grant, type TemplatePart } from './compiled.ts'
+import { compileConditions } from './conditions.ts'
+import { foundInsteadOf } from './finding.ts'
+import type { Entry, MergedPolicy, Report } from './merge.ts'
+import type { GrantSource } from './schema.ts'
+import { parseTemplate } from './template.ts'
+
+/** Claims that the broker sets itself, or that would change what kind of token this is. No grant may write them. */
+const RESERVED_CLAIMS: ReadonlySet<string> = new Set([
+  ...['iss', 'sub', 'aud', 'exp', 'iat', 'nbf', 'jti'],
+  ...['client_id', 'scope', 'grant', 'txn', 'lineage', 'idp', 'act', 'cnf', 'may_act'],
+  // Session tags in a web identity token (AWS STS).
+  'https://aws.amazon.com/tags',
+  // Answers of introspection (RFC 7662 §2.2).
+  ...['active', 'token_type'],
+  // Marks of an ID token (OpenID Connect Core §2).
+  ...['nonce', 'at_hash'],
+])
+
+export interface GrantContext {
+  readonly merged: MergedPolicy
+  /** For grants that name none. */
+  readonly lifetimeSeconds: number
+}
+
+/** The grants of a policy, each checked on its own and against what it refers to. */
+export function compileGrants(context: GrantContext, report: Report): readonly Grant[] {
+  return [...context.merged.grants.values()].map((entry) => {
+    const reportHere: EntryReport = (path, message) => report(entry, path, message)
+    checkReferences(entry.source, context.merged, reportHere)
+    checkGrantScopes(entry.source, context.merged, reportHere)
+    return compileGrant(entry, context.lifetimeSeconds, reportHere)
+  })
+}
+
+function checkReferences(source: GrantSource, merged: MergedPolicy, report: EntryReport): void {
+  if (source.issuer !== BROKER && !merged.issuers.has(source.issuer))
+    report(['issuer'], foundInsteadOf(source.issuer, `the id of an issuer, or ${BROKER} for our own tokens`))
+  if (!merged.targets.has(source.target))
+    report(['target'], foundInsteadOf(source.target, 'the id of a target'))
+  if (source.client !== undefined && !merged.clients.has(source.client))
+    report(['client'], foundInsteadOf(source.client, 'the id of a client'))
+}
+
+function checkGrantScopes(source: GrantSource, merged: MergedPolicy, report: EntryReport): void {
+  const { scopes = [], default_scopes: defaultScopes = [] } = source
+  checkScopes(scopes, 'scopes', report)
+  checkScopes(defaultScopes, 'default_scopes', report)
+  const target = merged.targets.get(source.target)
+  if (target !== undefined)
+    checkSubset(scopes, { key: 'scopes', whole: target.source.scopes ?? [], of: 'its target' }, report)
+  checkSubset(defaultScopes, { key: 'default_scopes', whole: scopes, of: 'the grant' }, report)
+}
+
+interface SubsetRule {
+  readonly key: string
+  readonly whole: readonly string[]
+  readonly of: string
+}
+
+function checkSubset(part: readonly string[], { key, whole, of }: SubsetRule, report: EntryReport): void {
+  part.forEach((scope, at) => {
+    if (!whole.includes(scope))
+      report([key, at], foundInsteadOf(scope, `the scopes of ${of}: ${whole.join(', ') || 'it has none'}`))
+  })
+}
+
+function compileGrant({ id, source }: Entry<GrantSource>, otherwise: number, report: EntryReport): Grant {
+  const { scopes = [], default_scopes: defaultScopes = scopes, client } = source
+  return {
+    id: id as GrantId,
+    issuer: source.issuer as IssuerId,
+    when: compileConditions(source.when, report),
+    ...(client !== undefined && { client: client as ClientId }),
+    target: source.target as TargetId,
+    scopes,
+    defaultScopes,
+    lifetimeSeconds: secondsOf(
+      { key: ['lifetime'], duration: source.lifetime, otherwise, ...LIFETIME },
+      report,
+    ),
+    claims: compileClaims(source.claims ?? {}, report),
+  }
+}
+
+function compileClaims(templates: Readonly<Record<string, string>>, report: EntryReport): Grant['claims'] {
+  const compiled = Object.entries(templates).map(([name, template]): [string, readonly TemplatePart[]] => {
+    if (RESERVED_CLAIMS.has(name))
+      report(['claims', name], `found the claim ${name}, which only the broker sets; allowed: any other name`)
+    const parts = parseTemplate(template)
+    if (parts === undefined)
+      report(
+        ['claims', name],
+        foundInsteadOf(template, 'text with {claim} or {/pointer/to/claim} in it, braces in pairs'),
+      )
+    return [name, parts ?? []]
+  })
+  return Object.fromEntries(compiled)
+}

@@ -1,0 +1,132 @@
+import { LIMITS } from '../limits.ts'
+import type { IssuerId, TargetId } from '../types.ts'
+import { type EntryReport, secondsOf, uniqueAmongEntries } from './checks.ts'
+import { BROKER, type KeySource, type TrustedIssuer } from './compiled.ts'
+import { foundInsteadOf } from './finding.ts'
+import type { Entry, MergedPolicy, Report } from './merge.ts'
+import { type IssuerPreset, presetOf } from './presets.ts'
+import { readPublicKeys } from './public-keys.ts'
+import type { IssuerSource } from './schema.ts'
+
+const CLOCK_SKEW = { min: 0, max: 60, otherwise: LIMITS.clockSkewSeconds } as const
+const LOOPBACK_HOSTS: readonly string[] = ['127.0.0.1', '[::1]', 'localhost']
+/** Printable ASCII without backslash: the URL parser would silently drop or turn anything else. */
+const URL_CHARACTERS = /^[\x21-\x5b\x5d-\x7e]+$/
+
+interface UrlRule {
+  readonly loopback: boolean
+  readonly query: boolean
+}
+
+/** The issuers of a policy, checked one by one and against each other. */
+export function compileIssuers(
+  merged: MergedPolicy,
+  options: { readonly loopbackIssuers: boolean },
+  report: Report,
+): readonly TrustedIssuer[] {
+  const checkUnique = uniqueAmongEntries(report)
+  return [...merged.issuers.values()].map((entry) => {
+    const reportHere: EntryReport = (path, message) => report(entry, path, message)
+    checkReferences(entry, merged, reportHere)
+    const issuer = compileIssuer(entry, options.loopbackIssuers, reportHere)
+    if (issuer.issuer !== '') checkUnique(entry, ['issuer'], issuer.issuer)
+    return issuer
+  })
+}
+
+function checkReferences(
+  { id, source }: Entry<IssuerSource>,
+  merged: MergedPolicy,
+  report: EntryReport,
+): void {
+  if (id === BROKER)
+    report([], 'found the issuer id broker, which is reserved for our own tokens; allowed: another id')
+  const { default_target: target } = source
+  if (target !== undefined && !merged.targets.has(target))
+    report(['default_target'], foundInsteadOf(target, 'the id of a target'))
+}
+
+function compileIssuer(
+  { id, source }: Entry<IssuerSource>,
+  loopback: boolean,
+  report: EntryReport,
+): TrustedIssuer {
+  const preset = presetOf(source.preset)
+  const { default_target: defaultTarget } = source
+  const max = {
+    key: ['max_lifetime'],
+    duration: source.max_lifetime,
+    otherwise: LIMITS.maxLifetimeSeconds,
+    min: 1,
+    max: LIMITS.maxSubjectLifetimeSeconds,
+  }
+  const skew = { key: ['clock_skew'], duration: source.clock_skew, ...CLOCK_SKEW }
+  return {
+    id: id as IssuerId,
+    issuer: issuerUrl(source, { preset, loopback }, report),
+    keys: keySource(source, { preset, loopback }, report),
+    algorithms: algorithmsOf(source, preset, report),
+    audiences: source.audiences,
+    maxLifetimeSeconds: secondsOf(max, report),
+    clockSkewSeconds: secondsOf(skew, report),
+    replay: source.replay ?? 'single-use',
+    ...(defaultTarget !== undefined && { defaultTarget: defaultTarget as TargetId }),
+    ...(source.preset !== undefined && { preset: source.preset }),
+  }
+}
+
+interface IssuerContext {
+  readonly preset: IssuerPreset | undefined
+  readonly loopback: boolean
+}
+
+function issuerUrl(source: IssuerSource, { preset, loopback }: IssuerContext, report: EntryReport): string {
+  const url = source.issuer ?? preset?.issuer
+  const example = preset === undefined ? '' : `, for example ${preset.example}`
+  if (url === undefined) report(['issuer'], foundInsteadOf(url, `the issuer URL${example}`))
+  else if (!isAcceptableUrl(url, { loopback, query: false }))
+    report(['issuer'], foundInsteadOf(url, 'an https URL without user, query and fragment'))
+  return url ?? ''
+}
+
+function keySource(
+  source: IssuerSource,
+  { preset, loopback }: IssuerContext,
+  report: EntryReport,
+): KeySource {
+  const keys = source.keys ?? preset?.keys ?? 'discovery'
+  if (keys === 'discovery') return { kind: 'discovery' }
+  if ('jwks' in keys)
+    return { kind: 'inline', keys: readPublicKeys(keys.jwks.keys, ['keys', 'jwks', 'keys'], report) }
+  if (!isAcceptableUrl(keys.jwks_uri, { loopback, query: true }))
+    report(['keys', 'jwks_uri'], foundInsteadOf(keys.jwks_uri, 'an https URL without user and fragment'))
+  return { kind: 'jwks_uri', uri: keys.jwks_uri }
+}
+
+function algorithmsOf(
+  source: IssuerSource,
+  preset: IssuerPreset | undefined,
+  report: EntryReport,
+): TrustedIssuer['algorithms'] {
+  const algorithms = source.algorithms ?? preset?.algorithms
+  if (algorithms === undefined)
+    report(['algorithms'], foundInsteadOf(undefined, 'a list of JWS algorithms, for example [RS256]'))
+  return algorithms ?? []
+}
+
+/** An `iss` has neither query nor fragment (OpenID Connect Core §2), and is fetched over https. */
+function isAcceptableUrl(text: string, rule: UrlRule): boolean {
+  if (!URL_CHARACTERS.test(text) || !URL.canParse(text) || text.includes('#')) return false
+  if (text.includes('?') && !rule.query) return false
+  const { host, hostname, username, password } = new URL(text)
+  if (host === '' || username !== '' || password !== '' || authorityOf(text).includes('@')) return false
+  return text.startsWith('https://') || (rule.loopback && text.startsWith('http://') && isLoopback(hostname))
+}
+
+function authorityOf(url: string): string {
+  return url.split('/')[2] ?? ''
+}
+
+function isLoopback(hostname: string): boolean {
+  return LOOPBACK_HOSTS.includes(hostname)
+}

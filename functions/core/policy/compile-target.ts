@@ -1,0 +1,43 @@
+import type { TargetId } from '../types.ts'
+import { checkScopes, type EntryReport, LIFETIME, secondsOf, uniqueAmongEntries } from './checks.ts'
+import type { Target } from './compiled.ts'
+import { foundInsteadOf } from './finding.ts'
+import type { Entry, MergedPolicy, Report } from './merge.ts'
+import type { TargetSource } from './schema.ts'
+
+/** RFC 3986 §4.3, without fragment as RFC 8693 §2.1 asks. */
+const ABSOLUTE_URI = /^[a-z][a-z0-9+.-]*:[\x21\x22\x24-\x5b\x5d-\x7e]+$/i
+
+/** The targets of a policy, checked one by one and against each other. */
+export function compileTargets(merged: MergedPolicy, report: Report): readonly Target[] {
+  const checkAudience = uniqueAmongEntries(report)
+  const checkResource = uniqueAmongEntries(report)
+  return [...merged.targets.values()].map((entry) => {
+    const target = compileTarget(entry, (path, message) => report(entry, path, message))
+    if (target.audience !== '') checkAudience(entry, ['audience'], target.audience)
+    target.resources.forEach((resource, at) => {
+      checkResource(entry, ['resources', at], resource)
+    })
+    return target
+  })
+}
+
+function compileTarget({ id, source }: Entry<TargetSource>, report: EntryReport): Target {
+  const { token, scopes = [], resources = [] } = source
+  if (source.audience === undefined && source.aws_role === undefined)
+    report(['audience'], foundInsteadOf(undefined, 'the `aud` of the tokens for this target'))
+  checkScopes(scopes, 'scopes', report)
+  resources.forEach((resource, at) => {
+    if (!ABSOLUTE_URI.test(resource) || !URL.canParse(resource))
+      report(['resources', at], foundInsteadOf(resource, 'an absolute URI without fragment'))
+  })
+  const max = { key: ['token', 'max_lifetime'], duration: token?.max_lifetime, otherwise: LIFETIME.max }
+  return {
+    id: id as TargetId,
+    audience: source.audience ?? '',
+    resources,
+    scopes,
+    algorithm: token?.algorithm ?? 'RS256',
+    maxLifetimeSeconds: secondsOf({ ...max, ...LIFETIME }, report),
+  }
+}

@@ -1,0 +1,84 @@
+import type {
+  ClientId,
+  GrantId,
+  IssuerId,
+  JsonScalar,
+  PublicJwk,
+  ReplayMode,
+  SigningAlgorithm,
+  SubjectAlgorithm,
+  TargetId,
+} from '../types.ts'
+import type { PresetName } from './presets.ts'
+
+/** The reserved issuer id of the broker's own tokens. */
+export const BROKER = 'broker' as IssuerId
+
+/** Where an issuer's public keys come from. */
+export type KeySource =
+  | { readonly kind: 'discovery' }
+  | { readonly kind: 'jwks_uri'; readonly uri: string }
+  | { readonly kind: 'inline'; readonly keys: readonly PublicJwk[] }
+
+export interface TrustedIssuer {
+  readonly id: IssuerId
+  /** The exact `iss` of its tokens. */
+  readonly issuer: string
+  readonly keys: KeySource
+  readonly algorithms: readonly SubjectAlgorithm[]
+  /** Every `aud` of a token must be one of these, and there must be at least one. */
+  readonly audiences: readonly string[]
+  readonly maxLifetimeSeconds: number
+  readonly clockSkewSeconds: number
+  readonly replay: ReplayMode
+  readonly defaultTarget?: TargetId
+  /** The preset it was made from: what `policy lint` knows about its claims. */
+  readonly preset?: PresetName
+}
+
+export interface Target {
+  readonly id: TargetId
+  readonly audience: string
+  readonly resources: readonly string[]
+  readonly scopes: readonly string[]
+  readonly algorithm: SigningAlgorithm
+  readonly maxLifetimeSeconds: number
+}
+
+/** One way in which a claim can satisfy a condition. */
+export type Matcher =
+  | { readonly kind: 'equals'; readonly value: JsonScalar }
+  /** `*` is any run of characters but `/` and `:`; `**` is any run. */
+  | { readonly kind: 'glob'; readonly pattern: string }
+
+/** The claim at `path` must satisfy one of `anyOf`; an array claim does if one element does. */
+export interface Condition {
+  readonly path: readonly string[]
+  readonly anyOf: readonly Matcher[]
+}
+
+/** A claim template, cut into literal text and paths of claims to insert. */
+export type TemplatePart = string | { readonly path: readonly string[] }
+
+export interface Grant {
+  readonly id: GrantId
+  readonly issuer: IssuerId
+  readonly when: readonly Condition[]
+  readonly client?: ClientId
+  readonly target: TargetId
+  readonly scopes: readonly string[]
+  readonly defaultScopes: readonly string[]
+  readonly lifetimeSeconds: number
+  /** Claims of the issued token by name. */
+  readonly claims: Readonly<Record<string, readonly TemplatePart[]>>
+}
+
+/** A policy folder after validation: plain JSON, bundled with the functions. */
+export interface CompiledPolicy {
+  readonly format: 1
+  /** SHA-256 of the rest, base64url: names this policy in audit records. */
+  readonly digest: string
+  readonly issuers: readonly TrustedIssuer[]
+  readonly targets: readonly Target[]
+  readonly grants: readonly Grant[]
+}

@@ -1,0 +1,172 @@
+import { z } from 'zod'
+import { PRESET_NAMES } from './presets.ts'
+
+/**
+ * The form of one policy file. The `error` of each part is the text of "allowed" in findings. What a form alone cannot
+ * say is checked by `compile.ts`; what the broker cannot do yet is accepted here and listed in `unavailable.ts`.
+ */
+
+const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/
+const NAME_RULE = 'a name of at most 63 characters a-z, 0-9, - and _, beginning with a letter or digit'
+const DURATION = /^(?:0|[1-9][0-9]{0,5})[smh]$/
+
+const name = z.string({ error: NAME_RULE }).regex(NAME, { error: NAME_RULE })
+const duration = string('a duration such as 30s, 5m or 1h').regex(DURATION, {
+  error: 'a duration such as 30s, 5m or 1h',
+})
+const uri = string('a URI')
+const wholeNumber = z.int({ error: 'a whole number above 0' }).positive({ error: 'a whole number above 0' })
+
+const defaults = closed({
+  lifetime: duration.optional(),
+  max_delegation_depth: z
+    .int({ error: 'a whole number from 0 to 3' })
+    .min(0, { error: 'a whole number from 0 to 3' })
+    .max(3, { error: 'a whole number from 0 to 3' })
+    .optional(),
+})
+
+/** RFC 7517 §4: members that are not known are ignored, so a published key set can be pasted as it is. */
+const jwk = z.looseObject({ kty: string('a JWK key type') }, { error: 'a JSON Web Key' })
+const jwks = closed({ keys: listOf(jwk, 'a list of JSON Web Keys') })
+
+const KEYS_RULE = 'discovery, {jwks_uri: …} or {jwks: {keys: […]}}'
+const keys = z.union([z.literal('discovery'), closed({ jwks_uri: uri }), closed({ jwks })], {
+  error: KEYS_RULE,
+})
+
+const SUBJECT_ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const
+
+const issuer = closed({
+  preset: oneOf(PRESET_NAMES).optional(),
+  issuer: string('an issuer URL').optional(),
+  keys: keys.optional(),
+  algorithms: listOf(oneOf(SUBJECT_ALGORITHMS), 'a list of JWS algorithms').optional(),
+  audiences: listOf(
+    string('an audience'),
+    'a list of at least one audience: the `aud` that says a token is for us',
+  ),
+  max_lifetime: duration.optional(),
+  clock_skew: duration.optional(),
+  replay: oneOf(['single-use', 'once-per-target', 'reusable']).optional(),
+  client_authentication: oneOf(['none', 'required']).optional(),
+  default_target: name.optional(),
+})
+
+const client = closed({
+  authentication: closed({
+    method: oneOf([
+      'private_key_jwt',
+      'tls_client_auth',
+      'self_signed_tls_client_auth',
+      'client_secret_basic',
+    ]),
+    jwks: jwks.optional(),
+    jwks_uri: uri.optional(),
+  }),
+  introspects: z.array(name, { error: 'a list of target ids' }).optional(),
+})
+
+const template = string('a text with {claim} or {/pointer/to/claim} in it')
+const scopes = z.array(string('a scope'), { error: 'a list of scopes' })
+
+const target = closed({
+  audience: string('an audience').optional(),
+  resources: z.array(uri, { error: 'a list of absolute URIs' }).optional(),
+  scopes: scopes.optional(),
+  token: closed({
+    format: oneOf(['jwt', 'reference']).optional(),
+    algorithm: oneOf(['RS256', 'ES256']).optional(),
+    max_lifetime: duration.optional(),
+    binding: oneOf(['none', 'dpop', 'mtls']).optional(),
+  }).optional(),
+  aws_role: string('the ARN of a role').optional(),
+  assume: oneOf(['web-identity', 'role']).optional(),
+  duration: duration.optional(),
+  session_tags: mapOf(z.string(), template).optional(),
+  source_identity: template.optional(),
+})
+
+const SCALAR_RULE = 'a text, a number, true or false'
+const scalar = z.union([z.string(), z.number(), z.boolean()], { error: SCALAR_RULE })
+
+/** Conditions in the shape of the token's JSON. */
+export interface WhenSource {
+  readonly [claim: string]: ConditionSource
+}
+export type ConditionScalar = string | number | boolean
+export type ConditionSource = ConditionScalar | readonly ConditionScalar[] | WhenSource
+
+const WHEN_RULE = 'at least one condition: without any, every token of the issuer would be trusted'
+const condition: z.ZodType<ConditionSource> = z.lazy(() =>
+  z.union(
+    [scalar, listOf(scalar, `a list with at least one of: ${SCALAR_RULE}`), mapOf(z.string(), condition)],
+    {
+      error: `${SCALAR_RULE}, a list of at least one of these, or a map of nested claims`,
+    },
+  ),
+)
+const when: z.ZodType<WhenSource> = z.record(z.string(), condition, { error: WHEN_RULE })
+
+const grant = closed({
+  issuer: name,
+  when,
+  client: name.optional(),
+  target: name,
+  scopes: scopes.optional(),
+  default_scopes: scopes.optional(),
+  lifetime: duration.optional(),
+  claims: mapOf(string('a claim name'), template).optional(),
+  rate: closed({ limit: wholeNumber, per: duration, by: oneOf(['subject', 'client', 'grant']) }).optional(),
+  delegation: closed({
+    actors: listOf(closed({ issuer: name, when }), 'a list of {issuer: …, when: …}'),
+  }).optional(),
+})
+
+/** One policy file. All files of a folder are merged. */
+export const policySchema = closed({
+  defaults: defaults.optional(),
+  issuers: mapOf(name, issuer).optional(),
+  clients: mapOf(name, client).optional(),
+  targets: mapOf(name, target).optional(),
+  grants: mapOf(name, grant).optional(),
+})
+
+export type PolicySource = z.output<typeof policySchema>
+export type DefaultsSource = z.output<typeof defaults>
+export type IssuerSource = z.output<typeof issuer>
+export type ClientSource = z.output<typeof client>
+export type TargetSource = z.output<typeof target>
+export type GrantSource = z.output<typeof grant>
+export type JwkSource = z.output<typeof jwk>
+
+function string(allowed: string): z.ZodString {
+  return z.string({ error: allowed }).min(1, { error: allowed })
+}
+
+function oneOf<const Value extends string>(values: readonly Value[]) {
+  return z.enum(values, { error: values.join(', ') })
+}
+
+function listOf<Item extends z.ZodType>(item: Item, allowed: string) {
+  return z.array(item, { error: allowed }).min(1, { error: allowed })
+}
+
+function mapOf<Key extends z.ZodString, Value extends z.ZodType>(key: Key, value: Value) {
+  return z.record(key, value, { error: 'a map' })
+}
+
+function closed<Shape extends z.ZodRawShape>(shape: Shape) {
+  return z.strictObject(shape, { error: `a map with the keys ${Object.keys(shape).join(', ')}` })
+}

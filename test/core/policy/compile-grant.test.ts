@@ -1,0 +1,98 @@
+import { describe, expect, it } from 'vitest'
+import { compiled, findingsIn, PAYMENTS_CI, POLICY, withGrant } from './policy-fixture.ts'
+
+describe('a grant', () => {
+  it('cannot have a scope that its target lacks', () => {
+    expect(findingsIn(withGrant({ scopes: ['payments.read', 'admin'] }))).toEqual([
+      'grants.payments-ci.scopes[1]: found "admin"; allowed: the scopes of its target: payments.read, payments.write',
+    ])
+  })
+
+  it('cannot have a default scope that it lacks itself', () => {
+    const changes = { scopes: ['payments.read'], default_scopes: ['payments.write'] }
+    expect(findingsIn(withGrant(changes))).toEqual([
+      'grants.payments-ci.default_scopes[0]: found "payments.write"; allowed: the scopes of the grant: payments.read',
+    ])
+  })
+
+  it.each([undefined, {}])('cannot do without conditions: %j', (when) => {
+    const { when: _, ...rest } = PAYMENTS_CI
+    const grants = { 'payments-ci': when === undefined ? rest : { ...rest, when } }
+    expect(findingsIn({ ...POLICY, grants })).toEqual([
+      expect.stringContaining('grants.payments-ci.when: found no'),
+    ])
+  })
+
+  it('cannot have a nested condition without conditions', () => {
+    expect(findingsIn(withGrant({ when: { sub: 'a', 'kubernetes.io': {} } }))).toEqual([
+      expect.stringContaining('grants.payments-ci.when["kubernetes.io"]: found no condition'),
+    ])
+  })
+
+  it('cannot have conditions deeper than a token can be', () => {
+    const nest = (levels: number): unknown => (levels === 0 ? 'a' : { a: nest(levels - 1) })
+    expect(findingsIn(withGrant({ when: nest(16) }))).toEqual([])
+    expect(findingsIn(withGrant({ when: nest(17) }))).toEqual([
+      expect.stringContaining('more levels than a token'),
+    ])
+  })
+
+  it('cannot compare with a number that YAML rounds', () => {
+    expect(findingsIn(withGrant({ when: { repository_id: 2 ** 53 } }))).toEqual([
+      expect.stringContaining('grants.payments-ci.when.repository_id: found 9007199254740992'),
+    ])
+  })
+
+  it('cannot have a pattern of more than 1024 characters', () => {
+    expect(findingsIn(withGrant({ when: { ref: ['a', `${'x'.repeat(1024)}*`] } }))).toEqual([
+      expect.stringContaining('grants.payments-ci.when.ref[1]: found '),
+    ])
+  })
+
+  it('can have a bare wildcard as a condition', () => {
+    expect(findingsIn(withGrant({ when: { a: '*', b: '**' } }))).toEqual([])
+  })
+
+  it.each(['0s', '61m'])('cannot live %s', (lifetime) => {
+    expect(findingsIn(withGrant({ lifetime }))).toEqual([
+      `grants.payments-ci.lifetime: found "${lifetime}"; allowed: 1s to 3600s`,
+    ])
+    expect(findingsIn({ ...POLICY, defaults: { lifetime } })).toContainEqual(
+      `defaults.lifetime: found "${lifetime}"; allowed: 1s to 3600s`,
+    )
+  })
+
+  it.each(
+    [
+      'iss sub aud exp iat nbf jti client_id scope grant txn lineage idp act cnf may_act active token_type'.split(
+        ' ',
+      ),
+      ['nonce', 'at_hash', 'https://aws.amazon.com/tags'],
+    ].flat(),
+  )('cannot map the claim %s', (name) => {
+    expect(findingsIn(withGrant({ claims: { [name]: '{sha}' } }))).toEqual([
+      expect.stringContaining(`found the claim ${name}, which only the broker sets`),
+    ])
+  })
+
+  it.each(['{', '}', '{}', 'a{b', 'a}b', '{a{b}}', '{a}}', '{/a~}', '{/a~2b}'])(
+    'cannot have the claim template %j',
+    (template) => {
+      expect(findingsIn(withGrant({ claims: { x: template } }))).toEqual([
+        expect.stringContaining('grants.payments-ci.claims.x: found '),
+      ])
+    },
+  )
+
+  it.each([
+    ['{sha}', [{ path: ['sha'] }]],
+    ['plain', ['plain']],
+    ['a {b}/{c}.', ['a ', { path: ['b'] }, '/', { path: ['c'] }, '.']],
+    ['{oidc.circleci.com/project-id}', [{ path: ['oidc.circleci.com/project-id'] }]],
+    ['{/kubernetes.io/pod/name}', [{ path: ['kubernetes.io', 'pod', 'name'] }]],
+    ['{/https:~1~1a~1/b~0c~01}', [{ path: ['https://a/', 'b~c~1'] }]],
+    ['{a~2}', [{ path: ['a~2'] }]],
+  ])('can have the claim template %j', (template, parts) => {
+    expect(compiled(withGrant({ claims: { x: template } })).grants[0]?.claims).toEqual({ x: parts })
+  })
+})

@@ -1,0 +1,153 @@
+import { describe, expect, it } from 'vitest'
+import { lintPolicy } from '../../../functions/core/policy/lint.ts'
+import { compiled, PAYMENTS_CI, POLICY, policyFile, withGrant, withIssuer } from './policy-fixture.ts'
+
+/** Warnings as `path: message`. */
+function warnings(source: unknown): readonly string[] {
+  const findings = lintPolicy([policyFile(source)], compiled(source))
+  expect(findings.every(({ severity }) => severity === 'warning')).toBe(true)
+  return findings.map(({ path, message }) => `${path}: ${message}`)
+}
+
+function warningsFor(when: unknown, issuer: Readonly<Record<string, unknown>> = {}): readonly string[] {
+  const { grants } = withGrant({ when })
+  return warnings({ ...withIssuer(issuer), grants })
+}
+
+const AWS = { preset: 'aws-outbound', issuer: 'https://a.example' }
+const ID = { repository_id: '1' }
+const BOTH_FORMS = ['repo:o/r:ref:refs/heads/main', 'repo:o@1/r@2:ref:refs/heads/main']
+
+describe('policy lint', () => {
+  it('has nothing to say about the ids of a repository and its branch', () => {
+    expect(warnings(POLICY)).toEqual([])
+  })
+
+  it('says where', () => {
+    const source = withGrant({ when: { repository: 'o/r' } })
+    expect(
+      lintPolicy([policyFile({}, 'a.yaml'), policyFile(source, 'b.yaml')], compiled(source)),
+    ).toMatchObject([
+      { file: 'b.yaml', line: 4, severity: 'warning', path: 'grants.payments-ci.when.repository' },
+    ])
+  })
+
+  it.each([
+    ['github-actions', { repository: 'o/r' }, 'repository', 'repository_id'],
+    ['github-actions', { ...ID, actor: 'octocat' }, 'actor', 'actor_id'],
+    ['gitlab', { project_path: 'g/p' }, 'project_path', 'project_id'],
+    ['buildkite', { organization_slug: 'o' }, 'organization_slug', 'organization_id'],
+  ])('warns of a name where an id exists: %s', (preset, when, name, id) => {
+    expect(warningsFor(when, { preset })).toEqual([
+      `grants.payments-ci.when.${name}: found a name, which can change hands; allowed, but safer: ${id} as well`,
+    ])
+  })
+
+  it('does not warn of a name beside its id', () => {
+    expect(warningsFor({ ...ID, repository: 'o/r' })).toEqual([])
+  })
+
+  it.each([
+    ['a bare wildcard', { repository_id: '*' }, 'when.repository_id'],
+    ['a glob over owners', { repository_id: ['1', '2*'] }, 'when.repository_id'],
+    ['a glob over owners in sub', { sub: ['repo:*/r:ref:a', 'repo:o*@1/r@2:ref:a'] }, 'when.sub'],
+    ['a sub without its beginning', { sub: ['**:ref:a', 'repo:o@1/r@2:ref:a'] }, 'when.sub'],
+    ['no owner at all', { ref: 'refs/heads/main' }, 'when'],
+    [
+      "somebody's reusable workflow",
+      { job_workflow_ref: 'o/r/.github/workflows/a.yml@refs/heads/main' },
+      'when',
+    ],
+  ])('warns of %s', (_, when, path) => {
+    expect(warningsFor(when)).toEqual([
+      expect.stringContaining(
+        `grants.payments-ci.${path}: found no condition that says whose token it must be`,
+      ),
+    ])
+  })
+
+  it('warns of bare wildcards alone, at an issuer with one owner', () => {
+    expect(warningsFor({ sub: '**' }, AWS)).toEqual([
+      expect.stringContaining('when: found no condition that says whose'),
+    ])
+    expect(warningsFor({ sub: 'arn:aws:iam::111122223333:role/*' }, AWS)).toEqual([])
+  })
+
+  it.each([
+    ['github-actions', 'event_name', 'pull_request'],
+    ['github-actions', 'event_name', ['push', 'pull_request_target']],
+    ['github-actions', 'event_name', 'pull*'],
+    ['github-actions', 'ref', 'refs/**'],
+    ['gitlab', 'pipeline_source', 'merge_request_event'],
+    ['gitlab', 'ref_path', 'refs/merge-requests/*/head'],
+  ])('warns of a pull-request trigger: %s %s %j', (preset, claim, condition) => {
+    expect(warningsFor({ ...ID, project_id: '1', [claim]: condition }, { preset })).toEqual([
+      expect.stringMatching(
+        `^grants\\.payments-ci\\.when\\.${claim}: found that .* matches: anybody's pull request`,
+      ),
+    ])
+  })
+
+  it.each(['pull_request', '*', '**'])('warns of a sub that ends in %s', (end) => {
+    expect(warningsFor({ sub: [`repo:o/r:${end}`, 'repo:o@1/r@2:ref:a'] })).toEqual([
+      expect.stringContaining('"repo:o/r:pull_request" matches'),
+    ])
+  })
+
+  it('does not warn of other triggers', () => {
+    expect(warningsFor({ ...ID, event_name: 'push', ref: 'refs/heads/**' })).toEqual([])
+  })
+
+  it('warns of one form of sub', () => {
+    for (const sub of BOTH_FORMS)
+      expect(warningsFor({ sub })).toEqual([expect.stringContaining('when.sub: found one form of sub')])
+  })
+
+  it('does not warn of both forms of sub, nor of the sub of another issuer', () => {
+    expect(warningsFor({ sub: BOTH_FORMS })).toEqual([])
+    expect(warningsFor({ sub: 'arn:aws:iam::111122223333:role/a' }, AWS)).toEqual([])
+  })
+
+  it('warns of an onward exchange for any audience', () => {
+    const grantFor = (when: unknown) => withGrant({ issuer: 'broker', when })
+    expect(warnings(grantFor({ sub: 'github:a' }))).toEqual([
+      expect.stringContaining('when: found no condition on aud'),
+    ])
+    expect(warnings(grantFor({ aud: 'https://a.example' }))).toEqual([])
+    expect(warnings(grantFor({ sub: 'github:a', aud: '**' }))).toHaveLength(1)
+    expect(warnings(grantFor({ aud: '**' }))).toHaveLength(2)
+  })
+})
+
+describe('policy lint for two grants', () => {
+  const pair = (a: unknown, b: unknown, changes = {}) => {
+    const grants = { a: { ...PAYMENTS_CI, when: a }, b: { ...PAYMENTS_CI, when: b, ...changes } }
+    return warnings({ ...POLICY, grants })
+  }
+
+  it.each([
+    ['the same conditions', ID, ID],
+    ['conditions on different claims', { ...ID, ref: 'a' }, { ...ID, environment: 'b' }],
+    ['a value in a glob', { ...ID, environment: 'prod-1' }, { ...ID, environment: 'prod-*' }],
+    ['a value in common', { ...ID, environment: ['a', 'b'] }, { ...ID, environment: ['b', 'c'] }],
+  ])('reports that they overlap: %s', (_, a, b) => {
+    expect(pair(a, b)).toEqual([
+      'grants.a: found tokens that b matches too: they are refused; allowed: conditions that exclude each other',
+    ])
+  })
+
+  it.each([
+    ['other values', { repository_id: '1' }, { repository_id: '2' }],
+    ['other types', { ...ID, a: 1 }, { ...ID, a: '1' }],
+    ['globs that may or may not meet', { ...ID, a: 'x*' }, { ...ID, a: '*y' }],
+    ['a claim that is a text here and nested there', { ...ID, a: 'x' }, { ...ID, a: { b: 'x' } }],
+  ])('does not report %s', (_, a, b) => {
+    expect(pair(a, b)).toEqual([])
+  })
+
+  it('does not report grants for different targets', () => {
+    const targets = { ...POLICY.targets, other: { audience: 'other' } }
+    const other = { ...PAYMENTS_CI, target: 'other', scopes: [], default_scopes: [] }
+    expect(warnings({ ...POLICY, targets, grants: { a: PAYMENTS_CI, b: other } })).toEqual([])
+  })
+})

@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest'
+import { findingsIn, PAYMENTS, POLICY, withGrant, withIssuer, withTarget } from './policy-fixture.ts'
+
+const CLIENTS = { checkout: { authentication: { method: 'client_secret_basic' } } }
+const ROLE = 'arn:aws:iam::111122223333:role/deploy'
+
+describe('what this version cannot do', () => {
+  it.each([
+    ['clients', { ...POLICY, clients: CLIENTS }, 'clients'],
+    [
+      'client authentication',
+      withIssuer({ client_authentication: 'required' }),
+      'issuers.github.client_authentication',
+    ],
+    ['reference tokens', withTarget({ token: { format: 'reference' } }), 'targets.payments.token.format'],
+    ['DPoP', withTarget({ token: { binding: 'dpop' } }), 'targets.payments.token.binding'],
+    ['mTLS', withTarget({ token: { binding: 'mtls' } }), 'targets.payments.token.binding'],
+    [
+      'AWS roles',
+      { ...POLICY, targets: { payments: PAYMENTS, role: { aws_role: ROLE } } },
+      'targets.role.aws_role',
+    ],
+    ['assume', withTarget({ assume: 'role' }), 'targets.payments.assume'],
+    ['duration', withTarget({ duration: '15m' }), 'targets.payments.duration'],
+    ['session tags', withTarget({ session_tags: { a: 'b' } }), 'targets.payments.session_tags'],
+    ['source identity', withTarget({ source_identity: 'a' }), 'targets.payments.source_identity'],
+    ['rates', withGrant({ rate: { limit: 1, per: '1m', by: 'grant' } }), 'grants.payments-ci.rate'],
+    [
+      'delegation',
+      withGrant({ delegation: { actors: [{ issuer: 'github', when: { sub: 'a' } }] } }),
+      'grants.payments-ci.delegation',
+    ],
+  ])('is refused: %s', (_, policy, path) => {
+    expect(findingsIn(policy)).toEqual([expect.stringContaining(`${path}: found ${path.split('.').at(-1)}`)])
+    expect(findingsIn(policy).join()).toContain('is not available in this version')
+  })
+
+  it('is refused in a grant for one client', () => {
+    expect(findingsIn({ ...withGrant({ client: 'checkout' }), clients: CLIENTS })).toEqual([
+      expect.stringContaining('clients: found clients, which is not available'),
+      expect.stringContaining('grants.payments-ci.client: found client, which is not available'),
+    ])
+  })
+
+  it('is accepted where it is only named to be switched off', () => {
+    expect(findingsIn(withIssuer({ client_authentication: 'none' }))).toEqual([])
+    expect(findingsIn(withTarget({ token: { format: 'jwt', binding: 'none' } }))).toEqual([])
+  })
+})
