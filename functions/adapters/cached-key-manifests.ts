@@ -1,0 +1,68 @@
+import type { KeyManifest } from '../core/key-lifecycle.ts'
+import type { KeyManifestStore } from '../core/ports.ts'
+import type { SigningAlgorithm } from '../core/types.ts'
+
+const REFRESH_AFTER_MS = 30_000
+const EXPIRE_AFTER_MS = 60_000
+
+interface Cached {
+  readonly manifest: KeyManifest | undefined
+  readonly readAt: number
+}
+
+/**
+ * The manifests as this environment knows them, read at most 60 s ago. From 30 s on they are read again beside the
+ * request that is being served, so that a busy environment never waits for them.
+ */
+export class CachedKeyManifests {
+  private readonly store: KeyManifestStore
+  private readonly nowMs: () => number
+  private readonly cached = new Map<SigningAlgorithm, Cached>()
+  private readonly reading = new Map<SigningAlgorithm, Promise<Cached>>()
+
+  constructor(store: KeyManifestStore, nowMs: () => number) {
+    this.store = store
+    this.nowMs = nowMs
+  }
+
+  /** The ring's manifest, at most 60 s old. */
+  async current(ring: SigningAlgorithm): Promise<KeyManifest | undefined> {
+    const known = this.cached.get(ring)
+    const age = known === undefined ? Number.POSITIVE_INFINITY : this.nowMs() - known.readAt
+    if (known === undefined || age >= EXPIRE_AFTER_MS) return (await this.readOnce(ring)).manifest
+    // What fails here is tried again by the next request, and waited for once the 60 s are over.
+    if (age >= REFRESH_AFTER_MS) this.readOnce(ring).catch(() => undefined)
+    return known.manifest
+  }
+
+  /** As {@link current}, but serves what was read last, however long ago, while the store cannot be read. */
+  async lastGood(ring: SigningAlgorithm): Promise<KeyManifest | undefined> {
+    try {
+      return await this.current(ring)
+    } catch (error) {
+      const known = this.cached.get(ring)
+      if (known === undefined) throw error
+      return known.manifest
+    }
+  }
+
+  /** Makes the next {@link current} read again: what is cached was found to be wrong. */
+  forget(ring: SigningAlgorithm): void {
+    this.cached.delete(ring)
+  }
+
+  private readOnce(ring: SigningAlgorithm): Promise<Cached> {
+    const underWay = this.reading.get(ring)
+    if (underWay !== undefined) return underWay
+    const reading = this.read(ring).finally(() => this.reading.delete(ring))
+    this.reading.set(ring, reading)
+    return reading
+  }
+
+  private async read(ring: SigningAlgorithm): Promise<Cached> {
+    const cached = { readAt: this.nowMs(), manifest: await this.store.read(ring) }
+    // A ring without keys yet is asked for again each time: its first key may come at any moment.
+    if (cached.manifest !== undefined) this.cached.set(ring, cached)
+    return cached
+  }
+}

@@ -1,0 +1,127 @@
+import { DependencyUnavailable } from '../core/fault.ts'
+import { fitsAlgorithm, type KeysByKid, readJwks } from '../core/issuer-jwks.ts'
+import { LIMITS } from '../core/limits.ts'
+import type { TrustedIssuer } from '../core/policy/compiled.ts'
+import type { IssuerKeys, VerificationKey } from '../core/ports.ts'
+import type { FetchJson } from './fetch-json.ts'
+import { importPublicKey } from './import-public-key.ts'
+
+interface CachedIssuer {
+  keys: KeysByKid | undefined
+  fetchedAt: number
+  attemptedAt: number
+  /** The fetch under way, shared by everybody who wants one. */
+  fetching: Promise<void> | undefined
+  /** Why the last fetch gave nothing. */
+  failure: unknown
+  /** Keys made ready for `jose`, by `kid algorithm`; emptied with every fetch. */
+  imported: Map<string, VerificationKey>
+}
+
+/**
+ * Issuers' public keys, by discovery, `jwks_uri` or inline. Fresh for 10 minutes; while the issuer fails, stale for an
+ * hour at most; an issuer is asked once per 30 s at most, whether for an unknown `kid` or because it fails, and what was
+ * good is never thrown away for what is not.
+ */
+export class FetchedIssuerKeys implements IssuerKeys {
+  private readonly fetchJson: FetchJson
+  private readonly now: () => number
+  /** URLs that stand in for issuers' own, in the local cloud only. */
+  private readonly standIns: Readonly<Record<string, string>>
+  private readonly issuers = new Map<string, CachedIssuer>()
+
+  constructor(fetchJson: FetchJson, now: () => number, standIns: Readonly<Record<string, string>> = {}) {
+    this.fetchJson = fetchJson
+    this.now = now
+    this.standIns = standIns
+  }
+
+  async find(issuer: TrustedIssuer, kid: string, algorithm: string): Promise<VerificationKey | undefined> {
+    const cached = this.cachedFor(issuer)
+    if (this.ageOf(cached) >= LIMITS.issuerKeysFreshSeconds) await this.refresh(issuer, cached)
+    if (this.ageOf(cached) > LIMITS.issuerKeysStaleSeconds) throw unavailable(issuer, cached.failure)
+    if (!cached.keys?.has(kid)) await this.refresh(issuer, cached)
+    return usableKey(cached, kid, algorithm)
+  }
+
+  private cachedFor(issuer: TrustedIssuer): CachedIssuer {
+    const known = this.issuers.get(issuer.issuer)
+    if (known !== undefined) return known
+    const never = Number.NEGATIVE_INFINITY
+    const inline = issuer.keys.kind === 'inline' ? readJwks({ keys: issuer.keys.keys }) : undefined
+    const made: CachedIssuer = {
+      keys: inline,
+      fetchedAt: never,
+      attemptedAt: never,
+      fetching: undefined,
+      failure: undefined,
+      imported: new Map(),
+    }
+    this.issuers.set(issuer.issuer, made)
+    return made
+  }
+
+  private ageOf(cached: CachedIssuer): number {
+    return this.now() - cached.fetchedAt
+  }
+
+  /** Asks the issuer, unless it was asked within the last 30 s. A failure leaves the cache as it was. */
+  private async refresh(issuer: TrustedIssuer, cached: CachedIssuer): Promise<void> {
+    if (issuer.keys.kind === 'inline') {
+      cached.fetchedAt = this.now()
+      return
+    }
+    if (cached.fetching === undefined && this.now() - cached.attemptedAt < LIMITS.unknownKeyCooldownSeconds)
+      return
+    cached.attemptedAt = cached.fetching === undefined ? this.now() : cached.attemptedAt
+    cached.fetching ??= this.fetchInto(issuer, cached).finally(() => {
+      cached.fetching = undefined
+    })
+    await cached.fetching
+  }
+
+  private async fetchInto(issuer: TrustedIssuer, cached: CachedIssuer): Promise<void> {
+    try {
+      const keys = readJwks(await this.fetchJson(await this.jwksUriOf(issuer)))
+      if (keys === undefined) throw new Error('the JWK Set has no usable key')
+      cached.keys = keys
+      cached.fetchedAt = this.now()
+      cached.imported = new Map()
+      cached.failure = undefined
+    } catch (error) {
+      // Last good keys stay, as long as they may; without them the caller finds nothing fresh enough and says so.
+      cached.failure = error
+    }
+  }
+
+  private async jwksUriOf(issuer: TrustedIssuer): Promise<string> {
+    const standIn = this.standIns[issuer.issuer]
+    if (issuer.keys.kind === 'jwks_uri' && standIn === undefined) return issuer.keys.uri
+    const base = (standIn ?? issuer.issuer).replace(/\/$/, '')
+    const metadata = (await this.fetchJson(`${base}/.well-known/openid-configuration`)) as {
+      readonly issuer?: unknown
+      readonly jwks_uri?: unknown
+    } | null
+    // OpenID Connect Discovery §4.3: a document that names another issuer is not this one's.
+    if (metadata?.issuer !== issuer.issuer) throw new Error('the discovery document names another issuer')
+    if (typeof metadata.jwks_uri !== 'string') throw new Error('the discovery document has no jwks_uri')
+    return metadata.jwks_uri
+  }
+}
+
+async function usableKey(
+  cached: CachedIssuer,
+  kid: string,
+  algorithm: string,
+): Promise<VerificationKey | undefined> {
+  const key = cached.keys?.get(kid)
+  if (key === undefined || !fitsAlgorithm(key, algorithm)) return undefined
+  const name = `${algorithm} ${kid}`
+  const ready = cached.imported.get(name) ?? (await importPublicKey(key, algorithm))
+  if (ready !== undefined) cached.imported.set(name, ready)
+  return ready
+}
+
+function unavailable(issuer: TrustedIssuer, cause: unknown): DependencyUnavailable {
+  return new DependencyUnavailable('issuer-keys', `the keys of issuer ${issuer.id} cannot be read`, { cause })
+}

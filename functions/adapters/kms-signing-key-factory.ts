@@ -1,0 +1,43 @@
+import { createPublicKey } from 'node:crypto'
+import { CreateKeyCommand, GetPublicKeyCommand, type KeySpec, type KMSClient } from '@aws-sdk/client-kms'
+import { DependencyUnavailable } from '../core/fault.ts'
+import type { SigningKeyFactory } from '../core/ports.ts'
+import type { PublicJwk, SigningAlgorithm } from '../core/types.ts'
+import { KEY_TAGS, TOKEN_SIGNING } from '../key-tags.ts'
+import { answerOf } from './aws-client.ts'
+
+const KEY_SPEC: Readonly<Record<SigningAlgorithm, KeySpec>> = { RS256: 'RSA_2048', ES256: 'ECC_NIST_P256' }
+
+/** Makes KMS keys that carry our tags: by these the roles may use them, and no others. */
+export class KmsSigningKeyFactory implements SigningKeyFactory {
+  private readonly client: KMSClient
+  private readonly stage: string
+
+  constructor(client: KMSClient, stage: string) {
+    this.client = client
+    this.stage = stage
+  }
+
+  async create(ring: SigningAlgorithm): Promise<string> {
+    const command = new CreateKeyCommand({
+      KeySpec: KEY_SPEC[ring],
+      KeyUsage: 'SIGN_VERIFY',
+      Description: `token-broker ${this.stage}: signs ${ring} tokens`,
+      Tags: [
+        { TagKey: KEY_TAGS.purpose, TagValue: TOKEN_SIGNING },
+        { TagKey: KEY_TAGS.stage, TagValue: this.stage },
+      ],
+    })
+    const { KeyMetadata } = await answerOf('kms', this.client.send(command))
+    if (KeyMetadata?.Arn === undefined)
+      throw new DependencyUnavailable('kms', 'CreateKey answered without an ARN')
+    return KeyMetadata.Arn
+  }
+
+  async publicKey(keyArn: string): Promise<PublicJwk> {
+    const { PublicKey } = await answerOf('kms', this.client.send(new GetPublicKeyCommand({ KeyId: keyArn })))
+    if (PublicKey === undefined) throw new DependencyUnavailable('kms', 'GetPublicKey answered without a key')
+    const key = createPublicKey({ key: Buffer.from(PublicKey), format: 'der', type: 'spki' })
+    return key.export({ format: 'jwk' }) as PublicJwk
+  }
+}

@@ -1,0 +1,70 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import { KMSClient } from '@aws-sdk/client-kms'
+import { AWS_CLIENT } from './adapters/aws-client.ts'
+import { BrokerIssuerKeys } from './adapters/broker-issuer-keys.ts'
+import { CachedKeyManifests } from './adapters/cached-key-manifests.ts'
+import { DynamoDbExchangeLedger } from './adapters/dynamodb-exchange-ledger.ts'
+import { DynamoDbKeyManifests } from './adapters/dynamodb-key-manifests.ts'
+import { DynamoDbRevocationStore } from './adapters/dynamodb-revocation-store.ts'
+import { jsonFetcher } from './adapters/fetch-json.ts'
+import { FetchedIssuerKeys } from './adapters/fetched-issuer-keys.ts'
+import { KmsSigner } from './adapters/kms-signer.ts'
+import { KmsSigningKeyFactory } from './adapters/kms-signing-key-factory.ts'
+import type { ExchangeDependencies } from './core/exchange.ts'
+import { RINGS } from './core/key-lifecycle.ts'
+import type { CompiledPolicy } from './core/policy/compiled.ts'
+import { indexPolicy } from './core/policy/decide.ts'
+import type { Documents } from './jwks/serve-documents.ts'
+import type { KeyRotation } from './rotate-keys/reconcile.ts'
+import { readLocalIssuers, readSettings } from './settings.ts'
+
+/** The only place that builds adapters. Each function builds what it needs, once per environment. */
+
+export const epochSeconds = () => Math.floor(Date.now() / 1000)
+
+export function composeExchange(): ExchangeDependencies & { readonly stage: string } {
+  const settings = readSettings(['issuer', 'stage', 'exchangesTable', 'revocationsTable', 'signingKeysTable'])
+  const dynamoDb = new DynamoDBClient(AWS_CLIENT)
+  const manifests = new CachedKeyManifests(
+    new DynamoDbKeyManifests(dynamoDb, settings.signingKeysTable),
+    Date.now,
+  )
+  const standIns = readLocalIssuers()
+  const fetchJson = jsonFetcher({ allowLoopback: standIns !== undefined })
+  return {
+    stage: settings.stage,
+    issuer: settings.issuer,
+    policy: indexPolicy(readBundledPolicy()),
+    issuerKeys: new BrokerIssuerKeys(manifests, new FetchedIssuerKeys(fetchJson, epochSeconds, standIns)),
+    ledger: new DynamoDbExchangeLedger(dynamoDb, settings.exchangesTable),
+    revocations: new DynamoDbRevocationStore(dynamoDb, settings.revocationsTable),
+    signer: new KmsSigner(new KMSClient(AWS_CLIENT), manifests),
+    randomId: () => randomBytes(16).toString('base64url'),
+  }
+}
+
+export function composeDocuments(): Documents & { readonly stage: string } {
+  const { issuer, stage, signingKeysTable } = readSettings(['issuer', 'stage', 'signingKeysTable'])
+  const store = new DynamoDbKeyManifests(new DynamoDBClient(AWS_CLIENT), signingKeysTable)
+  const cached = new CachedKeyManifests(store, Date.now)
+  // Public and slow to change: while the table cannot be read, the last good manifests serve.
+  return { issuer, stage, manifests: () => Promise.all(RINGS.map((ring) => cached.lastGood(ring))) }
+}
+
+export function composeKeyRotation(): KeyRotation {
+  const settings = readSettings(['stage', 'signingKeysTable'])
+  const kms = new KMSClient(AWS_CLIENT)
+  const store = new DynamoDbKeyManifests(new DynamoDBClient(AWS_CLIENT), settings.signingKeysTable)
+  return {
+    store,
+    factory: new KmsSigningKeyFactory(kms, settings.stage),
+    signer: new KmsSigner(kms, new CachedKeyManifests(store, Date.now)),
+  }
+}
+
+/** The policy that was compiled when the app was synthesized, beside the bundle. Without it the function must not start. */
+function readBundledPolicy(): CompiledPolicy {
+  return JSON.parse(readFileSync(new URL('./policy.json', import.meta.url), 'utf8')) as CompiledPolicy
+}

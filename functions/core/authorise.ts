@@ -1,0 +1,64 @@
+import { LIMITS } from './limits.ts'
+import type { Grant, Target } from './policy/compiled.ts'
+import { decideGrant, type PolicyIndex, renderClaims } from './policy/decide.ts'
+import { type Refused, refuse } from './refusal.ts'
+import type { ValidatedSubject } from './subject-token.ts'
+import type { TokenRequest } from './token-request.ts'
+import type { Brand } from './types.ts'
+
+/** What policy allows of one request. Only {@link authorise} makes one, and only this can be signed. */
+export type Authorised = Brand<
+  {
+    readonly subject: ValidatedSubject
+    readonly target: Target
+    readonly grant: Grant
+    readonly scopes: readonly string[]
+    /** The authenticated client, or the subject where its token is itself the credential. */
+    readonly clientId: string
+    /** The claims that the grant maps, by name. */
+    readonly mappedClaims: Readonly<Record<string, string>>
+    /** The latest time at which the issued token may expire, epoch seconds. */
+    readonly expiresAt: number
+  },
+  'Authorised'
+>
+
+/** Decides by policy alone: grant, then scope, claims and lifetime. `now` in epoch seconds. */
+export function authorise(
+  policy: PolicyIndex,
+  asked: {
+    readonly subject: ValidatedSubject
+    readonly target: Target
+    readonly scopes: TokenRequest['scopes']
+  },
+  now: number,
+): Authorised | Refused {
+  const { subject, target } = asked
+  const grant = decideGrant(policy, { issuerId: subject.issuer, claims: subject.claims, target })
+  if ('kind' in grant) return refuse(grant)
+  const scopes = grantedScopes(grant, subject.scopes, asked.scopes)
+  if (scopes === 'not_allowed') return refuse({ kind: 'scope_not_allowed' })
+  const mapped = renderClaims(grant, subject.claims)
+  if (mapped.kind !== 'rendered') return refuse(mapped)
+  const expiresAt = latestExpiry(subject, grant, target, now)
+  // Within the clock skew an expired token is still authentic, but it has no time left to pass on.
+  if (expiresAt <= now) return refuse({ kind: 'token_expired' })
+  const { claims: mappedClaims } = mapped
+  return { subject, target, grant, scopes, clientId: subject.subject, mappedClaims, expiresAt } as Authorised
+}
+
+/** The requested scopes, all allowed by grant and parent; left out, the grant's defaults as far as the parent has them. */
+function grantedScopes(
+  grant: Grant,
+  parentScopes: readonly string[] | undefined,
+  requested: readonly string[] | undefined,
+): readonly string[] | 'not_allowed' {
+  const isHeld = (scope: string) => parentScopes === undefined || parentScopes.includes(scope)
+  if (requested === undefined) return grant.defaultScopes.filter(isHeld)
+  return requested.every((scope) => grant.scopes.includes(scope) && isHeld(scope)) ? requested : 'not_allowed'
+}
+
+function latestExpiry(subject: ValidatedSubject, grant: Grant, target: Target, now: number): number {
+  const lifetime = Math.min(grant.lifetimeSeconds, target.maxLifetimeSeconds, LIMITS.maxLifetimeSeconds)
+  return Math.min(subject.expiresAt, now + lifetime)
+}

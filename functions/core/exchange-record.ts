@@ -1,0 +1,67 @@
+import { txnOf } from './access-token.ts'
+import { type AuditContext, grantedEvent } from './audit-event.ts'
+import type { Authorised } from './authorise.ts'
+import type { ManifestKey } from './key-lifecycle.ts'
+import type { TrustedIssuer } from './policy/compiled.ts'
+import type { ExchangeRecord, IssuedIdentity } from './ports.ts'
+import { digestOf } from './token-id.ts'
+import type { TokenRequest } from './token-request.ts'
+
+/** Kept beyond the last moment at which the subject token could still be presented. */
+const MARGIN_SECONDS = 60
+
+/** All that is written, once, before a token is released: replay claim, ledger entry and audit event in one item. */
+export function exchangeRecordOf(
+  authorised: Authorised,
+  issued: IssuedIdentity,
+  given: {
+    readonly request: TokenRequest
+    readonly issuer: TrustedIssuer
+    readonly key: ManifestKey
+    readonly attempt: string
+    readonly audit: AuditContext
+  },
+): ExchangeRecord {
+  const { request, issuer } = given
+  const lastUse = Math.max(authorised.subject.expiresAt, issued.expiresAt) + 2 * issuer.clockSkewSeconds
+  return {
+    key: replayKeyOf(authorised, issued, issuer),
+    attempt: given.attempt,
+    ...(request.idempotencyKey !== undefined && { fingerprint: fingerprintOf(authorised, request) }),
+    issued,
+    recordedAt: given.audit.now,
+    expiresAt: lastUse + MARGIN_SECONDS,
+    event: grantedEvent(authorised, issued, {
+      ...given.audit,
+      kid: given.key.kid,
+      txn: txnOf(authorised, issued),
+    }),
+  }
+}
+
+/** What may happen only once. The parts cannot contain `#`, so no two different claims share a key. */
+function replayKeyOf(authorised: Authorised, issued: IssuedIdentity, issuer: TrustedIssuer): string {
+  switch (issuer.replay) {
+    case 'single-use':
+      return authorised.subject.tokenId
+    case 'once-per-target':
+      return `${authorised.subject.tokenId}#${authorised.target.id}`
+    case 'reusable':
+      return issued.id
+  }
+}
+
+/** Equal for two requests exactly if they ask the same of the same token under the same idempotency key. */
+function fingerprintOf(authorised: Authorised, request: TokenRequest): string {
+  const { subject, target, clientId, scopes } = authorised
+  return digestOf(
+    JSON.stringify([
+      request.idempotencyKey,
+      clientId,
+      subject.tokenId,
+      target.id,
+      [...scopes].sort(),
+      request.requestedTokenType,
+    ]),
+  )
+}

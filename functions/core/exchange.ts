@@ -1,0 +1,127 @@
+import { accessTokenSigningInput, compactJws, identifyIssued } from './access-token.ts'
+import { type KnownFacts, type RefusedEvent, refusedEvent } from './audit-event.ts'
+import { authorise } from './authorise.ts'
+import { exchangeRecordOf } from './exchange-record.ts'
+import { DependencyUnavailable } from './fault.ts'
+import { preparseJwt } from './jwt-preparse.ts'
+import { type PolicyIndex, resolveTarget } from './policy/decide.ts'
+import type { ExchangeLedger, IssuerKeys, RevocationStore, Signer } from './ports.ts'
+import { type Refused, refuse } from './refusal.ts'
+import { findRevocation, revocationKeysFor } from './revocation.ts'
+import { authenticate, validateSubject } from './subject-token.ts'
+import { readTokenRequest, type TokenRequestInput, tokenTypeUri } from './token-request.ts'
+import { trustedIssuerOf } from './trusted-issuer.ts'
+
+/** What an exchange needs of the world. */
+export interface ExchangeDependencies {
+  /** The broker's own issuer URL. */
+  readonly issuer: string
+  readonly policy: PolicyIndex
+  readonly issuerKeys: IssuerKeys
+  readonly ledger: ExchangeLedger
+  readonly revocations: RevocationStore
+  readonly signer: Signer
+  /** 128 random bits, base64url. */
+  readonly randomId: () => string
+}
+
+/** A successful answer (RFC 8693 §2.2.1), named as on the wire. */
+export interface TokenAnswer {
+  readonly access_token: string
+  readonly issued_token_type: string
+  readonly token_type: 'Bearer'
+  readonly expires_in: number
+  readonly scope?: string
+}
+
+export type ExchangeOutcome =
+  | { readonly answer: TokenAnswer }
+  | (Refused & {
+      /** The exact reason, for the audit trail. */
+      readonly event: RefusedEvent
+    })
+
+/**
+ * THE FLOW. One token exchange, in the one order that every path follows: parse → pre-parse JWT → issuer → key →
+ * signature → claims → authorise → record ‖ revocation check ‖ sign → release. The last three run at the same time, and
+ * the token is released only if all three agree. Until the signature is verified nothing is written and nothing consumed.
+ *
+ * Returns a refusal; throws {@link DependencyUnavailable} or another fault, and then nothing is released either.
+ */
+export async function exchange(
+  input: TokenRequestInput,
+  at: { readonly now: number; readonly correlationId: string },
+  world: ExchangeDependencies,
+): Promise<ExchangeOutcome> {
+  const { issuer: brokerIssuer, policy } = world
+  const audit = { ...at, policy: policy.digest }
+  let known: KnownFacts = {}
+  const refused = ({ refused }: Refused) => ({ refused, event: refusedEvent(refused, known, audit) })
+
+  const request = readTokenRequest(input)
+  if ('refused' in request) return refused(request)
+
+  const jwt = preparseJwt(request.subjectToken)
+  if (typeof jwt === 'string') return refused(refuse({ kind: 'token_malformed', malformation: jwt }))
+
+  const issuer = trustedIssuerOf(policy, jwt, brokerIssuer)
+  if (issuer === undefined) return refused(refuse({ kind: 'issuer_not_trusted' }))
+  known = { issuer: issuer.id }
+
+  const algorithm = issuer.algorithms.find((allowed) => allowed === jwt.algorithm)
+  if (algorithm === undefined) return refused(refuse({ kind: 'algorithm_not_allowed' }))
+  const issuerKey = await world.issuerKeys.find(issuer, jwt.kid, algorithm)
+  if (issuerKey === undefined) return refused(refuse({ kind: 'key_unknown' }))
+  const authentic = await authenticate(jwt, issuerKey)
+  if ('refused' in authentic) return refused(authentic)
+
+  const subject = validateSubject(authentic, issuer, { type: request.subjectTokenType, now: at.now })
+  if ('refused' in subject) return refused(subject)
+  known = { ...known, subject: subject.subject, subject_token: subject.tokenId }
+
+  const target = resolveTarget(policy, { ...request, issuer })
+  if ('kind' in target) return refused(refuse(target))
+  known = { ...known, target: target.id }
+
+  const authorised = authorise(policy, { subject, target, scopes: request.scopes }, at.now)
+  if ('refused' in authorised) return refused(authorised)
+  known = { ...known, grant: authorised.grant.id }
+
+  const key = await world.signer.activeKey(target.algorithm)
+  const issued = identifyIssued(authorised, request.idempotencyKey, {
+    issuer: brokerIssuer,
+    now: at.now,
+    randomId: world.randomId,
+  })
+  const attempt = world.randomId()
+  const record = exchangeRecordOf(authorised, issued, { request, issuer, key, attempt, audit })
+  let signingInput = accessTokenSigningInput(authorised, issued, { issuer: brokerIssuer, key })
+  const ownKey = `key#${key.kid}` as const
+  const [recorded, cutOffs, speculative] = await Promise.all([
+    world.ledger.record(record),
+    world.revocations.cutOffs([...revocationKeysFor(authorised, issued), ownKey]),
+    world.signer.sign(key, signingInput),
+  ])
+  if (cutOffs.has(ownKey)) throw new DependencyUnavailable('kms', 'the active signing key is revoked')
+  const revokedBy = findRevocation(subject, cutOffs)
+  if (revokedBy !== undefined) return refused(refuse({ kind: 'token_revoked', by: revokedBy }))
+  const isSpent = recorded.kind === 'same_request' && recorded.issued.expiresAt <= at.now
+  if (recorded.kind === 'replayed' || isSpent) return refused(refuse({ kind: 'token_replayed' }))
+
+  let released = issued
+  let signature = speculative
+  if (recorded.kind === 'same_request') {
+    released = recorded.issued
+    signingInput = accessTokenSigningInput(authorised, released, { issuer: brokerIssuer, key })
+    signature = await world.signer.sign(key, signingInput)
+  }
+  return {
+    answer: {
+      access_token: compactJws(signingInput, signature),
+      issued_token_type: tokenTypeUri(request.requestedTokenType),
+      token_type: 'Bearer',
+      expires_in: released.expiresAt - at.now,
+      ...(authorised.scopes.length > 0 && { scope: authorised.scopes.join(' ') }),
+    },
+  }
+}

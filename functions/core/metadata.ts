@@ -1,0 +1,42 @@
+import { TOKEN_EXCHANGE_GRANT } from './token-request.ts'
+
+/** Authorization server metadata (RFC 8414 §2). It lists what is there and nothing that is only planned. */
+export function authorizationServerMetadata(issuer: string) {
+  return {
+    issuer,
+    token_endpoint: `${issuer}/token`,
+    jwks_uri: `${issuer}/.well-known/jwks.json`,
+    grant_types_supported: [TOKEN_EXCHANGE_GRANT],
+    response_types_supported: [],
+    token_endpoint_auth_methods_supported: ['none'],
+  }
+}
+
+/**
+ * OpenID Provider metadata, for verifiers that read only this (AWS IAM, API Gateway, ALB). Some insist on an
+ * authorization endpoint; there is none, and the URN says so.
+ */
+export function openidConfiguration(issuer: string) {
+  return {
+    ...authorizationServerMetadata(issuer),
+    authorization_endpoint: 'urn:token-broker:no-authorization-endpoint',
+    response_types_supported: ['id_token'],
+    subject_types_supported: ['public'],
+    id_token_signing_alg_values_supported: ['RS256', 'ES256'],
+    claims_supported: [
+      'iss',
+      'sub',
+      'aud',
+      'exp',
+      'iat',
+      'nbf',
+      'jti',
+      'client_id',
+      'scope',
+      'grant',
+      'txn',
+      'lineage',
+      'idp',
+    ],
+  }
+}

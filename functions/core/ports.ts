@@ -1,0 +1,88 @@
+import type { CryptoKey } from 'jose'
+import type { AuditEvent } from './audit-event.ts'
+import type { KeyManifest, ManifestKey } from './key-lifecycle.ts'
+import type { TrustedIssuer } from './policy/compiled.ts'
+import type { PublicJwk, SigningAlgorithm, TokenId } from './types.ts'
+
+/** A public key ready for `jose`, already bound to one algorithm. */
+export type VerificationKey = CryptoKey
+
+export interface IssuerKeys {
+  /**
+   * The key that `issuer` publishes as `kid` for `algorithm`, or `undefined` if it publishes none such.
+   * Throws {@link DependencyUnavailable} if the issuer cannot be asked and nothing usable is cached.
+   */
+  find(issuer: TrustedIssuer, kid: string, algorithm: string): Promise<VerificationKey | undefined>
+}
+
+/** The parts of an issued token that a retry of the same request must repeat. Times in epoch seconds. */
+export interface IssuedIdentity {
+  readonly id: TokenId
+  readonly jti: string
+  readonly issuedAt: number
+  readonly expiresAt: number
+}
+
+export interface ExchangeRecord {
+  /** What may happen once: the subject token's id, with the target or replaced by the issued token's id, by replay mode. */
+  readonly key: string
+  /** Random, one per invocation: by it a repeated write recognises itself. */
+  readonly attempt: string
+  /** Set when the request carried an `Idempotency-Key`: digest of that key and of everything else it asked. */
+  readonly fingerprint?: string
+  readonly issued: IssuedIdentity
+  readonly recordedAt: number
+  /** The record counts until then, epoch seconds, whether or not the store has deleted it by that time. */
+  readonly expiresAt: number
+  readonly event: AuditEvent
+}
+
+export type RecordOutcome =
+  | { readonly kind: 'recorded' }
+  | { readonly kind: 'replayed' }
+  /** The same idempotent request was recorded at most 60 s ago, as this token. */
+  | { readonly kind: 'same_request'; readonly issued: IssuedIdentity }
+
+export interface ExchangeLedger {
+  /**
+   * Writes the record once and durably. Of any number of simultaneous callers with the same key, exactly one gets
+   * `recorded`; a write that was applied but not answered is recognised on its repetition.
+   * Throws {@link DependencyUnavailable} if the outcome cannot be known.
+   */
+  record(exchange: ExchangeRecord): Promise<RecordOutcome>
+}
+
+/** `kind#id`, for example `token#<token id>` or `subject#<sub>`. Made only by `revocation.ts`. */
+export type RevocationKey = `${'token' | 'subject' | 'client' | 'issuer' | 'lineage' | 'key'}#${string}`
+
+export interface RevocationStore {
+  /**
+   * The cut-offs in force, by key: what was issued at or before that epoch second is revoked. Strongly consistent and
+   * complete. Throws {@link DependencyUnavailable} rather than answer with a part.
+   */
+  cutOffs(keys: readonly RevocationKey[]): Promise<ReadonlyMap<RevocationKey, number>>
+}
+
+export interface Signer {
+  /** The active key of the ring, from a manifest read at most 60 s ago. Throws {@link DependencyUnavailable} without one. */
+  activeKey(algorithm: SigningAlgorithm): Promise<ManifestKey>
+  /**
+   * The JWS signature (RFC 7515; ECDSA as r‖s) of `signingInput`, verified against the key's public half before it is
+   * returned. Throws {@link DependencyUnavailable}, or {@link WrongSignature} if what came back does not verify.
+   */
+  sign(key: ManifestKey, signingInput: string): Promise<Uint8Array>
+}
+
+export interface KeyManifestStore {
+  /** The ring's manifest, strongly consistent, or `undefined` before its first key. */
+  read(ring: SigningAlgorithm): Promise<KeyManifest | undefined>
+  /** Replaces the manifest if it still has version `manifest.version - 1`. */
+  save(manifest: KeyManifest): Promise<'saved' | 'conflict'>
+}
+
+export interface SigningKeyFactory {
+  /** Makes a key pair for the ring, tagged as ours. Returns its KMS key ARN. */
+  create(ring: SigningAlgorithm): Promise<string>
+  /** The public half, without `kid`. */
+  publicKey(keyArn: string): Promise<PublicJwk>
+}

@@ -1,0 +1,170 @@
+import type { JwtMalformation } from './jwt-preparse.ts'
+import type { ClaimRefusal, GrantRefusal, TargetRefusal } from './policy/decide.ts'
+
+/** The request itself cannot be read. */
+export type RequestRefusal =
+  | { readonly kind: 'method_not_allowed'; readonly allow: string }
+  | { readonly kind: 'body_too_large' }
+  | { readonly kind: 'media_type_not_supported' }
+  | { readonly kind: 'body_malformed' }
+  | { readonly kind: 'parameters_in_query' }
+  | { readonly kind: 'too_many_parameters' }
+  | { readonly kind: 'parameter_repeated'; readonly parameter: string }
+  | { readonly kind: 'parameter_missing'; readonly parameter: string }
+  | { readonly kind: 'grant_type_not_supported' }
+  | { readonly kind: 'subject_token_type_not_supported' }
+  | { readonly kind: 'requested_token_type_not_supported' }
+  | { readonly kind: 'idempotency_key_malformed' }
+  | { readonly kind: 'actor_token_incomplete' }
+  | { readonly kind: 'delegation_not_allowed' }
+  | { readonly kind: 'too_many_targets' }
+  | { readonly kind: 'resource_malformed' }
+  | { readonly kind: 'scope_malformed' }
+  | { readonly kind: 'client_authentication_failed'; readonly usedHeader: boolean }
+  | { readonly kind: 'dpop_not_supported' }
+
+/** The subject token is not acceptable. On the wire all of these are one. */
+export type SubjectRefusal =
+  | { readonly kind: 'token_malformed'; readonly malformation: JwtMalformation }
+  | { readonly kind: 'issuer_not_trusted' }
+  | { readonly kind: 'algorithm_not_allowed' }
+  | { readonly kind: 'key_unknown' }
+  | { readonly kind: 'signature_invalid' }
+  | { readonly kind: 'token_type_mismatch' }
+  | { readonly kind: 'claim_malformed'; readonly claim: string }
+  | { readonly kind: 'audience_not_ours' }
+  | { readonly kind: 'token_expired' }
+  | { readonly kind: 'token_not_yet_valid' }
+  | { readonly kind: 'token_lifetime_too_long' }
+  | { readonly kind: 'token_bound_to_key' }
+  | { readonly kind: 'lineage_too_long' }
+
+/** Policy says no to an acceptable token, or the token was used up or revoked meanwhile. */
+export type AuthorisationRefusal =
+  | GrantRefusal
+  | ClaimRefusal
+  | { readonly kind: 'scope_not_allowed' }
+  | { readonly kind: 'token_replayed' }
+  | { readonly kind: 'token_revoked'; readonly by: string }
+
+/** Every reason for which the broker says no. A fault is not among them: it is thrown. */
+export type Refusal = RequestRefusal | SubjectRefusal | TargetRefusal | AuthorisationRefusal
+
+/** What a stage returns instead of its result. */
+export interface Refused {
+  readonly refused: Refusal
+}
+
+/** Makes the answer of a stage that refuses. */
+export function refuse(refusal: Refusal): Refused {
+  return { refused: refusal }
+}
+
+/** One OAuth error answer (RFC 6749 §5.2, RFC 8693 §2.2.2). */
+export interface WireError {
+  readonly status: number
+  readonly error: string
+  readonly description: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+const INVALID_REQUEST = { status: 400, error: 'invalid_request' } as const
+const MALFORMED = { ...INVALID_REQUEST, description: 'the request is malformed' } as const
+/** One answer for every unacceptable token, whatever the reason: anything finer would be an oracle. */
+const TOKEN_NOT_ACCEPTABLE = {
+  ...INVALID_REQUEST,
+  description: 'the subject token is not acceptable',
+} as const
+const INVALID_TARGET = {
+  status: 400,
+  error: 'invalid_target',
+  description: 'audience and resource must name exactly one known target',
+} as const
+const INVALID_SCOPE = {
+  status: 400,
+  error: 'invalid_scope',
+  description: 'the scope is malformed or wider than allowed',
+} as const
+
+/** The one map from refusals to the wire. Descriptions are fixed texts: they echo no input. */
+export function wireErrorFor(refusal: Refusal): WireError {
+  switch (refusal.kind) {
+    case 'method_not_allowed':
+      return {
+        status: 405,
+        error: 'invalid_request',
+        description: 'the method is not allowed here',
+        headers: { allow: refusal.allow },
+      }
+    case 'body_too_large':
+      return { status: 413, error: 'invalid_request', description: 'the request is too large' }
+    case 'media_type_not_supported':
+      return {
+        status: 415,
+        error: 'invalid_request',
+        description: 'the body must be application/x-www-form-urlencoded, not compressed',
+      }
+    case 'body_malformed':
+    case 'too_many_parameters':
+    case 'idempotency_key_malformed':
+      return MALFORMED
+    case 'parameters_in_query':
+      return { ...INVALID_REQUEST, description: 'parameters belong in the body, not in the query' }
+    case 'parameter_repeated':
+      return { ...INVALID_REQUEST, description: 'a parameter is repeated' }
+    case 'parameter_missing':
+      return { ...INVALID_REQUEST, description: 'a required parameter is missing' }
+    case 'grant_type_not_supported':
+      return {
+        status: 400,
+        error: 'unsupported_grant_type',
+        description: 'the only grant type is urn:ietf:params:oauth:grant-type:token-exchange',
+      }
+    case 'subject_token_type_not_supported':
+      return { ...INVALID_REQUEST, description: 'the subject_token_type is not supported' }
+    case 'requested_token_type_not_supported':
+      return { ...INVALID_REQUEST, description: 'the requested_token_type is not supported' }
+    case 'actor_token_incomplete':
+      return { ...INVALID_REQUEST, description: 'actor_token and actor_token_type go together' }
+    case 'delegation_not_allowed':
+      return { ...INVALID_REQUEST, description: 'delegation is not allowed here' }
+    case 'client_authentication_failed':
+      return {
+        status: 401,
+        error: 'invalid_client',
+        description: 'client authentication failed',
+        ...(refusal.usedHeader && { headers: { 'www-authenticate': 'Basic realm="token-broker"' } }),
+      }
+    case 'dpop_not_supported':
+      return { status: 400, error: 'invalid_dpop_proof', description: 'DPoP proofs are not accepted here' }
+    case 'scope_malformed':
+    case 'scope_not_allowed':
+      return INVALID_SCOPE
+    case 'too_many_targets':
+    case 'resource_malformed':
+    case 'target_missing':
+    case 'audience_not_in_policy':
+    case 'resource_not_in_policy':
+    case 'two_targets':
+      return INVALID_TARGET
+    case 'token_malformed':
+    case 'issuer_not_trusted':
+    case 'algorithm_not_allowed':
+    case 'key_unknown':
+    case 'signature_invalid':
+    case 'token_type_mismatch':
+    case 'claim_malformed':
+    case 'audience_not_ours':
+    case 'token_expired':
+    case 'token_not_yet_valid':
+    case 'token_lifetime_too_long':
+    case 'token_bound_to_key':
+    case 'lineage_too_long':
+    case 'no_grant_matches':
+    case 'several_grants_match':
+    case 'claim_not_insertable':
+    case 'token_replayed':
+    case 'token_revoked':
+      return TOKEN_NOT_ACCEPTABLE
+  }
+}

@@ -1,0 +1,36 @@
+import type { Authorised } from './authorise.ts'
+import type { IssuedIdentity, RevocationKey } from './ports.ts'
+import type { ValidatedSubject } from './subject-token.ts'
+
+/** These name one thing that is dead as a whole; a cut-off by subject, client or issuer spares what was issued later. */
+const DEAD_AS_A_WHOLE = new Set(['token', 'lineage', 'key'])
+
+/**
+ * Every cut-off that could forbid this exchange: of the subject token and each of its ancestors, of the token about to
+ * be issued (a retry must not bring a revoked one back), of the subject, client, first issuer, lineage and signing key.
+ */
+export function revocationKeysFor(authorised: Authorised, issued: IssuedIdentity): readonly RevocationKey[] {
+  const { subject, clientId } = authorised
+  const keys: RevocationKey[] = [
+    ...subject.lineage.map((id): RevocationKey => `token#${id}`),
+    `token#${issued.id}`,
+    `subject#${subject.subject}`,
+    `client#${clientId}`,
+    `issuer#${subject.idp}`,
+  ]
+  if (subject.txn !== undefined) keys.push(`lineage#${subject.txn}`)
+  if (subject.signedBy !== undefined) keys.push(`key#${subject.signedBy}`)
+  return keys
+}
+
+/** The kind of the first cut-off that covers the subject token, or `undefined`. Without `iat` every cut-off covers it. */
+export function findRevocation(
+  subject: ValidatedSubject,
+  cutOffs: ReadonlyMap<RevocationKey, number>,
+): string | undefined {
+  for (const [key, cutOff] of cutOffs) {
+    const [kind = ''] = key.split('#')
+    if (DEAD_AS_A_WHOLE.has(kind) || (subject.issuedAt ?? 0) <= cutOff) return kind
+  }
+  return undefined
+}

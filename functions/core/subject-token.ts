@@ -1,0 +1,169 @@
+import { compactVerify } from 'jose'
+import { JOSEError } from 'jose/errors'
+import type { PreparsedJwt } from './jwt-preparse.ts'
+import { LIMITS } from './limits.ts'
+import { BROKER, type TrustedIssuer } from './policy/compiled.ts'
+import type { VerificationKey } from './ports.ts'
+import { type Refusal, type Refused, refuse } from './refusal.ts'
+import { tokenIdOf } from './token-id.ts'
+import type { SubjectTokenType } from './token-request.ts'
+import type { Brand, IssuerId, JsonObject, JsonValue, TokenId } from './types.ts'
+
+/** A token whose signature the issuer's key verifies. Its claims are authentic, not yet acceptable. */
+export type AuthenticJwt = Brand<PreparsedJwt, 'AuthenticJwt'>
+
+/** What is known of a subject once its token is accepted. Times in epoch seconds. */
+interface SubjectFacts {
+  readonly issuer: IssuerId
+  readonly claims: JsonObject
+  readonly tokenId: TokenId
+  /** `sub` of the issued token: `<issuer id>:<sub>`, or unchanged when the broker issued the subject token itself. */
+  readonly subject: string
+  readonly issuedAt: number | undefined
+  readonly expiresAt: number
+  /** Ancestors of a token issued on this subject, root first, this token included. */
+  readonly lineage: readonly TokenId[]
+  /** Shared by all tokens that descend from one external exchange; `undefined` where that exchange is this one. */
+  readonly txn: string | undefined
+  /** The first external issuer. */
+  readonly idp: string
+  /** The scopes that an issued token may not exceed; `undefined` for an external token, whose scopes are not ours. */
+  readonly scopes: readonly string[] | undefined
+  /** The broker's key that signed it, when the broker did. */
+  readonly signedBy: string | undefined
+}
+
+/** A token that the broker accepts as a subject. Only {@link validateSubject} makes one. */
+export type ValidatedSubject = Brand<SubjectFacts, 'ValidatedSubject'>
+
+const SUBJECT = /^[\x20\x21\x23-\x26\x28-\x5b\x5d-\x5f\x61-\x7e]+$/
+
+/** Verifies the signature with `jose`, the algorithm pinned to what the pre-parsed header says and policy allows. */
+export async function authenticate(jwt: PreparsedJwt, key: VerificationKey): Promise<AuthenticJwt | Refused> {
+  try {
+    await compactVerify(jwt.compact, key, { algorithms: [jwt.algorithm] })
+    return jwt as AuthenticJwt
+  } catch (error) {
+    if (error instanceof JOSEError) return refuse({ kind: 'signature_invalid' })
+    throw error
+  }
+}
+
+/** Checks every claim that the broker relies on. `now` in epoch seconds. */
+export function validateSubject(
+  jwt: AuthenticJwt,
+  issuer: TrustedIssuer,
+  asked: { readonly type: SubjectTokenType; readonly now: number },
+): ValidatedSubject | Refused {
+  const refusal =
+    refuseType(jwt, issuer, asked.type) ??
+    refuseAudience(jwt.claims, issuer) ??
+    refuseTimes(jwt.claims, issuer, asked.now) ??
+    refuseIdentity(jwt.claims)
+  if (refusal !== undefined) return refuse(refusal)
+  const { sub } = jwt.claims
+  if (!isSubject(sub)) return refuse({ kind: 'claim_malformed', claim: 'sub' })
+  return issuer.id === BROKER ? ownSubject(jwt, issuer, sub) : externalSubject(jwt, issuer, sub)
+}
+
+function externalSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string): ValidatedSubject {
+  const tokenId = subjectTokenId(jwt, issuer)
+  const facts: SubjectFacts = {
+    ...acceptedTimes(jwt.claims),
+    issuer: issuer.id,
+    claims: jwt.claims,
+    tokenId,
+    subject: `${issuer.id}:${sub}`,
+    lineage: [tokenId],
+    txn: undefined,
+    idp: issuer.issuer,
+    scopes: undefined,
+    signedBy: undefined,
+  }
+  return facts as ValidatedSubject
+}
+
+/** A token of our own: its `lineage`, `txn` and `idp` are our own words, verified by our own key. */
+function ownSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string): ValidatedSubject | Refused {
+  const { lineage, txn, idp, scope } = jwt.claims
+  if (!Array.isArray(lineage) || !lineage.every((id) => typeof id === 'string'))
+    return refuse({ kind: 'claim_malformed', claim: 'lineage' })
+  if (typeof txn !== 'string') return refuse({ kind: 'claim_malformed', claim: 'txn' })
+  if (typeof idp !== 'string') return refuse({ kind: 'claim_malformed', claim: 'idp' })
+  if (lineage.length >= LIMITS.lineage) return refuse({ kind: 'lineage_too_long' })
+  const tokenId = subjectTokenId(jwt, issuer)
+  const facts: SubjectFacts = {
+    ...acceptedTimes(jwt.claims),
+    issuer: issuer.id,
+    claims: jwt.claims,
+    tokenId,
+    subject: sub,
+    lineage: [...(lineage as TokenId[]), tokenId],
+    txn,
+    idp,
+    scopes: typeof scope === 'string' && scope !== '' ? scope.split(' ') : [],
+    signedBy: jwt.kid,
+  }
+  return facts as ValidatedSubject
+}
+
+function subjectTokenId(jwt: AuthenticJwt, issuer: TrustedIssuer): TokenId {
+  const jti = jwt.claims['jti'] as string | undefined
+  return tokenIdOf({ kind: 'token', issuer: issuer.issuer, jti, signingInput: jwt.signingInput })
+}
+
+function acceptedTimes(claims: JsonObject): { issuedAt: number | undefined; expiresAt: number } {
+  const issuedAt = claims['iat'] as number | undefined
+  return { issuedAt: issuedAt && Math.floor(issuedAt), expiresAt: Math.floor(claims['exp'] as number) }
+}
+
+/** One kind of token must not pass for another (RFC 8725 §3.12): by header type, and by claims only one kind has. */
+function refuseType(jwt: PreparsedJwt, issuer: TrustedIssuer, asked: SubjectTokenType): Refusal | undefined {
+  const isAccessToken = jwt.type === 'at+jwt'
+  const isIdToken = 'nonce' in jwt.claims || 'at_hash' in jwt.claims
+  const isKnown = issuer.id === BROKER ? isAccessToken : isAccessToken || jwt.type === 'jwt'
+  const isAsked = !(isAccessToken && asked === 'id_token') && !(isIdToken && asked === 'access_token')
+  return isKnown && isAsked ? undefined : { kind: 'token_type_mismatch' }
+}
+
+function isSubject(sub: JsonValue | undefined): sub is string {
+  return typeof sub === 'string' && sub.length <= LIMITS.subjectCharacters && SUBJECT.test(sub)
+}
+
+/** `jti` may be absent; what is there must be a name. A `cnf` binds the token to a key whose proof we cannot check. */
+function refuseIdentity({ jti, cnf }: JsonObject): Refusal | undefined {
+  if (jti !== undefined && (typeof jti !== 'string' || jti === '' || jti.length > LIMITS.subjectCharacters))
+    return { kind: 'claim_malformed', claim: 'jti' }
+  return cnf === undefined ? undefined : { kind: 'token_bound_to_key' }
+}
+
+/** Every audience must be one that policy names: a token meant for others too could have been stolen from them. */
+function refuseAudience({ aud }: JsonObject, issuer: TrustedIssuer): Refusal | undefined {
+  const audiences: readonly JsonValue[] = Array.isArray(aud) ? aud : [aud]
+  if (audiences.length === 0 || audiences.length > LIMITS.targetNames)
+    return { kind: 'claim_malformed', claim: 'aud' }
+  if (!audiences.every((audience) => typeof audience === 'string' && audience !== ''))
+    return { kind: 'claim_malformed', claim: 'aud' }
+  // Our own tokens are addressed to a target; the grant's conditions say whose may be exchanged onward.
+  if (issuer.id === BROKER) return undefined
+  const areOurs = audiences.every((audience) => issuer.audiences.includes(audience as string))
+  return areOurs ? undefined : { kind: 'audience_not_ours' }
+}
+
+function refuseTimes(claims: JsonObject, issuer: TrustedIssuer, now: number): Refusal | undefined {
+  const { exp, iat, nbf } = claims
+  if (!isTime(exp)) return { kind: 'claim_malformed', claim: 'exp' }
+  if (iat !== undefined && !isTime(iat)) return { kind: 'claim_malformed', claim: 'iat' }
+  if (nbf !== undefined && !isTime(nbf)) return { kind: 'claim_malformed', claim: 'nbf' }
+  const skew = issuer.clockSkewSeconds
+  if (Math.floor(exp) <= now - skew) return { kind: 'token_expired' }
+  if ((iat ?? now) > now + skew || (nbf ?? now) > now + skew) return { kind: 'token_not_yet_valid' }
+  if (iat !== undefined && iat > exp) return { kind: 'claim_malformed', claim: 'iat' }
+  const lifetime = Math.floor(exp) - Math.floor(iat ?? now)
+  return lifetime > issuer.maxLifetimeSeconds ? { kind: 'token_lifetime_too_long' } : undefined
+}
+
+/** A NumericDate (RFC 7519 §2) in this era: milliseconds given for seconds are refused as too far away. */
+function isTime(value: JsonValue | undefined): value is number {
+  return typeof value === 'number' && value > 0 && value < 100_000_000_000
+}

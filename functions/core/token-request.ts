@@ -1,0 +1,129 @@
+import { LIMITS } from './limits.ts'
+import { type Refused, refuse } from './refusal.ts'
+import type { Brand } from './types.ts'
+
+export const TOKEN_EXCHANGE_GRANT = 'urn:ietf:params:oauth:grant-type:token-exchange'
+
+const TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:'
+const SUBJECT_TOKEN_TYPES = ['jwt', 'access_token', 'id_token'] as const
+const REQUESTED_TOKEN_TYPES = ['access_token', 'jwt'] as const
+
+export type SubjectTokenType = (typeof SUBJECT_TOKEN_TYPES)[number]
+export type RequestedTokenType = (typeof REQUESTED_TOKEN_TYPES)[number]
+
+/** The token type URI (RFC 8693 §3) of a short name. */
+export function tokenTypeUri(type: SubjectTokenType | RequestedTokenType): string {
+  return TOKEN_TYPE + type
+}
+
+/** The decoded form and the headers that bear on a token request. Headers by every value that was sent. */
+export interface TokenRequestInput {
+  readonly parameters: readonly (readonly [name: string, value: string])[]
+  readonly authorization: readonly string[]
+  readonly dpop: readonly string[]
+  readonly idempotencyKey: readonly string[]
+}
+
+/** A well-formed token exchange request (RFC 8693 §2.1). Only {@link readTokenRequest} makes one. */
+export type TokenRequest = Brand<
+  {
+    readonly subjectToken: string
+    readonly subjectTokenType: SubjectTokenType
+    readonly requestedTokenType: RequestedTokenType
+    readonly audiences: readonly string[]
+    readonly resources: readonly string[]
+    /** `undefined` when left out: the grant's default scopes. */
+    readonly scopes: readonly string[] | undefined
+    readonly idempotencyKey: string | undefined
+  },
+  'TokenRequest'
+>
+
+const REPEATABLE: ReadonlySet<string> = new Set(['audience', 'resource'])
+const CLIENT_PARAMETERS = ['client_id', 'client_secret', 'client_assertion', 'client_assertion_type'] as const
+const IDEMPOTENCY_KEY = /^[\x21-\x7e]{16,64}$/
+/** `scope-token` of RFC 6749 §3.3, separated by single spaces. */
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/
+const RESOURCE = /^[a-z][a-z0-9+.-]*:[\x21\x23-\x5b\x5d-\x7e]+$/i
+
+/** Reads a token exchange request. Unknown parameters are ignored (RFC 6749 §3.2); those we know but do not serve are refused. */
+export function readTokenRequest(input: TokenRequestInput): TokenRequest | Refused {
+  if (input.parameters.length > LIMITS.parameters) return refuse({ kind: 'too_many_parameters' })
+  const form = gather(input.parameters)
+  if ('refused' in form) return form
+  const grantType = form.one('grant_type')
+  if (grantType === undefined) return refuse({ kind: 'parameter_missing', parameter: 'grant_type' })
+  if (grantType !== TOKEN_EXCHANGE_GRANT) return refuse({ kind: 'grant_type_not_supported' })
+  return unservedIn(input, form) ?? tokenRequestOf(input, form)
+}
+
+/** Client authentication, delegation and DPoP: a request that relies on one must not be served without it. */
+function unservedIn(input: TokenRequestInput, form: Form): Refused | undefined {
+  const usedHeader = input.authorization.length > 0
+  if (usedHeader || CLIENT_PARAMETERS.some((name) => form.one(name) !== undefined))
+    return refuse({ kind: 'client_authentication_failed', usedHeader })
+  const actor = [form.one('actor_token'), form.one('actor_token_type')].filter((value) => value !== undefined)
+  if (actor.length === 1) return refuse({ kind: 'actor_token_incomplete' })
+  if (actor.length === 2) return refuse({ kind: 'delegation_not_allowed' })
+  if (input.dpop.length > 0) return refuse({ kind: 'dpop_not_supported' })
+  return undefined
+}
+
+function tokenRequestOf(input: TokenRequestInput, form: Form): TokenRequest | Refused {
+  const subjectToken = form.one('subject_token')
+  if (subjectToken === undefined) return refuse({ kind: 'parameter_missing', parameter: 'subject_token' })
+  const uri = form.one('subject_token_type')
+  if (uri === undefined) return refuse({ kind: 'parameter_missing', parameter: 'subject_token_type' })
+  const subjectTokenType = SUBJECT_TOKEN_TYPES.find((type) => tokenTypeUri(type) === uri)
+  if (subjectTokenType === undefined) return refuse({ kind: 'subject_token_type_not_supported' })
+  const requestedUri = form.one('requested_token_type') ?? tokenTypeUri('access_token')
+  const requestedTokenType = REQUESTED_TOKEN_TYPES.find((type) => tokenTypeUri(type) === requestedUri)
+  if (requestedTokenType === undefined) return refuse({ kind: 'requested_token_type_not_supported' })
+  const audiences = form.all('audience')
+  const resources = form.all('resource')
+  if (audiences.length + resources.length > LIMITS.targetNames) return refuse({ kind: 'too_many_targets' })
+  if (!resources.every(isAbsoluteUri)) return refuse({ kind: 'resource_malformed' })
+  const scopes = readScopes(form.one('scope'))
+  if (scopes === 'malformed') return refuse({ kind: 'scope_malformed' })
+  const [idempotencyKey, ...furtherKeys] = input.idempotencyKey
+  if (furtherKeys.length > 0 || (idempotencyKey !== undefined && !IDEMPOTENCY_KEY.test(idempotencyKey)))
+    return refuse({ kind: 'idempotency_key_malformed' })
+  return {
+    subjectToken,
+    subjectTokenType,
+    requestedTokenType,
+    audiences,
+    resources,
+    scopes,
+    idempotencyKey,
+  } as TokenRequest
+}
+
+interface Form {
+  one(name: string): string | undefined
+  all(name: string): readonly string[]
+}
+
+/** Collects parameters by name; an empty value counts as left out (RFC 6749 §3.1), a repeated one is refused. */
+function gather(parameters: TokenRequestInput['parameters']): Form | Refused {
+  const values = new Map<string, string[]>()
+  for (const [name, value] of parameters) {
+    if (values.has(name) && !REPEATABLE.has(name))
+      return refuse({ kind: 'parameter_repeated', parameter: name })
+    const known = values.get(name) ?? []
+    values.set(name, value === '' ? known : [...known, value])
+  }
+  return { one: (name) => values.get(name)?.[0], all: (name) => values.get(name) ?? [] }
+}
+
+function readScopes(scope: string | undefined): readonly string[] | undefined | 'malformed' {
+  if (scope === undefined) return undefined
+  if (!SCOPE.test(scope)) return 'malformed'
+  const scopes = [...new Set(scope.split(' '))]
+  return scopes.length > LIMITS.scopes ? 'malformed' : scopes
+}
+
+/** An absolute URI without fragment (RFC 8707 §2). Whether policy knows it is decided later, by exact comparison. */
+function isAbsoluteUri(resource: string): boolean {
+  return RESOURCE.test(resource) && !resource.includes('#') && URL.canParse(resource)
+}

@@ -1,0 +1,9 @@
+import { composeExchange } from '../compose.ts'
+import { httpHandler } from '../http/rim.ts'
+import { createTelemetry } from '../telemetry.ts'
+import { serveToken } from './serve-token.ts'
+
+const { stage, ...world } = composeExchange()
+const telemetry = createTelemetry('token', stage)
+
+export const handler = httpHandler(serveToken(world, telemetry), telemetry)

@@ -1,0 +1,39 @@
+import { refusedEvent } from '../core/audit-event.ts'
+import { type ExchangeDependencies, type ExchangeOutcome, exchange } from '../core/exchange.ts'
+import { type Refusal, refuse } from '../core/refusal.ts'
+import { jsonAnswer, refusalAnswer } from '../http/answer.ts'
+import type { HttpRequest } from '../http/event.ts'
+import { readForm } from '../http/form.ts'
+import type { RequestContext, Serve } from '../http/rim.ts'
+import type { Telemetry } from '../telemetry.ts'
+
+/** `POST /token`: RFC 8693. */
+export function serveToken(world: ExchangeDependencies, log: Pick<Telemetry, 'refused'>): Serve {
+  return async (request, context) => {
+    const outcome = await outcomeOf(request, context, world)
+    if ('answer' in outcome) return { outcome: 'succeeded', answer: jsonAnswer(200, outcome.answer) }
+    log.refused(outcome.event)
+    return { outcome: 'refused', answer: refusalAnswer(outcome.refused) }
+  }
+}
+
+async function outcomeOf(
+  request: HttpRequest,
+  context: RequestContext,
+  world: ExchangeDependencies,
+): Promise<ExchangeOutcome> {
+  const refused = (refusal: Refusal) => ({
+    ...refuse(refusal),
+    event: refusedEvent(refusal, {}, { ...context, policy: world.policy.digest }),
+  })
+  if (request.method !== 'POST') return refused({ kind: 'method_not_allowed', allow: 'POST' })
+  const form = readForm(request)
+  if ('refused' in form) return refused(form.refused)
+  const input = {
+    parameters: form,
+    authorization: request.header('authorization'),
+    dpop: request.header('dpop'),
+    idempotencyKey: request.header('idempotency-key'),
+  }
+  return exchange(input, context, world)
+}

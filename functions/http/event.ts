@@ -1,0 +1,58 @@
+/** A request as API Gateway delivers it (payload format 1.0), read once. */
+export interface HttpRequest {
+  readonly method: string
+  readonly path: string
+  /** Every value that was sent under a header name, in lower case. Repeated headers stay apart. */
+  header(name: string): readonly string[]
+  readonly hasQuery: boolean
+  /** `undefined` where the event says base64 but the body is not. */
+  readonly body: Uint8Array | undefined
+  /** API Gateway's id of the request: it is in its access log too. */
+  readonly requestId: string | undefined
+}
+
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
+
+/** Reads any value as a proxy event. Total: what is missing or of another type reads as absent. */
+export function readProxyEvent(event: unknown): HttpRequest {
+  const { httpMethod, path, multiValueHeaders, headers, body, isBase64Encoded, ...rest } = objectOf(event)
+  const query = {
+    ...objectOf(rest['queryStringParameters']),
+    ...objectOf(rest['multiValueQueryStringParameters']),
+  }
+  const requestId = objectOf(rest['requestContext'])['requestId']
+  const values = headerValues(objectOf(headers), objectOf(multiValueHeaders))
+  return {
+    method: typeof httpMethod === 'string' ? httpMethod : '',
+    path: typeof path === 'string' ? path : '',
+    header: (name) => values.get(name) ?? [],
+    hasQuery: Object.keys(query).length > 0,
+    body: bodyOf(typeof body === 'string' ? body : '', isBase64Encoded === true),
+    requestId: typeof requestId === 'string' ? requestId : undefined,
+  }
+}
+
+function headerValues(
+  single: Record<string, unknown>,
+  multiple: Record<string, unknown>,
+): ReadonlyMap<string, readonly string[]> {
+  const values = new Map<string, readonly string[]>()
+  for (const [name, value] of Object.entries(single))
+    if (typeof value === 'string') values.set(name.toLowerCase(), [value])
+  for (const [name, value] of Object.entries(multiple))
+    if (Array.isArray(value))
+      values.set(
+        name.toLowerCase(),
+        value.filter((one) => typeof one === 'string'),
+      )
+  return values
+}
+
+function bodyOf(body: string, isBase64: boolean): Uint8Array | undefined {
+  if (!isBase64) return Buffer.from(body)
+  return BASE64.test(body) ? Buffer.from(body, 'base64') : undefined
+}
+
+function objectOf(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+}

@@ -1,0 +1,43 @@
+import { DependencyUnavailable } from '../core/fault.ts'
+import type { KeyManifest } from '../core/key-lifecycle.ts'
+import { authorizationServerMetadata, openidConfiguration } from '../core/metadata.ts'
+import { jwkSetOf, publishedKeys } from '../core/published-keys.ts'
+import { cacheableAnswer, type HttpAnswer, jsonAnswer, refusalAnswer } from '../http/answer.ts'
+import type { HttpRequest } from '../http/event.ts'
+import type { Serve } from '../http/rim.ts'
+
+/** Well below the time for which a key is published before it signs. */
+const MAX_AGE_SECONDS = 300
+
+export interface Documents {
+  readonly issuer: string
+  /** The manifests of all rings. */
+  readonly manifests: () => Promise<readonly (KeyManifest | undefined)[]>
+}
+
+/** `GET` of the public documents: JWK Set, both kinds of metadata, liveness. */
+export function serveDocuments({ issuer, manifests }: Documents): Serve {
+  const documents: Readonly<Record<string, (request: HttpRequest) => HttpAnswer | Promise<HttpAnswer>>> = {
+    '/.well-known/jwks.json': async (request) =>
+      cacheableAnswer(request, jwkSet(await manifests()), MAX_AGE_SECONDS),
+    '/.well-known/oauth-authorization-server': (request) =>
+      cacheableAnswer(request, authorizationServerMetadata(issuer), MAX_AGE_SECONDS),
+    '/.well-known/openid-configuration': (request) =>
+      cacheableAnswer(request, openidConfiguration(issuer), MAX_AGE_SECONDS),
+    '/health': () => jsonAnswer(200, { status: 'ok' }),
+  }
+  return async (request) => {
+    const document = Object.hasOwn(documents, request.path) ? documents[request.path] : undefined
+    if (document === undefined) return { outcome: 'refused', answer: jsonAnswer(404, { error: 'not_found' }) }
+    if (request.method === 'GET' || request.method === 'HEAD')
+      return { outcome: 'succeeded', answer: await document(request) }
+    return { outcome: 'refused', answer: refusalAnswer({ kind: 'method_not_allowed', allow: 'GET, HEAD' }) }
+  }
+}
+
+function jwkSet(manifests: readonly (KeyManifest | undefined)[]) {
+  const keys = publishedKeys(manifests)
+  // An empty set in a verifier's cache would outlast the moment at which the first key comes.
+  if (keys.length === 0) throw new DependencyUnavailable('kms', 'no signing key is published yet')
+  return jwkSetOf(keys)
+}

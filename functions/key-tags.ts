@@ -1,0 +1,11 @@
+/**
+ * Tags by which IAM and the rotation tell a signing key from every other KMS key of the account: the stacks write them
+ * into conditions, the rotation puts them on the keys that it creates.
+ */
+export const KEY_TAGS = {
+  purpose: 'token-broker:purpose',
+  stage: 'token-broker:stage',
+} as const
+
+/** Value of {@link KEY_TAGS}`.purpose` on the keys that sign tokens. */
+export const TOKEN_SIGNING = 'token-signing'

@@ -1,0 +1,51 @@
+/**
+ * The environment of a function, both ways: the stacks write it with {@link toEnvironment}, a function reads it with
+ * {@link readSettings}. Nothing else touches `process.env`.
+ */
+
+const VARIABLES = {
+  /** The broker's issuer URL: `iss` of every token and base of every endpoint. */
+  issuer: 'BROKER_ISSUER',
+  /** Deployment stage, for example `prod`: tag of keys, dimension of metrics. */
+  stage: 'BROKER_STAGE',
+  exchangesTable: 'EXCHANGES_TABLE',
+  revocationsTable: 'REVOCATIONS_TABLE',
+  signingKeysTable: 'SIGNING_KEYS_TABLE',
+} as const
+
+export type SettingName = keyof typeof VARIABLES
+export type Settings<Name extends SettingName = SettingName> = { readonly [N in Name]: string }
+
+/** The environment variables that carry `settings`. */
+export function toEnvironment(settings: Partial<Settings>): Record<string, string> {
+  return Object.fromEntries(
+    (Object.entries(settings) as [SettingName, string][]).map(([name, value]) => [VARIABLES[name], value]),
+  )
+}
+
+/** Reads the named settings. Throws if one is not set, naming the variable: a function must not start half configured. */
+export function readSettings<Name extends SettingName>(
+  names: readonly Name[],
+  environment: NodeJS.ProcessEnv = process.env,
+): Settings<Name> {
+  const entries = names.map((name) => {
+    const value = environment[VARIABLES[name]]
+    if (!value) throw new Error(`environment variable ${VARIABLES[name]} is not set`)
+    return [name, value]
+  })
+  return Object.fromEntries(entries) as Settings<Name>
+}
+
+/**
+ * Set by the local cloud alone, never by a stack: a JSON object from issuer URL to the loopback URL that stands in for
+ * it. Its presence is what allows plain http and loopback addresses to the issuer-key reader.
+ */
+export const LOCAL_ISSUERS_VARIABLE = 'LOCAL_ISSUERS'
+
+export type LocalIssuers = Readonly<Record<string, string>>
+
+/** The stand-ins for issuers, or `undefined` anywhere but in the local cloud. */
+export function readLocalIssuers(environment: NodeJS.ProcessEnv = process.env): LocalIssuers | undefined {
+  const value = environment[LOCAL_ISSUERS_VARIABLE]
+  return value === undefined ? undefined : (JSON.parse(value) as LocalIssuers)
+}

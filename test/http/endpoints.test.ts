@@ -1,0 +1,265 @@
+import fc from 'fast-check'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { DependencyUnavailable } from '../../functions/core/fault.ts'
+import { indexPolicy } from '../../functions/core/policy/decide.ts'
+import { TOKEN_EXCHANGE_GRANT } from '../../functions/core/token-request.ts'
+import { serveToken } from '../../functions/exchange/serve-token.ts'
+import type { HttpAnswer } from '../../functions/http/answer.ts'
+import { httpHandler } from '../../functions/http/rim.ts'
+import { serveDocuments } from '../../functions/jwks/serve-documents.ts'
+import { BROKER_ISSUER, createTestBroker, PAYMENTS, type TestBroker, testPolicy } from '../support/broker.ts'
+
+let broker: TestBroker
+let measured: object[]
+let refused: object[]
+let failed: unknown[]
+
+const telemetry = {
+  measure: ({ outcome }: { outcome: string }) => void measured.push({ outcome }),
+  refused: (event: object) => void refused.push(event),
+  failed: (fault: unknown) => void failed.push(fault),
+}
+
+beforeEach(async () => {
+  broker = await createTestBroker()
+  measured = []
+  refused = []
+  failed = []
+})
+
+function tokenHandler() {
+  const world = {
+    issuer: BROKER_ISSUER,
+    policy: indexPolicy(testPolicy()),
+    issuerKeys: broker.issuerKeys,
+    ledger: broker.ledger,
+    revocations: broker.revocations,
+    signer: broker.keys,
+    randomId: () => 'r'.repeat(22),
+  }
+  return httpHandler(serveToken(world, telemetry), telemetry)
+}
+
+function documentHandler() {
+  const keys = [...broker.keys.active.values()]
+  const manifests = async () => [{ ring: 'RS256' as const, version: 3, pending: undefined, keys }]
+  return httpHandler(serveDocuments({ issuer: BROKER_ISSUER, manifests }), telemetry)
+}
+
+const get = (path: string, headers: Record<string, readonly string[]> = {}) => ({
+  httpMethod: 'GET',
+  path,
+  multiValueHeaders: headers,
+  requestContext: { requestId: 'request-1' },
+})
+
+async function post(changes: Record<string, unknown> = {}): Promise<HttpAnswer> {
+  const now = Math.floor(Date.now() / 1000)
+  const subject_token = await broker.subjectToken('ci', { iat: now, nbf: now, exp: now + 300 })
+  const form = new URLSearchParams({
+    grant_type: TOKEN_EXCHANGE_GRANT,
+    subject_token,
+    subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+    audience: PAYMENTS,
+  })
+  const event = {
+    httpMethod: 'POST',
+    path: '/token',
+    multiValueHeaders: { 'Content-Type': ['application/x-www-form-urlencoded'] },
+    requestContext: { requestId: 'request-1' },
+    body: form.toString(),
+    ...changes,
+  }
+  return tokenHandler()(event, {})
+}
+
+describe('the token endpoint', () => {
+  it('answers JSON that nobody may keep, with the correlation id of the request', async () => {
+    const { statusCode, headers, body } = await post()
+    expect(statusCode).toBe(200)
+    expect(headers).toMatchObject({
+      'content-type': 'application/json',
+      'cache-control': 'no-store',
+      'x-correlation-id': 'request-1',
+    })
+    expect(JSON.parse(body)).toMatchObject({ token_type: 'Bearer' })
+    expect(measured).toEqual([{ outcome: 'succeeded' }])
+  })
+
+  it.each(['GET', 'PUT', 'DELETE', 'OPTIONS', 'TRACE', 'HEAD', 'post', ''])(
+    'answers 405 to %s, with Allow',
+    async (httpMethod) => {
+      const { statusCode, headers, body } = await post({ httpMethod })
+      expect(statusCode).toBe(405)
+      expect(headers).toMatchObject({ allow: 'POST', 'cache-control': 'no-store' })
+      expect(JSON.parse(body)).toMatchObject({ error: 'invalid_request' })
+    },
+  )
+
+  it.each([
+    [{ body: 'x'.repeat(70_000) }, 413],
+    [{ multiValueHeaders: { 'content-type': ['application/json'] } }, 415],
+    [{ queryStringParameters: { scope: 'a' } }, 400],
+  ])('answers an OAuth error to %j', async (changes, status) => {
+    const { statusCode, body } = await post(changes)
+    expect(statusCode).toBe(status)
+    expect(JSON.parse(body)).toMatchObject({ error: 'invalid_request' })
+  })
+
+  it('names the scheme only to a client that used the header', async () => {
+    const header = {
+      multiValueHeaders: {
+        'content-type': ['application/x-www-form-urlencoded'],
+        authorization: ['Basic x'],
+      },
+    }
+    const byHeader = await post(header)
+    expect(byHeader).toMatchObject({
+      statusCode: 401,
+      headers: { 'www-authenticate': 'Basic realm="token-broker"' },
+    })
+    const byBody = await post({ body: `grant_type=${TOKEN_EXCHANGE_GRANT}&client_id=x` })
+    expect(byBody.statusCode).toBe(401)
+    expect(byBody.headers).not.toHaveProperty('www-authenticate')
+  })
+
+  it('answers 503 with Retry-After while a dependency is down, and says no more', async () => {
+    Object.assign(broker.ledger, {
+      record: () => Promise.reject(new DependencyUnavailable('dynamodb', 'secret detail')),
+    })
+    const { statusCode, headers, body } = await post()
+    expect(statusCode).toBe(503)
+    expect(Number(headers['retry-after'])).toBeGreaterThanOrEqual(1)
+    expect(JSON.parse(body)).toMatchObject({ error: 'temporarily_unavailable' })
+    expect(body).not.toContain('secret')
+    expect(failed).toHaveLength(1)
+    expect(measured).toEqual([{ outcome: 'failed' }])
+  })
+
+  it('answers 500 to a defect, without a stack', async () => {
+    Object.assign(broker.ledger, { record: () => Promise.reject(new TypeError('x is not a function')) })
+    const { statusCode, body } = await post()
+    expect(statusCode).toBe(500)
+    expect(JSON.parse(body)).toEqual({ error: 'server_error', error_description: 'the broker failed' })
+  })
+
+  it('answers 503 when time runs out, and releases nothing later', async () => {
+    Object.assign(broker.ledger, { record: () => new Promise(() => undefined) })
+    const now = Math.floor(Date.now() / 1000)
+    const body = new URLSearchParams({
+      grant_type: TOKEN_EXCHANGE_GRANT,
+      subject_token: await broker.subjectToken('ci', { iat: now, nbf: now, exp: now + 300 }),
+      subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+    }).toString()
+    const multiValueHeaders = { 'content-type': ['application/x-www-form-urlencoded'] }
+    const event = { httpMethod: 'POST', path: '/token', multiValueHeaders, body }
+    const { statusCode } = await tokenHandler()(event, { getRemainingTimeInMillis: () => 300 })
+    expect(statusCode).toBe(503)
+  })
+
+  it('logs why it refused, in one event, and no part of the token', async () => {
+    const subject_token = await broker.subjectToken('ci', { exp: 1000, iat: 900, nbf: 900 })
+    const audience = subject_token
+    await post({
+      body: new URLSearchParams({
+        grant_type: TOKEN_EXCHANGE_GRANT,
+        subject_token,
+        subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+        audience,
+      }).toString(),
+    })
+    expect(refused).toEqual([
+      expect.objectContaining({ reason: 'token_expired', issuer: 'ci', correlation_id: 'request-1' }),
+    ])
+    const now = Math.floor(Date.now() / 1000)
+    const good = await broker.subjectToken('ci', { iat: now, nbf: now, exp: now + 300 })
+    await post({
+      body: new URLSearchParams({
+        grant_type: TOKEN_EXCHANGE_GRANT,
+        subject_token: good,
+        subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+        audience: good,
+      }).toString(),
+    })
+    expect(refused[1]).toMatchObject({ reason: 'audience_not_in_policy', detail: { audience: '(withheld)' } })
+    for (const part of [...subject_token.split('.'), ...good.split('.')])
+      expect(JSON.stringify(refused)).not.toContain(part)
+  })
+
+  it('answers any event whatever', async () => {
+    const handler = tokenHandler()
+    await fc.assert(
+      fc.asyncProperty(fc.anything(), async (event) => {
+        const { statusCode, headers } = await handler(event, {})
+        expect([400, 405, 413, 415]).toContain(statusCode)
+        expect(headers['x-correlation-id']).toMatch(/^[\w=-]{1,128}$/)
+      }),
+      { numRuns: 300 },
+    )
+    expect(failed).toEqual([])
+  })
+
+  it('takes no correlation id that could break a header', async () => {
+    const { headers } = await post({ requestContext: { requestId: 'a\r\nset-cookie: b' } })
+    expect(headers['x-correlation-id']).toMatch(/^[\w-]{36}$/)
+  })
+})
+
+describe('the public documents', () => {
+  it('hold the published keys and nothing private', async () => {
+    const { statusCode, body, headers } = await documentHandler()(get('/.well-known/jwks.json'), {})
+    expect(statusCode).toBe(200)
+    expect(headers['cache-control']).toContain('public, max-age=300')
+    const { keys } = JSON.parse(body) as { keys: Record<string, string>[] }
+    expect(keys.map(({ alg, use }) => [alg, use])).toEqual([
+      ['RS256', 'sig'],
+      ['ES256', 'sig'],
+    ])
+    for (const key of keys) expect(key).not.toHaveProperty('d')
+  })
+
+  it.each(['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration'])(
+    '%s names the issuer and where its keys are',
+    async (path) => {
+      const { statusCode, body } = await documentHandler()(get(path), {})
+      expect(statusCode).toBe(200)
+      expect(JSON.parse(body)).toMatchObject({
+        issuer: BROKER_ISSUER,
+        token_endpoint: `${BROKER_ISSUER}/token`,
+        jwks_uri: `${BROKER_ISSUER}/.well-known/jwks.json`,
+      })
+    },
+  )
+
+  it('are not sent again to whoever has them', async () => {
+    const first = await documentHandler()(get('/.well-known/jwks.json'), {})
+    const etag = first.headers['etag'] ?? ''
+    for (const tag of [etag, `W/${etag}`, `"x", ${etag}`, '*']) {
+      const again = await documentHandler()(get('/.well-known/jwks.json', { 'If-None-Match': [tag] }), {})
+      expect(again).toMatchObject({ statusCode: 304, body: '' })
+    }
+    const other = await documentHandler()(get('/.well-known/jwks.json', { 'if-none-match': ['"x"'] }), {})
+    expect(other.statusCode).toBe(200)
+  })
+
+  it('answer HEAD without a body, and no other method', async () => {
+    const head = await documentHandler()({ ...get('/.well-known/jwks.json'), httpMethod: 'HEAD' }, {})
+    expect(head).toMatchObject({ statusCode: 200, body: '' })
+    const posted = await documentHandler()({ ...get('/.well-known/jwks.json'), httpMethod: 'POST' }, {})
+    expect(posted).toMatchObject({ statusCode: 405, headers: { allow: 'GET, HEAD' } })
+  })
+
+  it('do not include an empty key set, which a verifier would cache', async () => {
+    const manifests = async () => [undefined]
+    const handler = httpHandler(serveDocuments({ issuer: BROKER_ISSUER, manifests }), telemetry)
+    expect((await handler(get('/.well-known/jwks.json'), {})).statusCode).toBe(503)
+  })
+
+  it.each([
+    ['/health', 200],
+    ['/nothing', 404],
+    ['/__proto__', 404],
+  ])('answer %s with %i', async (path, status) => {
+    expect((await documentHandler()(get(path), {})).statusCode).toBe(status)
+  })
+})

@@ -1,0 +1,162 @@
+import { importJWK } from 'jose'
+import type { ExchangeOutcome } from '../../functions/core/exchange.ts'
+import { exchange } from '../../functions/core/exchange.ts'
+import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
+import { indexPolicy } from '../../functions/core/policy/decide.ts'
+import { TOKEN_EXCHANGE_GRANT, type TokenRequestInput } from '../../functions/core/token-request.ts'
+import { MemoryIssuerKeys, MemoryKeys, MemoryLedger, MemoryRevocations } from './fakes.ts'
+import { createTestIssuer, type TestIssuer } from './tokens.ts'
+
+export const NOW = 1_800_000_000
+export const BROKER_ISSUER = 'https://tokens.example.com'
+export const OUR_AUDIENCE = 'https://broker.example.com'
+export const PAYMENTS = 'https://payments.example.com'
+export const LEDGER = 'https://ledger.example.com'
+export const RECEIPTS = 'https://receipts.example.com'
+
+/** A policy with one issuer per replay mode, and an onward grant. */
+export function testPolicy(): CompiledPolicy {
+  const issuer = (id: string, replay: string) => ({
+    id,
+    issuer: `https://${id}.example.com`,
+    keys: { kind: 'discovery' },
+    algorithms: ['RS256'],
+    audiences: [OUR_AUDIENCE],
+    maxLifetimeSeconds: 600,
+    clockSkewSeconds: 30,
+    replay,
+    ...(id === 'ci' && { defaultTarget: 'payments-api' }),
+  })
+  const target = (id: string, audience: string, algorithm: string) => ({
+    id,
+    audience,
+    resources: [`${audience}/v1`],
+    scopes: ['payments.read', 'payments.write'],
+    algorithm,
+    maxLifetimeSeconds: 900,
+  })
+  const grant = (id: string, from: string, to: string) => ({
+    id,
+    issuer: from,
+    when:
+      from === 'broker'
+        ? [{ path: ['aud'], anyOf: [{ kind: 'equals', value: PAYMENTS }] }]
+        : [{ path: ['repository_id'], anyOf: [{ kind: 'equals', value: '123456' }] }],
+    target: to,
+    scopes: ['payments.read', 'payments.write'],
+    defaultScopes: ['payments.read'],
+    lifetimeSeconds: 300,
+    claims: from === 'broker' ? {} : { repository: [{ path: ['repository'] }] },
+  })
+  return {
+    format: 1,
+    digest: 'test-policy',
+    issuers: [issuer('ci', 'single-use'), issuer('pod', 'reusable'), issuer('job', 'once-per-target')],
+    targets: [
+      target('payments-api', PAYMENTS, 'RS256'),
+      target('ledger-api', LEDGER, 'ES256'),
+      target('receipts-api', RECEIPTS, 'RS256'),
+    ],
+    grants: [
+      ...['ci', 'pod', 'job'].flatMap((from) => [
+        grant(`${from}-payments`, from, 'payments-api'),
+        grant(`${from}-ledger`, from, 'ledger-api'),
+      ]),
+      grant('onward', 'broker', 'receipts-api'),
+    ],
+  } as unknown as CompiledPolicy
+}
+
+export interface TestBroker {
+  readonly ledger: MemoryLedger
+  readonly revocations: MemoryRevocations
+  readonly keys: MemoryKeys
+  readonly issuerKeys: MemoryIssuerKeys
+  readonly issuers: Readonly<Record<'ci' | 'pod' | 'job', TestIssuer>>
+  /** An acceptable subject token of an issuer, with claims changed; `undefined` leaves one out. */
+  subjectToken(
+    from?: 'ci' | 'pod' | 'job',
+    changes?: Record<string, unknown>,
+    header?: object,
+  ): Promise<string>
+  /** Presents a request: the valid one with form parameters changed; `undefined` leaves one out. */
+  exchange(changes: Record<string, string | undefined>, more?: Partial<Asked>): Promise<ExchangeOutcome>
+}
+
+interface Asked extends TokenRequestInput {
+  readonly now: number
+}
+
+/** Key pairs take long to make: one set serves every broker of a test file. */
+const madeKeys = makeKeys()
+
+async function makeKeys() {
+  const keys = new MemoryKeys()
+  await keys.activate('RS256')
+  await keys.activate('ES256')
+  const issuers = {
+    ci: await createTestIssuer('https://ci.example.com'),
+    pod: await createTestIssuer('https://pod.example.com'),
+    job: await createTestIssuer('https://job.example.com'),
+  }
+  return { keys, issuers }
+}
+
+/** A broker of real keys and in-memory stores. */
+export async function createTestBroker(policy = testPolicy()): Promise<TestBroker> {
+  const { keys: made, issuers } = await madeKeys
+  const keys = Object.assign(new MemoryKeys(), { private: made.private, active: new Map(made.active) })
+  const active = [...keys.active.values()]
+  const issuerKeys = new MemoryIssuerKeys()
+  for (const { issuer, publicKey } of Object.values(issuers))
+    issuerKeys.keys.set(issuer, new Map([['key-1', publicKey]]))
+  const own = active.map(
+    async ({ kid, algorithm, publicJwk }) =>
+      [kid, (await importJWK({ ...publicJwk } as never, algorithm)) as never] as const,
+  )
+  issuerKeys.keys.set(BROKER_ISSUER, new Map(await Promise.all(own)))
+  let ids = 0
+  const world = {
+    issuer: BROKER_ISSUER,
+    policy: indexPolicy(policy),
+    issuerKeys,
+    ledger: new MemoryLedger(),
+    revocations: new MemoryRevocations(),
+    signer: keys,
+    randomId: () => `random-${++ids}`.padEnd(22, 'x'),
+  }
+  let signed = 0
+  return {
+    ...world,
+    keys,
+    issuers,
+    subjectToken: (from = 'ci', changes = {}, header = {}) =>
+      issuers[from].sign(
+        {
+          sub: 'repo:octo/pay:ref:refs/heads/main',
+          aud: OUR_AUDIENCE,
+          iat: NOW,
+          nbf: NOW,
+          exp: NOW + 300,
+          jti: `jti-${++signed}`,
+          repository_id: '123456',
+          repository: 'octo/pay',
+          ...changes,
+        },
+        header as Record<string, unknown>,
+      ),
+    exchange: (changes, more = {}) => {
+      const form = {
+        grant_type: TOKEN_EXCHANGE_GRANT,
+        subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+        audience: PAYMENTS,
+        ...changes,
+      }
+      const parameters = Object.entries(form).flatMap(([name, value]) =>
+        value === undefined ? [] : [[name, value] as const],
+      )
+      const input = { parameters, authorization: [], dpop: [], idempotencyKey: [], ...more }
+      return exchange(input, { now: more.now ?? NOW, correlationId: 'correlation-1' }, world)
+    },
+  }
+}

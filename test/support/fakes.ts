@@ -1,0 +1,127 @@
+import { createHash, createSign, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { DependencyUnavailable } from '../../functions/core/fault.ts'
+import type { KeyManifest, ManifestKey } from '../../functions/core/key-lifecycle.ts'
+import { LIMITS } from '../../functions/core/limits.ts'
+import type { TrustedIssuer } from '../../functions/core/policy/compiled.ts'
+import type {
+  ExchangeLedger,
+  ExchangeRecord,
+  IssuerKeys,
+  KeyManifestStore,
+  RecordOutcome,
+  RevocationKey,
+  RevocationStore,
+  Signer,
+  SigningKeyFactory,
+  VerificationKey,
+} from '../../functions/core/ports.ts'
+import type { PublicJwk, SigningAlgorithm } from '../../functions/core/types.ts'
+
+/** In-memory implementations of the ports. Each passes the contract suite that the AWS adapter passes. */
+
+export class MemoryLedger implements ExchangeLedger {
+  readonly records = new Map<string, ExchangeRecord>()
+
+  async record(exchange: ExchangeRecord): Promise<RecordOutcome> {
+    const existing = this.records.get(exchange.key)
+    if (existing === undefined || existing.expiresAt < exchange.recordedAt) {
+      this.records.set(exchange.key, exchange)
+      return { kind: 'recorded' }
+    }
+    if (existing.attempt === exchange.attempt) return { kind: 'recorded' }
+    const isSameRequest =
+      exchange.fingerprint !== undefined &&
+      exchange.fingerprint === existing.fingerprint &&
+      exchange.recordedAt - existing.recordedAt <= LIMITS.idempotencySeconds
+    return isSameRequest ? { kind: 'same_request', issued: existing.issued } : { kind: 'replayed' }
+  }
+}
+
+export class MemoryRevocations implements RevocationStore {
+  readonly stored = new Map<RevocationKey, number>()
+
+  async cutOffs(keys: readonly RevocationKey[]): Promise<ReadonlyMap<RevocationKey, number>> {
+    return new Map(
+      keys.flatMap((key) => {
+        const cutOff = this.stored.get(key)
+        return cutOff === undefined ? [] : [[key, cutOff] as const]
+      }),
+    )
+  }
+}
+
+export class MemoryKeyManifests implements KeyManifestStore {
+  readonly manifests = new Map<SigningAlgorithm, KeyManifest>()
+
+  async read(ring: SigningAlgorithm): Promise<KeyManifest | undefined> {
+    return this.manifests.get(ring)
+  }
+
+  async save(manifest: KeyManifest): Promise<'saved' | 'conflict'> {
+    const version = this.manifests.get(manifest.ring)?.version ?? 0
+    if (version !== manifest.version - 1) return 'conflict'
+    this.manifests.set(manifest.ring, manifest)
+    return 'saved'
+  }
+}
+
+/** Makes and uses real keys in memory. */
+export class MemoryKeys implements SigningKeyFactory, Signer {
+  readonly private = new Map<string, KeyObject>()
+  readonly active = new Map<SigningAlgorithm, ManifestKey>()
+  signatures = 0
+
+  async create(ring: SigningAlgorithm): Promise<string> {
+    const { privateKey } =
+      ring === 'RS256'
+        ? generateKeyPairSync('rsa', { modulusLength: 2048 })
+        : generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const arn = `arn:aws:kms:eu-west-1:111111111111:key/${this.private.size + 1}`
+    this.private.set(arn, privateKey)
+    return arn
+  }
+
+  async publicKey(keyArn: string): Promise<PublicJwk> {
+    const { kty, n, e, crv, x, y } = this.keyOf(keyArn).export({ format: 'jwk' })
+    return (kty === 'RSA' ? { kty, n, e } : { kty, crv, x, y }) as PublicJwk
+  }
+
+  async activeKey(algorithm: SigningAlgorithm): Promise<ManifestKey> {
+    const key = this.active.get(algorithm)
+    if (key === undefined) throw new DependencyUnavailable('kms', `no active ${algorithm} key`)
+    return key
+  }
+
+  async sign(key: ManifestKey, signingInput: string): Promise<Uint8Array> {
+    this.signatures++
+    const privateKey = this.keyOf(key.keyArn)
+    return createSign('sha256').update(signingInput).sign({ key: privateKey, dsaEncoding: 'ieee-p1363' })
+  }
+
+  /** Makes a key and puts it in force. */
+  async activate(ring: SigningAlgorithm): Promise<ManifestKey> {
+    const keyArn = await this.create(ring)
+    const publicJwk = await this.publicKey(keyArn)
+    const kid = createHash('sha256').update(keyArn).digest('base64url')
+    const key: ManifestKey = { kid, keyArn, algorithm: ring, state: 'active', publicJwk, since: 0 }
+    this.active.set(ring, key)
+    return key
+  }
+
+  private keyOf(arn: string): KeyObject {
+    const key = this.private.get(arn)
+    if (key === undefined) throw new DependencyUnavailable('kms', 'NotFoundException')
+    return key
+  }
+}
+
+/** Issuers' keys by issuer URL and `kid`. */
+export class MemoryIssuerKeys implements IssuerKeys {
+  readonly keys = new Map<string, ReadonlyMap<string, VerificationKey>>()
+
+  async find(issuer: TrustedIssuer, kid: string): Promise<VerificationKey | undefined> {
+    const known = this.keys.get(issuer.issuer)
+    if (known === undefined) throw new DependencyUnavailable('issuer-keys', 'down')
+    return known.get(kid)
+  }
+}
