@@ -1,0 +1,72 @@
+import type { ServerResponse } from 'node:http'
+import type { AwsError, JsonObject } from './aws-error.ts'
+
+const JSON_TYPES: Readonly<Record<string, string>> = {
+  dynamodb: 'application/x-amz-json-1.0',
+  kms: 'application/x-amz-json-1.1',
+}
+const STS_NAMESPACE = 'https://sts.amazonaws.com/doc/2011-06-15/'
+
+/** What every answer carries. */
+export interface AnswerFrame {
+  readonly service: string
+  readonly operation: string
+  readonly requestId: string
+  /** Epoch milliseconds of the cloud's clock: SDKs measure their skew by the `Date` header. */
+  readonly now: number
+}
+
+/** Sends a result in the service's protocol. */
+export function sendOutput(response: ServerResponse, frame: AnswerFrame, output: JsonObject): void {
+  send(response, frame, 200, frame.service === 'sts' ? xmlOutput(frame, output) : JSON.stringify(output))
+}
+
+/** Sends an error in the service's protocol. */
+export function sendError(response: ServerResponse, frame: AnswerFrame, error: AwsError): void {
+  const { type, code, message, status, fields } = error
+  const inXml = frame.service === 'sts'
+  if (!inXml) response.setHeader('x-amzn-errortype', code)
+  send(
+    response,
+    frame,
+    status,
+    inXml ? xmlError(frame, error) : JSON.stringify({ __type: type, message, ...fields }),
+  )
+}
+
+function send(response: ServerResponse, frame: AnswerFrame, status: number, body: string): void {
+  response.writeHead(status, {
+    'content-type': JSON_TYPES[frame.service] ?? 'text/xml',
+    'content-length': Buffer.byteLength(body),
+    'x-amzn-requestid': frame.requestId,
+    date: new Date(frame.now).toUTCString(),
+  })
+  response.end(body)
+}
+
+function xmlOutput({ operation, requestId }: AnswerFrame, output: JsonObject): string {
+  return (
+    `<${operation}Response xmlns="${STS_NAMESPACE}"><${operation}Result>${toXml(output)}</${operation}Result>` +
+    `<ResponseMetadata><RequestId>${requestId}</RequestId></ResponseMetadata></${operation}Response>`
+  )
+}
+
+function xmlError({ requestId }: AnswerFrame, { code, message, status }: AwsError): string {
+  const details = toXml({ Type: status < 500 ? 'Sender' : 'Receiver', Code: code, Message: message })
+  return (
+    `<ErrorResponse xmlns="${STS_NAMESPACE}"><Error>${details}</Error>` +
+    `<RequestId>${requestId}</RequestId></ErrorResponse>`
+  )
+}
+
+function toXml(output: JsonObject): string {
+  return Object.entries(output)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `<${name}>${xmlValue(value)}</${name}>`)
+    .join('')
+}
+
+function xmlValue(value: unknown): string {
+  if (typeof value === 'object' && value !== null) return toXml({ ...value })
+  return String(value).replace(/[<>&"']/g, (character) => `&#${character.charCodeAt(0)};`)
+}

@@ -1,0 +1,61 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { AwsError, type JsonObject } from './aws-error.ts'
+import { readQueryInput } from './query-input.ts'
+
+/** One call, before it is known who makes it. */
+export interface AwsRequest {
+  /** As in IAM action names: `dynamodb`, `kms`, `sts`. */
+  readonly service: string
+  readonly operation: string
+  readonly input: JsonObject
+  readonly accessKeyId: string | undefined
+  readonly sessionToken: string | undefined
+}
+
+const SERVICE_BY_TARGET: Readonly<Record<string, string>> = {
+  DynamoDB_20120810: 'dynamodb',
+  TrentService: 'kms',
+}
+
+/** `Credential=<access key id>/<date>/<region>/<service>/aws4_request` of SigV4. */
+const CREDENTIAL = /Credential=([^/,\s]+)\//
+
+/** Reads a call of the JSON or the query protocol. Throws {@link AwsError} if it is neither. */
+export function readAwsRequest(headers: IncomingHttpHeaders, body: Buffer): AwsRequest {
+  const accessKeyId = CREDENTIAL.exec(headers.authorization ?? '')?.[1]
+  const token = headers['x-amz-security-token']
+  const sessionToken = typeof token === 'string' ? token : undefined
+  const target = headers['x-amz-target']
+  const called = typeof target === 'string' ? readJson(target, body) : readQuery(headers, body)
+  return { ...called, accessKeyId, sessionToken }
+}
+
+type CalledOperation = Pick<AwsRequest, 'service' | 'operation' | 'input'>
+
+function readJson(target: string, body: Buffer): CalledOperation {
+  const dot = target.lastIndexOf('.')
+  const service = SERVICE_BY_TARGET[target.slice(0, dot)]
+  if (service === undefined) throw unknownOperation(target)
+  return { service, operation: target.slice(dot + 1), input: parseObject(body) }
+}
+
+function readQuery(headers: IncomingHttpHeaders, body: Buffer): CalledOperation {
+  const form = headers['content-type']?.startsWith('application/x-www-form-urlencoded') === true
+  const { Action: operation, ...input } = form ? readQueryInput(body.toString()) : {}
+  if (typeof operation !== 'string') throw unknownOperation('none')
+  return { service: 'sts', operation, input }
+}
+
+function parseObject(body: Buffer): JsonObject {
+  try {
+    const value: unknown = JSON.parse(body.toString())
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
+  } catch {
+    // Answered below, like any other body that is not an object.
+  }
+  throw new AwsError('com.amazon.coral.service#SerializationException', 'the body is not a JSON object')
+}
+
+function unknownOperation(target: string): AwsError {
+  return new AwsError('com.amazon.coral.service#UnknownOperationException', `unknown operation: ${target}`)
+}

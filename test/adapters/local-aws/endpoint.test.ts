@@ -1,0 +1,60 @@
+import { PutItemCommand } from '@aws-sdk/client-dynamodb'
+import { expect, test } from 'vitest'
+import { failureOf, startRig, table } from './support.ts'
+
+test('a request of a service that is not here is refused and a defect', async () => {
+  const { endpoint, defects } = await startRig()
+  const answer = await fetch(`${endpoint.url}/bucket/key`, { method: 'PUT', body: 'x' })
+  expect(answer.status).toBe(400)
+  expect(defects).toMatchObject([{ kind: 'operation', operation: 'PUT /bucket/key' }])
+})
+
+test('a body that is not a JSON object is refused', async () => {
+  const { endpoint } = await startRig()
+  const headers = {
+    'x-amz-target': 'DynamoDB_20120810.PutItem',
+    'content-type': 'application/x-amz-json-1.0',
+  }
+  for (const body of ['[]', '{', 'null']) {
+    const answer = await fetch(endpoint.url, { method: 'POST', headers, body })
+    expect(answer.status).toBe(400)
+    expect(await answer.json()).toMatchObject({ __type: 'com.amazon.coral.service#SerializationException' })
+  }
+})
+
+test('the answers carry the cloud’s date, which SDKs measure their skew by', async () => {
+  const { endpoint } = await startRig({ clock: () => Date.UTC(2030, 0, 1) })
+  const answer = await fetch(endpoint.url, { method: 'POST' })
+  expect(answer.headers.get('date')).toBe('Tue, 01 Jan 2030 00:00:00 GMT')
+})
+
+test('an unsigned call of a signed operation is refused', async () => {
+  const { endpoint, defects } = await startRig()
+  const headers = { 'x-amz-target': 'TrentService.ListKeys', 'content-type': 'application/x-amz-json-1.1' }
+  const answer = await fetch(endpoint.url, { method: 'POST', headers, body: '{}' })
+  expect(await answer.json()).toMatchObject({ __type: 'UnrecognizedClientException' })
+  expect(defects).toMatchObject([{ kind: 'credential', accessKeyId: undefined }])
+})
+
+test('text in a query answer is escaped', async () => {
+  const { endpoint } = await startRig()
+  const body = 'Action=%3Cx%3E%26'
+  const headers = {
+    'content-type': 'application/x-www-form-urlencoded',
+    authorization: 'Credential=AKIAOPERATOR/',
+  }
+  const answer = await fetch(endpoint.url, { method: 'POST', headers, body })
+  const text = await answer.text()
+  expect(text).toContain('<Code>InvalidAction</Code>')
+  expect(text).not.toContain('<x>')
+})
+
+test('a port that is taken is an error, and closing frees it', async () => {
+  const first = await startRig()
+  const { port } = first.endpoint
+  expect(await failureOf(startRig({ port }))).toMatchObject({ code: 'EADDRINUSE' })
+  await first.endpoint.close()
+  const second = await startRig({ port })
+  await second.endpoint.dynamodb.createTable(table('things'))
+  await second.dynamodb.send(new PutItemCommand({ TableName: 'things', Item: { pk: { S: 'a' } } }))
+})
