@@ -1,0 +1,23 @@
+/** The CDK app: what `npx cdk deploy` deploys. */
+
+import { App, Validations } from 'aws-cdk-lib/core'
+import { AwsSolutionsChecks } from 'cdk-nag'
+import { addBrokerStacks } from '../lib/broker-app.ts'
+import { ConfigError, readConfig } from '../lib/config.ts'
+import { PolicyError } from '../lib/policy-folder.ts'
+
+function main(): void {
+  // Not at exit, where a refused policy would leave an empty assembly behind.
+  const app = new App({ autoSynth: false })
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
+  addBrokerStacks(app, readConfig(app.node), { loopbackIssuers: false })
+  app.synth()
+}
+
+try {
+  main()
+} catch (error) {
+  if (!(error instanceof ConfigError || error instanceof PolicyError)) throw error
+  process.stderr.write(`${error.message}\n`)
+  process.exitCode = 1
+}

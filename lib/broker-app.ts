@@ -1,0 +1,57 @@
+import { fileURLToPath } from 'node:url'
+import type { App, StackProps } from 'aws-cdk-lib/core'
+import type { CompiledPolicy } from '../functions/core/policy/compiled.ts'
+import type { DeploymentConfig } from './config.ts'
+import { loadPolicy } from './policy-folder.ts'
+import { ServiceStack } from './stacks/service-stack.ts'
+import { StateStack } from './stacks/state-stack.ts'
+
+export interface BrokerAppOptions {
+  /** Whether the policy may trust issuers on loopback over http: in the local cloud alone. */
+  readonly loopbackIssuers: boolean
+  /**
+   * Trust policy, compiled.
+   * @default - compiled from the config's policy folder
+   */
+  readonly policy?: CompiledPolicy
+  /**
+   * Folder with a `<name>/handler.ts` for each function.
+   * @default - the functions of this project
+   */
+  readonly functionsFolder?: string
+}
+
+export interface BrokerStacks {
+  readonly state: StateStack
+  readonly service: ServiceStack
+}
+
+/** Adds the stacks of one deployment to `app`. Throws `PolicyError`, before anything is written, if the policy is wrong. */
+export function addBrokerStacks(app: App, config: DeploymentConfig, options: BrokerAppOptions): BrokerStacks {
+  const policy =
+    options.policy ?? loadPolicy(config.policyFolder, { loopbackIssuers: options.loopbackIssuers })
+  const common = commonProps(config)
+  const state = new StateStack(app, `token-broker-${config.stage}-state`, {
+    ...common,
+    description: `Token broker (${config.stage}): tables`,
+    removalProtection: config.removalProtection,
+  })
+  const service = new ServiceStack(app, `token-broker-${config.stage}-service`, {
+    ...common,
+    description: `Token broker (${config.stage}): API, functions, key rotation`,
+    config,
+    state,
+    policy,
+    functionsFolder: options.functionsFolder ?? fileURLToPath(new URL('../functions', import.meta.url)),
+  })
+  return { state, service }
+}
+
+function commonProps(config: DeploymentConfig): StackProps {
+  const account = process.env['CDK_DEFAULT_ACCOUNT']
+  const region = process.env['CDK_DEFAULT_REGION']
+  return {
+    ...(account && region && { env: { account, region } }),
+    tags: { application: 'token-broker', stage: config.stage },
+  }
+}

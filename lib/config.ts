@@ -1,0 +1,118 @@
+import { readFileSync } from 'node:fs'
+import { RetentionDays } from 'aws-cdk-lib/aws-logs'
+import type { Node } from 'constructs'
+import { z } from 'zod'
+
+const STAGE_RULE = 'a lower-case letter, then at most 15 lower-case letters, digits or hyphens'
+const FOLDER_RULE = 'the path of a folder'
+const DOMAIN_RULE = 'a host name such as broker.example.com, without scheme, port or path'
+const CERTIFICATE_RULE = 'the ARN of an ACM certificate in the Region of the stack'
+const BOOLEAN_RULE = 'true or false'
+
+const RETENTION_DAYS = Object.values(RetentionDays).filter(
+  (days): days is RetentionDays => typeof days === 'number' && days !== RetentionDays.INFINITE,
+)
+const RETENTION_RULE = `one of ${RETENTION_DAYS.join(', ')}: CloudWatch Logs knows no other period`
+
+const HOST_NAME = /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$/
+const CERTIFICATE_ARN = /^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate\/[A-Za-z0-9-]+$/
+
+const DOMAIN = z.strictObject(
+  {
+    name: z.string(DOMAIN_RULE).regex(HOST_NAME, DOMAIN_RULE),
+    certificateArn: z.string(CERTIFICATE_RULE).regex(CERTIFICATE_ARN, CERTIFICATE_RULE),
+  },
+  { error: keysOrElse('an object with name and certificateArn') },
+)
+
+const CONFIG = z.strictObject(
+  {
+    stage: z
+      .string(STAGE_RULE)
+      .regex(/^[a-z][a-z0-9-]{0,15}$/, STAGE_RULE)
+      .default('dev'),
+    policyFolder: z.string(FOLDER_RULE).min(1, FOLDER_RULE).default('policy'),
+    logRetentionDays: z.literal(RETENTION_DAYS, RETENTION_RULE).default(RetentionDays.THREE_MONTHS),
+    domain: DOMAIN.optional(),
+    removalProtection: z.boolean(BOOLEAN_RULE).default(true),
+  },
+  { error: keysOrElse('an object') },
+)
+
+/** A name of its own for the token endpoint. */
+export interface DomainConfig {
+  /** Host name; the issuer is then `https://<name>`. */
+  readonly name: string
+  /** ACM certificate for that name, in the Region of the stack. */
+  readonly certificateArn: string
+}
+
+/** What one deployment of the broker may choose: context `broker` of `cdk.json`. */
+export interface DeploymentConfig {
+  /**
+   * Part of the stack names and tag of the signing keys: stages in one account share nothing.
+   * @default dev
+   */
+  readonly stage: string
+  /**
+   * Folder of the trust policy, relative to the working directory.
+   * @default policy
+   */
+  readonly policyFolder: string
+  /**
+   * Days until a log line is deleted.
+   * @default 90
+   */
+  readonly logRetentionDays: RetentionDays
+  /**
+   * Custom domain. The API's own endpoint is disabled with it, so that tokens have one issuer and one way in.
+   * @default - the endpoint that API Gateway assigns
+   */
+  readonly domain?: DomainConfig | undefined
+  /**
+   * Whether tables and logs outlive their stack and the state stack refuses to be deleted. False is for stages to throw away.
+   * @default true
+   */
+  readonly removalProtection: boolean
+}
+
+/** The deployment config is wrong. The message names every wrong value and what is allowed in its place. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+/** Checks a deployment config and fills in its defaults. Throws {@link ConfigError}. */
+export function parseConfig(input: unknown): DeploymentConfig {
+  const result = CONFIG.safeParse(input)
+  if (result.success) return result.data
+  const lines = result.error.issues.map((issue) => {
+    const path = ['broker', ...issue.path.map(String)].join('.')
+    return `${path}: found ${JSON.stringify(valueAt(input, issue.path))}, allowed is ${issue.message}`
+  })
+  throw new ConfigError(lines.join('\n'))
+}
+
+/** The config of this deployment: context `broker`, its stage overridden by `-c stage=…`. Throws {@link ConfigError}. */
+export function readConfig(node: Node): DeploymentConfig {
+  const config: unknown = node.tryGetContext('broker') ?? {}
+  const stage: unknown = node.tryGetContext('stage')
+  const overridable = stage !== undefined && typeof config === 'object'
+  return parseConfig(overridable ? { ...config, stage } : config)
+}
+
+/** The context of `cdk.json`, for an app that runs without the `cdk` command: same flags, same templates. */
+export function projectContext(): Record<string, unknown> {
+  const file = readFileSync(new URL('../cdk.json', import.meta.url), 'utf8')
+  return (JSON.parse(file) as { readonly context: Record<string, unknown> }).context
+}
+
+function keysOrElse(rule: string): z.core.$ZodErrorMap {
+  return (issue) => (issue.code === 'unrecognized_keys' ? `nothing named ${issue.keys.join(', ')}` : rule)
+}
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (value, key) => (typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined),
+    input,
+  )
+}

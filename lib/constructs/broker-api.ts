@@ -1,0 +1,120 @@
+import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway'
+import {
+  DomainName,
+  HttpApi,
+  HttpMethod,
+  LogGroupLogDestination,
+  PayloadFormatVersion,
+  SecurityPolicy,
+} from 'aws-cdk-lib/aws-apigatewayv2'
+import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations'
+import { Certificate } from 'aws-cdk-lib/aws-certificatemanager'
+import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs'
+import { type RemovalPolicy, Validations } from 'aws-cdk-lib/core'
+import { Construct } from 'constructs'
+import type { DomainConfig } from '../config.ts'
+import type { BrokerFunction } from './broker-function.ts'
+
+/**
+ * Per route and second. KMS signs 1,000 times a second with an account's RSA keys unless the quota is raised: a flood gets
+ * 429 here, before it can use that up.
+ */
+const THROTTLE = { rateLimit: 500, burstLimit: 1000 }
+
+/**
+ * What a request leaves in the access log. The route and not the path, no query, no header: whatever a client may put a
+ * token into stays out. `requestId` leads to the function's own log.
+ */
+const ACCESS_LOG = {
+  requestId: '$context.requestId',
+  time: '$context.requestTimeEpoch',
+  route: '$context.routeKey',
+  method: '$context.httpMethod',
+  status: '$context.status',
+  latency: '$context.responseLatency',
+  integrationStatus: '$context.integrationStatus',
+  integrationError: '$context.integrationErrorMessage',
+  integrationLatency: '$context.integrationLatency',
+  sourceIp: '$context.identity.sourceIp',
+} as const
+
+export interface BrokerApiProps {
+  /** Shown in the API Gateway console. */
+  readonly apiName: string
+  /**
+   * Custom domain; the execute-api endpoint is disabled with it.
+   * @default - the endpoint that API Gateway assigns
+   */
+  readonly domain?: DomainConfig | undefined
+  readonly logRetention: RetentionDays
+  /** What becomes of the access log when the stack is deleted. */
+  readonly logRemoval: RemovalPolicy
+}
+
+/** The HTTPS front door: routes to functions, throttled and logged. */
+export class BrokerApi extends Construct {
+  /** The broker's issuer URL, without a slash at its end. */
+  readonly issuer: string
+  /** The custom domain, if there is one: its DNS record points at `regionalDomainName`. */
+  readonly domainName: DomainName | undefined
+  readonly #api: HttpApi
+  readonly #integrations = new Map<BrokerFunction, HttpLambdaIntegration>()
+
+  constructor(scope: Construct, id: string, props: BrokerApiProps) {
+    super(scope, id)
+    this.domainName = props.domain && this.#customDomain(props.domain)
+    this.#api = new HttpApi(this, 'HttpApi', {
+      apiName: props.apiName,
+      createDefaultStage: false,
+      disableExecuteApiEndpoint: this.domainName !== undefined,
+    })
+    this.issuer = props.domain ? `https://${props.domain.name}` : this.#api.apiEndpoint
+    this.#addStage(props)
+    Validations.of(this.#api).acknowledge({
+      id: 'AwsSolutions-APIG4',
+      reason:
+        'A token endpoint is where clients get authorised: it verifies the subject token itself, and metadata is public',
+    })
+  }
+
+  /** Sends `path` to the function, whatever the method: the functions answer 405 with `Allow` themselves. */
+  addRoute(path: string, target: BrokerFunction): void {
+    this.#api.addRoutes({ path, methods: [HttpMethod.ANY], integration: this.#integration(target) })
+  }
+
+  #integration(target: BrokerFunction): HttpLambdaIntegration {
+    const existing = this.#integrations.get(target)
+    if (existing) return existing
+    const integration = new HttpLambdaIntegration(target.node.id, target.lambda, {
+      // 1.0 keeps repeated headers apart; 2.0 joins them with commas.
+      payloadFormatVersion: PayloadFormatVersion.VERSION_1_0,
+    })
+    this.#integrations.set(target, integration)
+    return integration
+  }
+
+  #addStage(props: BrokerApiProps): void {
+    const accessLog = new LogGroup(this, 'AccessLog', {
+      retention: props.logRetention,
+      removalPolicy: props.logRemoval,
+    })
+    this.#api.addStage('DefaultStage', {
+      stageName: '$default',
+      autoDeploy: true,
+      throttle: THROTTLE,
+      accessLogSettings: {
+        destination: new LogGroupLogDestination(accessLog),
+        format: AccessLogFormat.custom(JSON.stringify(ACCESS_LOG)),
+      },
+      ...(this.domainName && { domainMapping: { domainName: this.domainName } }),
+    })
+  }
+
+  #customDomain(domain: DomainConfig): DomainName {
+    return new DomainName(this, 'Domain', {
+      domainName: domain.name,
+      certificate: Certificate.fromCertificateArn(this, 'Certificate', domain.certificateArn),
+      securityPolicy: SecurityPolicy.TLS_1_2,
+    })
+  }
+}

@@ -1,0 +1,72 @@
+import { join } from 'node:path'
+import { type IGrantable, type IPrincipal, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
+import { Architecture, Code, Function as LambdaFunction, Runtime, Tracing } from 'aws-cdk-lib/aws-lambda'
+import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs'
+import { Duration, type RemovalPolicy, Stage, Validations } from 'aws-cdk-lib/core'
+import { Construct } from 'constructs'
+import { bundleFunction } from './function-bundle.ts'
+
+export interface BrokerFunctionProps {
+  /** Source file that exports `handler`. */
+  readonly entry: string
+  /** What the function does, shown in the Lambda console. */
+  readonly description: string
+  readonly environment: Record<string, string>
+  /** Lambda gives CPU in proportion to memory: one vCPU at 1,769 MB. */
+  readonly memoryMegabytes: number
+  readonly timeoutSeconds: number
+  readonly logRetention: RetentionDays
+  /** What becomes of the logs when the stack is deleted. */
+  readonly logRemoval: RemovalPolicy
+  /**
+   * Files to put beside the code, name to content.
+   * @default - none
+   */
+  readonly files?: Readonly<Record<string, string>>
+}
+
+/** A Lambda function with a role and a log group of its own: it may write its log and traces, and what is granted to it. */
+export class BrokerFunction extends Construct implements IGrantable {
+  readonly lambda: LambdaFunction
+  readonly role: Role
+
+  constructor(scope: Construct, id: string, props: BrokerFunctionProps) {
+    super(scope, id)
+    const logGroup = new LogGroup(this, 'Logs', {
+      retention: props.logRetention,
+      removalPolicy: props.logRemoval,
+    })
+    // Not the managed policy AWSLambdaBasicExecutionRole: it may write to every log group of the account.
+    this.role = new Role(this, 'Role', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') })
+    logGroup.grantWrite(this.role)
+    this.lambda = new LambdaFunction(this, 'Function', {
+      code: this.#code(props),
+      handler: 'index.handler',
+      description: props.description,
+      // Pinned: NODEJS_LATEST moves with every update of aws-cdk-lib.
+      runtime: Runtime.NODEJS_24_X,
+      architecture: Architecture.ARM_64,
+      memorySize: props.memoryMegabytes,
+      timeout: Duration.seconds(props.timeoutSeconds),
+      environment: props.environment,
+      role: this.role,
+      logGroup,
+      tracing: Tracing.ACTIVE,
+    })
+    Validations.of(this.role).acknowledge({
+      id: 'AwsSolutions-IAM5[Resource::*]',
+      reason: 'xray:PutTraceSegments and xray:PutTelemetryRecords have no resource to name',
+    })
+  }
+
+  get grantPrincipal(): IPrincipal {
+    return this.role
+  }
+
+  #code(props: BrokerFunctionProps): Code {
+    const assembly = Stage.of(this)
+    if (!assembly) throw new Error(`${this.node.path} is not part of an app`)
+    const folder = join(assembly.outdir, 'bundles', this.node.path)
+    return Code.fromAsset(bundleFunction(props.entry, folder, props.files).folder)
+  }
+}

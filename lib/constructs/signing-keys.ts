@@ -1,0 +1,137 @@
+import type { TableV2 } from 'aws-cdk-lib/aws-dynamodb'
+import { Rule, Schedule } from 'aws-cdk-lib/aws-events'
+import { LambdaFunction as LambdaTarget } from 'aws-cdk-lib/aws-events-targets'
+import { Grant } from 'aws-cdk-lib/aws-iam'
+import { Arn, ArnFormat, CustomResource, Duration, Stack, Validations } from 'aws-cdk-lib/core'
+import { Construct } from 'constructs'
+import { KEY_TAGS, TOKEN_SIGNING } from '../../functions/key-tags.ts'
+import type { BrokerFunction } from './broker-function.ts'
+
+const KEY_SPECS = ['RSA_2048', 'ECC_NIST_P256']
+const SIGNING_ALGORITHMS = ['RSASSA_PKCS1_V1_5_SHA_256', 'ECDSA_SHA_256']
+
+export interface SigningKeysProps {
+  /** Holds the manifest of each key ring. */
+  readonly table: TableV2
+  /** Only KMS keys tagged with this stage are touched. */
+  readonly stage: string
+}
+
+/**
+ * The broker's signing keys. The KMS keys themselves are made and retired by the rotation, not by CloudFormation: a stack
+ * update or its deletion must never take away a key whose tokens are still valid. IAM tells them by their tags.
+ */
+export class SigningKeys extends Construct {
+  readonly #table: TableV2
+  readonly #stage: string
+  readonly #everyKey: string
+
+  constructor(scope: Construct, id: string, props: SigningKeysProps) {
+    super(scope, id)
+    this.#table = props.table
+    this.#stage = props.stage
+    this.#everyKey = Arn.format(
+      { service: 'kms', resource: 'key', resourceName: '*', arnFormat: ArnFormat.SLASH_RESOURCE_NAME },
+      Stack.of(this),
+    )
+  }
+
+  /** Allows to read which keys there are. */
+  grantRead(grantee: BrokerFunction): void {
+    this.#table.grant(grantee, 'dynamodb:GetItem')
+  }
+
+  /** Allows to sign digests with the stage's keys, in the two ways in which tokens are signed, and nothing else. */
+  grantSign(grantee: BrokerFunction): void {
+    Grant.addToPrincipal({
+      grantee,
+      actions: ['kms:Sign'],
+      resourceArns: [this.#everyKey],
+      conditions: {
+        StringEquals: {
+          ...this.#tags('ResourceTag'),
+          'kms:MessageType': 'DIGEST',
+          'kms:SigningAlgorithm': SIGNING_ALGORITHMS,
+        },
+      },
+    })
+    this.#acknowledgeKeysByTag(grantee)
+  }
+
+  /** Allows to make keys for the stage, to try and publish them, and to record their states. */
+  grantReconcile(grantee: BrokerFunction): void {
+    this.#table.grant(grantee, 'dynamodb:GetItem', 'dynamodb:PutItem')
+    this.#grantCreate(grantee)
+    Grant.addToPrincipal({
+      grantee,
+      actions: ['kms:GetPublicKey'],
+      resourceArns: [this.#everyKey],
+      conditions: { StringEquals: this.#tags('ResourceTag') },
+    })
+    this.grantSign(grantee)
+  }
+
+  /**
+   * Runs `reconciler` once while the stack is deployed, so that the broker can sign when the deployment is done, and then
+   * on a schedule. It may fail at any run, because the next one heals: hence no dead-letter queue.
+   */
+  reconcileWith(reconciler: BrokerFunction): void {
+    new Rule(this, 'Schedule', {
+      description: 'Moves the signing keys of the token broker through their states',
+      schedule: Schedule.rate(Duration.minutes(15)),
+      targets: [new LambdaTarget(reconciler.lambda, { retryAttempts: 2, maxEventAge: Duration.minutes(10) })],
+    })
+    new CustomResource(this, 'FirstKeys', {
+      resourceType: 'Custom::SigningKeys',
+      serviceToken: reconciler.lambda.functionArn,
+      // An answer that never comes fails the deployment after this time, not after CloudFormation's hour.
+      serviceTimeout: Duration.minutes(15),
+      properties: { reason: 'first signing keys', version: '1' },
+    })
+  }
+
+  #grantCreate(grantee: BrokerFunction): void {
+    const tags = this.#tags('RequestTag')
+    Grant.addToPrincipal({
+      grantee,
+      actions: ['kms:CreateKey'],
+      resourceArns: ['*'],
+      conditions: {
+        StringEquals: { ...tags, 'kms:KeySpec': KEY_SPECS, 'kms:KeyUsage': 'SIGN_VERIFY' },
+        'ForAllValues:StringEquals': { 'aws:TagKeys': Object.values(KEY_TAGS) },
+      },
+    })
+    // CreateKey with tags asks for this too, on the key that it is about to make, which has no tags yet. A key that another
+    // stage has tagged can't be taken over: its tags differ.
+    Grant.addToPrincipal({
+      grantee,
+      actions: ['kms:TagResource'],
+      resourceArns: [this.#everyKey],
+      conditions: {
+        StringEquals: tags,
+        StringEqualsIfExists: this.#tags('ResourceTag'),
+        'ForAllValues:StringEquals': { 'aws:TagKeys': Object.values(KEY_TAGS) },
+      },
+    })
+    Validations.of(grantee.role).acknowledge({
+      id: 'AwsSolutions-IAM5[Resource::*]',
+      reason:
+        'kms:CreateKey has no resource to name: the key does not exist yet. Tags, key spec and usage are fixed',
+    })
+  }
+
+  #tags(of: 'ResourceTag' | 'RequestTag'): Record<string, string> {
+    return {
+      [`aws:${of}/${KEY_TAGS.purpose}`]: TOKEN_SIGNING,
+      [`aws:${of}/${KEY_TAGS.stage}`]: this.#stage,
+    }
+  }
+
+  #acknowledgeKeysByTag(grantee: BrokerFunction): void {
+    Validations.of(grantee.role).acknowledge({
+      id: 'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
+      reason:
+        'Keys come and go with rotation: each statement names them by the tags of stage and purpose instead',
+    })
+  }
+}

@@ -1,0 +1,60 @@
+import {
+  AttributeType,
+  StreamViewType,
+  TableEncryptionV2,
+  type TablePropsV2,
+  TableV2,
+} from 'aws-cdk-lib/aws-dynamodb'
+import {
+  CrossStackReferences,
+  ReferenceStrength,
+  RemovalPolicy,
+  Stack,
+  type StackProps,
+} from 'aws-cdk-lib/core'
+import type { Construct } from 'constructs'
+
+export interface StateStackProps extends StackProps {
+  /** Whether the tables outlive the stack and refuse to be deleted. */
+  readonly removalProtection: boolean
+}
+
+/**
+ * What the broker must never forget: which tokens were exchanged, what is revoked, which keys sign. A stack of its own, so
+ * that everything else can be replaced around it.
+ */
+export class StateStack extends Stack {
+  /** One item per exchange: replay claim, lineage and audit event. */
+  readonly exchanges: TableV2
+  /** Cut-offs: what was issued before them is revoked. */
+  readonly revocations: TableV2
+  /** One manifest per key ring. */
+  readonly signingKeys: TableV2
+
+  constructor(scope: Construct, id: string, props: StateStackProps) {
+    super(scope, id, { ...props, terminationProtection: props.removalProtection })
+    this.exchanges = this.#table('Exchanges', props, {
+      timeToLiveAttribute: 'expires_at',
+      // Both images, because replication to other Regions would need them and a stream's view never changes in place.
+      dynamoStream: StreamViewType.NEW_AND_OLD_IMAGES,
+    })
+    this.revocations = this.#table('Revocations', props, { timeToLiveAttribute: 'expires_at' })
+    this.signingKeys = this.#table('SigningKeys', props, {})
+  }
+
+  #table(id: string, props: StateStackProps, differences: Partial<TablePropsV2>): TableV2 {
+    const table = new TableV2(this, id, {
+      partitionKey: { name: 'pk', type: AttributeType.STRING },
+      // AWS-managed: its use shows in CloudTrail, and unlike a key of our own it can be neither disabled nor deleted, which
+      // would stop every exchange. The items hold ids and hashes, no token.
+      encryption: TableEncryptionV2.awsManagedKey(),
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+      deletionProtection: props.removalProtection,
+      removalPolicy: props.removalProtection ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+      ...differences,
+    })
+    // An export, not a weak reference: CloudFormation then refuses to replace or remove a table that functions use.
+    CrossStackReferences.of(table).produce(ReferenceStrength.STRONG)
+    return table
+  }
+}

@@ -1,0 +1,92 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { CfnFunction } from 'aws-cdk-lib/aws-lambda'
+import { CfnQueue } from 'aws-cdk-lib/aws-sqs'
+import { App, Stack, Validations } from 'aws-cdk-lib/core'
+import { AwsSolutionsChecks } from 'cdk-nag'
+import { describe, expect, it } from 'vitest'
+import { addBrokerStacks } from '../../lib/broker-app.ts'
+import { parseConfig, projectContext } from '../../lib/config.ts'
+import { EMPTY_POLICY, synthesize, temporaryFolder, trivialFunctions } from './synthesize.ts'
+
+const DOMAIN = {
+  name: 'broker.example.com',
+  certificateArn: 'arn:aws:acm:eu-west-1:111122223333:certificate/abc-123',
+}
+
+/** Every acknowledged finding, by construct. A new line here needs a reason that a reviewer accepts. */
+const ACKNOWLEDGED = [
+  'Api/HttpApi AwsSolutions-APIG4',
+  'Exchange/Role AwsSolutions-IAM5[Resource::*]',
+  'Exchange/Role AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
+  'Jwks/Role AwsSolutions-IAM5[Resource::*]',
+  'RotateKeys/Role AwsSolutions-IAM5[Resource::*]',
+  'RotateKeys/Role AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
+]
+
+function templates(folder: string): Readonly<Record<string, string>> {
+  const names = readdirSync(folder).filter((name) => /\.(?:template|assets)\.json$/.test(name))
+  return Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, name), 'utf8')]))
+}
+
+/** Synthesizes as `cdk synth` does, validators included. Returns their findings. */
+function findings(config: Readonly<Record<string, unknown>>, addTo: (app: App) => void = () => {}): unknown {
+  const app = new App({ context: projectContext(), outdir: temporaryFolder('validated') })
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
+  addBrokerStacks(app, parseConfig(config), {
+    loopbackIssuers: false,
+    policy: EMPTY_POLICY,
+    functionsFolder: trivialFunctions(),
+  })
+  addTo(app)
+  const { directory } = app.synth()
+  const report: unknown = JSON.parse(readFileSync(join(directory, 'validation-report.json'), 'utf8'))
+  return (report as { readonly pluginReports: unknown }).pluginReports
+}
+
+describe('the assembly', () => {
+  it('is the same, code included, whenever the same sources are synthesized', () => {
+    expect(templates(synthesize().assembly.directory)).toEqual(templates(synthesize().assembly.directory))
+  })
+
+  it.each([
+    ['the default config', {}],
+    ['a custom domain', { domain: DOMAIN }],
+    ['a stage to throw away', { stage: 'pr-7', removalProtection: false }],
+  ])('of %s passes CloudFormation validation and AWS Solutions without a finding', (_, config) => {
+    expect(findings(config)).toEqual([])
+  })
+
+  it.each<[string, (stack: Stack) => unknown]>([
+    ['AwsSolutions-SQS4', (stack) => new CfnQueue(stack, 'Queue')],
+    [
+      'CloudFormation-Validate::F3003',
+      (stack) => new CfnFunction(stack, 'Function', { code: { zipFile: 'x' }, role: 'x' }),
+    ],
+  ])('is refused for a finding such as %s', (id, defect) => {
+    expect(() => findings({}, (app) => defect(new Stack(app, 'Defective')))).toThrow(id)
+  })
+
+  it('acknowledges these findings and no others, each with a reason', () => {
+    const { stacks } = synthesize()
+    const acknowledged = stacks.service.node.findAll().flatMap((construct) =>
+      construct.node.metadata
+        .filter((entry) => entry.type === Validations.ACKNOWLEDGED_RULES_METADATA_KEY)
+        .flatMap((entry) => Object.entries(entry.data as Record<string, string>))
+        .map(([id, reason]) => {
+          expect(reason.length).toBeGreaterThan(40)
+          const path = construct.node.path.replace(`${stacks.service.node.path}/`, '')
+          return `${path} ${id.replace(/^.*?::(?=AwsSolutions-)/, '')}`
+        }),
+    )
+    expect([...new Set(acknowledged)].sort()).toEqual(ACKNOWLEDGED)
+  })
+
+  it('has stacks of one stage only, named after it', () => {
+    const { assembly } = synthesize({ stage: 'prod' })
+    expect(assembly.stacks.map((stack) => stack.stackName)).toEqual([
+      'token-broker-prod-state',
+      'token-broker-prod-service',
+    ])
+  })
+})

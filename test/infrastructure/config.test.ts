@@ -1,0 +1,62 @@
+import { App } from 'aws-cdk-lib/core'
+import { describe, expect, it } from 'vitest'
+import { ConfigError, parseConfig, projectContext, readConfig } from '../../lib/config.ts'
+
+const DOMAIN = {
+  name: 'broker.example.com',
+  certificateArn: 'arn:aws:acm:eu-west-1:111122223333:certificate/abc-123',
+}
+
+describe('the deployment config', () => {
+  it('has a default for everything', () => {
+    expect(parseConfig({})).toEqual({
+      stage: 'dev',
+      policyFolder: 'policy',
+      logRetentionDays: 90,
+      removalProtection: true,
+    })
+  })
+
+  it('takes a custom domain', () => {
+    expect(parseConfig({ domain: DOMAIN }).domain).toEqual(DOMAIN)
+  })
+
+  it.each([
+    [{ stage: 'Prod' }, 'broker.stage: found "Prod", allowed is a lower-case letter'],
+    [{ stage: 'a'.repeat(17) }, 'broker.stage: found "aaaaaaaaaaaaaaaaa", allowed is'],
+    [{ stage: 7 }, 'broker.stage: found 7, allowed is'],
+    [{ policyFolder: '' }, 'broker.policyFolder: found "", allowed is the path of a folder'],
+    [{ logRetentionDays: 91 }, 'broker.logRetentionDays: found 91, allowed is one of 1, 3, 5'],
+    [{ logRetentionDays: 9999 }, 'broker.logRetentionDays: found 9999, allowed is'],
+    [{ removalProtection: 'no' }, 'broker.removalProtection: found "no", allowed is true or false'],
+    [
+      { domain: { ...DOMAIN, name: 'https://broker.example.com' } },
+      'broker.domain.name: found "https://broker.example.com", allowed is a host name',
+    ],
+    [
+      { domain: { name: DOMAIN.name } },
+      'broker.domain.certificateArn: found undefined, allowed is the ARN of an ACM certificate',
+    ],
+    [{ domain: true }, 'broker.domain: found true, allowed is an object with name and certificateArn'],
+    [{ stages: ['dev'] }, 'broker: found {"stages":["dev"]}, allowed is nothing named stages'],
+    ['prod', 'broker: found "prod", allowed is an object'],
+  ])('refuses %j, saying what it found and what is allowed', (config, message) => {
+    expect(() => parseConfig(config)).toThrow(ConfigError)
+    expect(() => parseConfig(config)).toThrow(message)
+  })
+
+  it('names every wrong value at once', () => {
+    expect(() => parseConfig({ stage: '', removalProtection: 1 })).toThrow(/stage.*\n.*removalProtection/)
+  })
+
+  it('is the context of cdk.json, its stage overridden by -c stage=…', () => {
+    const broker = { stage: 'dev', logRetentionDays: 30 }
+    const { node } = new App({ context: { broker, stage: 'prod' } })
+    expect(readConfig(node)).toMatchObject({ stage: 'prod', logRetentionDays: 30 })
+  })
+
+  it('in cdk.json is valid', () => {
+    const { node } = new App({ context: projectContext() })
+    expect(readConfig(node)).toMatchObject({ stage: 'dev', policyFolder: 'policy' })
+  })
+})

@@ -1,0 +1,151 @@
+import { describe, expect, it } from 'vitest'
+import { readable, resources, synthesize } from './synthesize.ts'
+
+const { service } = synthesize({ stage: 'test' })
+
+const TABLE = (name: string) => `<import token-broker-test-state:ExportsOutputFnGetAtt${name}Arn>`
+const EVERY_KEY = 'arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*'
+const RESOURCE_TAGS = {
+  'aws:ResourceTag/token-broker:purpose': 'token-signing',
+  'aws:ResourceTag/token-broker:stage': 'test',
+}
+const REQUEST_TAGS = {
+  'aws:RequestTag/token-broker:purpose': 'token-signing',
+  'aws:RequestTag/token-broker:stage': 'test',
+}
+const ONLY_OUR_TAGS = { 'aws:TagKeys': ['token-broker:purpose', 'token-broker:stage'] }
+
+interface Allowed {
+  readonly actions: readonly string[]
+  readonly resource: string
+  readonly conditions?: Readonly<Record<string, unknown>>
+}
+
+const log = (name: string): Allowed => ({
+  actions: ['logs:CreateLogStream', 'logs:PutLogEvents'],
+  resource: `<${name}Logs.Arn>`,
+})
+/** `*`: X-Ray has no resources to name. */
+const TRACES: Allowed = { actions: ['xray:PutTelemetryRecords', 'xray:PutTraceSegments'], resource: '*' }
+/** Every key, because keys come and go with rotation: the tags say which. */
+const SIGN: Allowed = {
+  actions: ['kms:Sign'],
+  resource: EVERY_KEY,
+  conditions: {
+    StringEquals: {
+      ...RESOURCE_TAGS,
+      'kms:MessageType': 'DIGEST',
+      'kms:SigningAlgorithm': ['RSASSA_PKCS1_V1_5_SHA_256', 'ECDSA_SHA_256'],
+    },
+  },
+}
+
+const PERMISSIONS: Readonly<Record<string, readonly Allowed[]>> = {
+  Exchange: [
+    log('Exchange'),
+    TRACES,
+    { actions: ['dynamodb:PutItem'], resource: TABLE('Exchanges') },
+    { actions: ['dynamodb:BatchGetItem'], resource: TABLE('Revocations') },
+    { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') },
+    SIGN,
+  ],
+  Jwks: [log('Jwks'), TRACES, { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') }],
+  RotateKeys: [
+    log('RotateKeys'),
+    TRACES,
+    { actions: ['dynamodb:GetItem', 'dynamodb:PutItem'], resource: TABLE('SigningKeys') },
+    {
+      actions: ['kms:CreateKey'],
+      // `*`: the key does not exist yet.
+      resource: '*',
+      conditions: {
+        StringEquals: {
+          ...REQUEST_TAGS,
+          'kms:KeySpec': ['RSA_2048', 'ECC_NIST_P256'],
+          'kms:KeyUsage': 'SIGN_VERIFY',
+        },
+        'ForAllValues:StringEquals': ONLY_OUR_TAGS,
+      },
+    },
+    {
+      actions: ['kms:TagResource'],
+      resource: EVERY_KEY,
+      conditions: {
+        StringEquals: REQUEST_TAGS,
+        // Or one stage could re-tag, and so take over, the keys of another.
+        StringEqualsIfExists: RESOURCE_TAGS,
+        'ForAllValues:StringEquals': ONLY_OUR_TAGS,
+      },
+    },
+    { actions: ['kms:GetPublicKey'], resource: EVERY_KEY, conditions: { StringEquals: RESOURCE_TAGS } },
+    SIGN,
+  ],
+}
+
+interface Statement {
+  readonly Effect: string
+  readonly Action: string | readonly string[]
+  readonly Resource: string
+  readonly Condition?: Readonly<Record<string, unknown>>
+}
+
+function allowedTo(name: string): readonly Allowed[] {
+  const policies = Object.values(resources(service, 'AWS::IAM::Policy'))
+    .map((policy) => readable(policy.Properties) as PolicyProperties)
+    .filter((policy) => policy.Roles.includes(`<${name}Role>`))
+  return policies.flatMap((policy) =>
+    policy.PolicyDocument.Statement.map((statement) => {
+      expect(statement.Effect).toBe('Allow')
+      return {
+        actions: [statement.Action].flat().sort(),
+        resource: statement.Resource,
+        ...(statement.Condition && { conditions: statement.Condition }),
+      }
+    }),
+  )
+}
+
+interface PolicyProperties {
+  readonly Roles: readonly string[]
+  readonly PolicyDocument: { readonly Statement: readonly Statement[] }
+}
+
+describe('the permissions', () => {
+  it.each(Object.entries(PERMISSIONS))('of %s are exactly those of this table', (name, expected) => {
+    const inAnyOrder = expect.arrayContaining([...expected])
+    expect(allowedTo(name)).toEqual(inAnyOrder)
+    expect(allowedTo(name)).toHaveLength(expected.length)
+  })
+
+  it('are those of the three functions: there is no other role and no other policy', () => {
+    expect(Object.keys(resources(service, 'AWS::IAM::Role'))).toHaveLength(3)
+    expect(Object.keys(resources(service, 'AWS::IAM::Policy'))).toHaveLength(3)
+    expect(Object.keys(resources(service, 'AWS::IAM::ManagedPolicy'))).toHaveLength(0)
+  })
+
+  it('come from no managed policy, and only Lambda may take a role', () => {
+    for (const role of Object.values(resources(service, 'AWS::IAM::Role'))) {
+      expect(Object.keys(role.Properties)).toEqual(['AssumeRolePolicyDocument'])
+      expect(role.Properties['AssumeRolePolicyDocument']).toMatchObject({
+        Statement: [
+          { Action: 'sts:AssumeRole', Effect: 'Allow', Principal: { Service: 'lambda.amazonaws.com' } },
+        ],
+      })
+    }
+  })
+
+  it('let only API Gateway, on the function of the route, and the schedule invoke a function', () => {
+    const invokers = Object.values(resources(service, 'AWS::Lambda::Permission')).map((permission) => {
+      const { FunctionName, Principal, SourceArn } = readable(permission.Properties) as Record<string, string>
+      return [FunctionName, Principal, SourceArn?.replace(/^.*<ApiHttpApi>/, '')].join(' ')
+    })
+    expect(invokers.sort()).toEqual([
+      '<ExchangeFunction.Arn> apigateway.amazonaws.com /*/*/token',
+      '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/jwks.json',
+      '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/oauth-authorization-server',
+      '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/openid-configuration',
+      '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/health',
+      '<RotateKeysFunction.Arn> events.amazonaws.com <SigningKeysSchedule.Arn>',
+    ])
+  })
+})

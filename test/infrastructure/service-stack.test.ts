@@ -1,0 +1,196 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { LOCAL_ISSUERS_VARIABLE } from '../../functions/settings.ts'
+import { EMPTY_POLICY, readable, resources, synthesize } from './synthesize.ts'
+
+const { service, assembly } = synthesize()
+
+function only(type: string, template = service): Readonly<Record<string, unknown>> {
+  const found = Object.values(resources(template, type))
+  expect(found).toHaveLength(1)
+  return readable(found[0]?.Properties) as Record<string, unknown>
+}
+
+function lambdaOf(name: string): Readonly<Record<string, unknown>> {
+  const functions = Object.entries(resources(service, 'AWS::Lambda::Function'))
+  const found = functions.find(([id]) => id.startsWith(`${name}Function`))
+  return readable(found?.[1].Properties) as Record<string, unknown>
+}
+
+describe('the API', () => {
+  it('sends every method of each path to one function, in payload format 1.0', () => {
+    const integrations = resources(service, 'AWS::ApiGatewayV2::Integration')
+    const routes = Object.values(resources(service, 'AWS::ApiGatewayV2::Route')).map((route) => {
+      const target = JSON.stringify(route.Properties['Target'])
+      const [, integration] = Object.entries(integrations).find(([id]) => target.includes(id)) ?? []
+      const { IntegrationType, IntegrationUri, PayloadFormatVersion } = readable(
+        integration?.Properties,
+      ) as Record<string, string>
+      return [route.Properties['RouteKey'], IntegrationType, IntegrationUri, PayloadFormatVersion].join(' ')
+    })
+    expect(routes.sort()).toEqual([
+      'ANY /.well-known/jwks.json AWS_PROXY <JwksFunction.Arn> 1.0',
+      'ANY /.well-known/oauth-authorization-server AWS_PROXY <JwksFunction.Arn> 1.0',
+      'ANY /.well-known/openid-configuration AWS_PROXY <JwksFunction.Arn> 1.0',
+      'ANY /health AWS_PROXY <JwksFunction.Arn> 1.0',
+      'ANY /token AWS_PROXY <ExchangeFunction.Arn> 1.0',
+    ])
+  })
+
+  it('is throttled by default', () => {
+    expect(only('AWS::ApiGatewayV2::Stage')['DefaultRouteSettings']).toEqual({
+      ThrottlingBurstLimit: 1000,
+      ThrottlingRateLimit: 500,
+    })
+  })
+
+  it('logs each request, but nothing of it in which a client could put a token', () => {
+    const { AccessLogSettings } = only('AWS::ApiGatewayV2::Stage')
+    const { Format } = AccessLogSettings as { readonly Format: string }
+    const variables = Object.values(JSON.parse(Format) as Record<string, string>)
+    expect(variables).toContain('$context.requestId')
+    for (const variable of variables)
+      expect(variable).not.toMatch(/path|query|header|body|request\.|protocol/i)
+  })
+
+  it('is the issuer, by its own endpoint', () => {
+    expect(lambdaOf('Exchange')['Environment']).toMatchObject({
+      Variables: { BROKER_ISSUER: '<ApiHttpApi.ApiEndpoint>' },
+    })
+  })
+})
+
+describe('a custom domain', () => {
+  const domain = {
+    name: 'broker.example.com',
+    certificateArn: 'arn:aws:acm:eu-west-1:111122223333:certificate/abc-123',
+  }
+  const { service: custom } = synthesize({ domain })
+
+  it('is the issuer and the only way in', () => {
+    expect(only('AWS::ApiGatewayV2::Api', custom)['DisableExecuteApiEndpoint']).toBe(true)
+    expect(only('AWS::ApiGatewayV2::ApiMapping', custom)['Stage']).toBe('$default')
+    const issuers = Object.values(resources(custom, 'AWS::Lambda::Function')).flatMap((each) => {
+      const { Variables } = each.Properties['Environment'] as { readonly Variables: Record<string, unknown> }
+      return Variables['BROKER_ISSUER'] ?? []
+    })
+    expect(issuers).toEqual(['https://broker.example.com', 'https://broker.example.com'])
+  })
+
+  it('takes TLS 1.2 and up, with the given certificate', () => {
+    expect(only('AWS::ApiGatewayV2::DomainName', custom)).toMatchObject({
+      DomainName: 'broker.example.com',
+      DomainNameConfigurations: [{ CertificateArn: domain.certificateArn, SecurityPolicy: 'TLS_1_2' }],
+    })
+  })
+
+  it('is told where its DNS record has to point', () => {
+    expect(Object.keys(custom.findOutputs('DomainTarget'))).toHaveLength(1)
+  })
+})
+
+describe('the functions', () => {
+  it.each(['Exchange', 'Jwks', 'RotateKeys'])(
+    '%s runs on Node 24, on arm64, traced, with its own log',
+    (name) => {
+      expect(lambdaOf(name)).toMatchObject({
+        Runtime: 'nodejs24.x',
+        Architectures: ['arm64'],
+        Handler: 'index.handler',
+        TracingConfig: { Mode: 'Active' },
+        LoggingConfig: { LogGroup: `<${name}Logs>` },
+        Role: `<${name}Role.Arn>`,
+      })
+    },
+  )
+
+  it.each(['Exchange', 'Jwks', 'RotateKeys'])('%s may not run before its permissions exist', (name) => {
+    const functions = resources(service, 'AWS::Lambda::Function')
+    const [, found] = Object.entries(functions).find(([id]) => id.startsWith(`${name}Function`)) ?? []
+    expect(found?.DependsOn).toEqual(
+      expect.arrayContaining([expect.stringMatching(`^${name}RoleDefaultPolicy`)]),
+    )
+  })
+
+  it('know the tables that they use and no other', () => {
+    const tables = (name: string) => {
+      const { Variables } = lambdaOf(name)['Environment'] as { readonly Variables: Record<string, string> }
+      return Object.keys(Variables).filter((variable) => variable.endsWith('_TABLE'))
+    }
+    expect(tables('Exchange').sort()).toEqual(['EXCHANGES_TABLE', 'REVOCATIONS_TABLE', 'SIGNING_KEYS_TABLE'])
+    expect(tables('Jwks')).toEqual(['SIGNING_KEYS_TABLE'])
+    expect(tables('RotateKeys')).toEqual(['SIGNING_KEYS_TABLE'])
+  })
+
+  it('carry the compiled policy only where it decides', () => {
+    const assets = (name: string) => {
+      const { Code } = lambdaOf(name) as { readonly Code: { readonly S3Key: string } }
+      return join(assembly.directory, `asset.${Code.S3Key.replace('.zip', '')}`)
+    }
+    expect(JSON.parse(readFileSync(join(assets('Exchange'), 'policy.json'), 'utf8'))).toEqual(EMPTY_POLICY)
+    expect(() => readFileSync(join(assets('Jwks'), 'policy.json'))).toThrow(/ENOENT/)
+  })
+
+  it('and the API keep their logs for the configured time, also when the stack is gone', () => {
+    const { service: shorter } = synthesize({ logRetentionDays: 30 })
+    const groups = Object.values(resources(shorter, 'AWS::Logs::LogGroup'))
+    expect(groups).toHaveLength(4)
+    for (const group of groups) {
+      expect(group.Properties['RetentionInDays']).toBe(30)
+      expect(group.DeletionPolicy).toBe('Retain')
+    }
+  })
+})
+
+describe('key rotation', () => {
+  it('runs while the stack is deployed, before anyone can ask for a token', () => {
+    expect(only('Custom::SigningKeys')).toEqual({
+      ServiceToken: '<RotateKeysFunction.Arn>',
+      ServiceTimeout: '900',
+      reason: 'first signing keys',
+      version: '1',
+    })
+  })
+
+  it('runs every 15 minutes after that', () => {
+    expect(only('AWS::Events::Rule')).toMatchObject({
+      ScheduleExpression: 'rate(15 minutes)',
+      State: 'ENABLED',
+      Targets: [
+        {
+          Arn: '<RotateKeysFunction.Arn>',
+          RetryPolicy: { MaximumEventAgeInSeconds: 600, MaximumRetryAttempts: 2 },
+        },
+      ],
+    })
+  })
+
+  it('leaves the KMS keys out of the template, where a deployment could delete them', () => {
+    expect(Object.keys(resources(service, 'AWS::KMS::Key'))).toEqual([])
+  })
+})
+
+describe('the outputs', () => {
+  it('say where everything is and what to type next', () => {
+    const outputs = service.toJSON()['Outputs'] as Record<
+      string,
+      { readonly Value: unknown; readonly Description?: string }
+    >
+    const values = Object.entries(outputs).map(([name, output]) => [name, readable(output.Value)])
+    expect(Object.fromEntries(values)).toEqual({
+      Issuer: '<ApiHttpApi.ApiEndpoint>',
+      TokenUrl: '<ApiHttpApi.ApiEndpoint>/token',
+      JwksUrl: '<ApiHttpApi.ApiEndpoint>/.well-known/jwks.json',
+      OpenIdConfigurationUrl: '<ApiHttpApi.ApiEndpoint>/.well-known/openid-configuration',
+      NextCommand: 'curl --fail <ApiHttpApi.ApiEndpoint>/.well-known/jwks.json',
+    })
+    for (const output of Object.values(outputs)) expect(output.Description).toBeTruthy()
+  })
+})
+
+describe('what only the local cloud may say', () => {
+  it('stands in no template: it would let functions trust loopback', () => {
+    expect(JSON.stringify(service)).not.toContain(LOCAL_ISSUERS_VARIABLE)
+  })
+})
