@@ -1,0 +1,189 @@
+/** `npm start`: the whole broker on loopback, from the template that deploys. */
+
+import { parseArgs } from 'node:util'
+import { decodeJwt } from 'jose'
+import { ConfigError } from '../lib/config.ts'
+import { type LocalCloud, startLocalCloud } from '../lib/local/cloud.ts'
+import { DEMO_ISSUER_PATH } from '../lib/local/demo-issuer.ts'
+import { curlLine, type ExampleExchange, findExample, performExample } from '../lib/local/example-exchange.ts'
+import { shortLogLine } from '../lib/local/log-line.ts'
+import { type Synthesis, synthesize } from '../lib/local/synthesize.ts'
+import { PolicyError } from '../lib/policy-folder.ts'
+
+const USAGE = `Usage: npm start -- [options]
+
+Runs the whole token broker on loopback, without an AWS account.
+
+  --port PORT    port of the broker; 0 picks a free one (default 8080)
+  --policy DIR   folder of the trust policy (default: that of cdk.json)
+  --data DIR     keep tables and signing keys in DIR (default: in memory)
+  --quiet        print the ready line and errors only
+  --help         print this
+`
+
+/** After this the process ends, whatever still runs. */
+const STOP_MILLISECONDS = 1900
+
+interface Options {
+  readonly port: number
+  readonly policyFolder: string | undefined
+  readonly dataFolder: string | undefined
+  readonly quiet: boolean
+  readonly help: boolean
+}
+
+class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+function readOptions(args: readonly string[]): Options {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        port: { type: 'string', default: '8080' },
+        policy: { type: 'string' },
+        data: { type: 'string' },
+        quiet: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    })
+    if (!/^\d{1,5}$/.test(values.port) || Number(values.port) > 65_535) {
+      throw new UsageError(`--port ${values.port}: allowed is a number from 0 to 65535`)
+    }
+    const { policy: policyFolder, data: dataFolder, quiet, help } = values
+    return { port: Number(values.port), policyFolder, dataFolder, quiet, help }
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error))
+  }
+}
+
+const colours = process.stdout.isTTY && !process.env['NO_COLOR']
+const dim = (text: string): string => (colours ? `\u001b[2m${text}\u001b[0m` : text)
+const bold = (text: string): string => (colours ? `\u001b[1m${text}\u001b[0m` : text)
+const print = (text: string): void => void process.stdout.write(`${text}\n`)
+const printError = (text: string): void => void process.stderr.write(`${text}\n`)
+
+async function run(options: Options): Promise<number> {
+  const say = options.quiet ? () => {} : print
+  const interruption = interruptible()
+  say(dim('synthesizing the CDK app'))
+  const synthesis = synthesize({ policyFolder: options.policyFolder })
+  try {
+    const cloud = await start(options, { interruption, synthesis, say })
+    return await serve(cloud, { interruption, synthesis, say })
+  } catch (error) {
+    if (interruption.aborted) return 0
+    throw error
+  } finally {
+    synthesis.dispose()
+  }
+}
+
+interface Running {
+  readonly interruption: AbortSignal
+  readonly synthesis: Synthesis
+  readonly say: (text: string) => void
+}
+
+function start(options: Options, { interruption, synthesis, say }: Running): Promise<LocalCloud> {
+  return startLocalCloud({
+    assemblyFolder: synthesis.assemblyFolder,
+    port: options.port,
+    dataFolder: options.dataFolder,
+    issuers: synthesis.policy.issuers,
+    signal: interruption,
+    onProgress: (step) => say(dim(`  ${step}`)),
+    onLog: (functionName, line) => {
+      const short = shortLogLine(line)
+      if (short !== undefined) say(dim(`  ${functionName}: ${short}`))
+    },
+  })
+}
+
+async function serve(cloud: LocalCloud, { interruption, synthesis, say }: Running): Promise<number> {
+  const example = findExample(synthesis.policy, cloud.demoIssuer)
+  await (example === undefined ? explain(cloud, say) : demonstrate(cloud, example, say))
+  print(`ready ${cloud.url}`)
+  const interrupted = new Promise<undefined>((resolve) => {
+    if (interruption.aborted) resolve(undefined)
+    interruption.addEventListener('abort', () => resolve(undefined))
+  })
+  const defect = await Promise.race([interrupted, cloud.stopped])
+  if (defect === undefined) sayUnusedPermissions(cloud, say)
+  await cloud.close()
+  if (defect !== undefined) throw defect
+  return 0
+}
+
+async function demonstrate(
+  cloud: LocalCloud,
+  example: ExampleExchange,
+  say: (text: string) => void,
+): Promise<void> {
+  const { status, body } = await performExample(cloud.url, example)
+  const token = body['access_token']
+  say(`\n${bold(`An exchange that grant ${example.grant} allows; repeat it with`)}\n`)
+  say(`${curlLine(cloud.url, example)}\n`)
+  const shortened = typeof token === 'string' ? { ...body, access_token: `${token.slice(0, 24)}…` } : body
+  say(`${bold(`answer ${status}`)}\n${JSON.stringify(shortened, null, 2)}`)
+  if (typeof token === 'string') say(`${bold('claims')}\n${JSON.stringify(decodeJwt(token), null, 2)}\n`)
+}
+
+function explain(cloud: LocalCloud, say: (text: string) => void): void {
+  say(
+    `\n${bold('No grant of this policy can be shown without credentials of a client. To sign a subject token:')}\n`,
+  )
+  say(`curl -s -d '{"issuer": "<issuer id>", "claims": {…}}' ${cloud.url}${DEMO_ISSUER_PATH}sign\n`)
+  say(`${bold('To exchange one:')}\n`)
+  say(`${curlLine(cloud.url, { signRequest: { issuer: '<issuer id>' }, audience: '<target audience>' })}\n`)
+}
+
+function sayUnusedPermissions(cloud: LocalCloud, say: (text: string) => void): void {
+  const unused = cloud.unusedPermissions()
+  say(unused.length === 0 ? 'every permission was used' : 'permissions that nothing used in this run:')
+  for (const { principal, action, resource } of unused) say(`  ${principal}: ${action} on ${resource}`)
+}
+
+/** Aborts when somebody wants the process to end; whatever is not closed by then ends with it. */
+function interruptible(): AbortSignal {
+  const controller = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      controller.abort()
+      setTimeout(() => process.exit(0), STOP_MILLISECONDS).unref()
+    })
+  }
+  return controller.signal
+}
+
+/** Which of the errors that can be expected is which, in words for the person who typed the command. */
+function explanationOf(error: unknown, { port }: Options): string {
+  if (error instanceof PolicyError || error instanceof ConfigError) return error.message
+  if (!(error instanceof Error)) return String(error)
+  if ('code' in error && error.code === 'EADDRINUSE') {
+    return `port ${port} is in use: stop what listens there, or choose another with --port (0 picks a free one)`
+  }
+  const expected = ['CloudDefectError', 'TemplateDefect', 'CustomResourceFailed'].includes(error.name)
+  return expected ? `stopped, as it would fail on AWS: ${error.message}` : (error.stack ?? error.message)
+}
+
+async function main(): Promise<number> {
+  let options: Options
+  try {
+    options = readOptions(process.argv.slice(2))
+  } catch (error) {
+    printError(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`)
+    return 2
+  }
+  if (options.help) {
+    print(USAGE)
+    return 0
+  }
+  return run(options).catch((error: unknown) => {
+    printError(explanationOf(error, options))
+    return 1
+  })
+}
+
+process.exit(await main())

@@ -1,0 +1,334 @@
+import { randomUUID } from 'node:crypto'
+import type { TrustedIssuer } from '../../functions/core/policy/compiled.ts'
+import { LOCAL_ISSUERS_VARIABLE } from '../../functions/settings.ts'
+import { readAssembly } from './assembly.ts'
+import type { AwsCall } from './aws/call-handling.ts'
+import type { Defect } from './aws/defect.ts'
+import type { TableDefinition } from './aws/dynamodb.ts'
+import { type AwsEndpoint, startAwsEndpoint } from './aws/endpoint.ts'
+import type { UnusedPermission } from './aws/permissions.ts'
+import { createCustomResource } from './custom-resource.ts'
+import { DEMO_ISSUER_PATH, DemoIssuer } from './demo-issuer.ts'
+import { EventSource } from './event-source.ts'
+import { accessKeyIdOf, Functions } from './functions.ts'
+import { HttpApi } from './http-api.ts'
+import { resolveStacks } from './resolved-stacks.ts'
+import { type CloudPlan, type EventSourcePlan, planCloud, type SchedulePlan } from './resources.ts'
+import { scheduledEvent, startSchedules } from './schedules.ts'
+
+const REGION = 'eu-west-1'
+const ACCOUNT = '111111111111'
+/** DynamoDB deletes expired items within days; sooner here, so that a stream's consumer can be watched. */
+const SWEEP_MILLISECONDS = 60_000
+
+const STREAM_ACTIONS = ['dynamodb:DescribeStream', 'dynamodb:GetRecords', 'dynamodb:GetShardIterator']
+
+/** Something that would fail on AWS. */
+export type CloudDefect =
+  | Defect
+  /** A function failed while it initialised: on AWS each of its invocations would. */
+  | { readonly kind: 'function'; readonly functionName: string; readonly message: string }
+
+export interface LocalCloudOptions {
+  /** Cloud assembly: what `cdk synth` writes. */
+  readonly assemblyFolder: string
+  /** @default - a free port */
+  readonly port?: number | undefined
+  /** Keeps tables and keys from one run to the next. @default - in memory */
+  readonly dataFolder?: string | undefined
+  /** Processes per function. @default 1 */
+  readonly environments?: number | undefined
+  /** Issuers of the policy, which the demo issuer stands in for. @default - none */
+  readonly issuers?: readonly TrustedIssuer[] | undefined
+  /** Epoch milliseconds. @default Date.now */
+  readonly clock?: (() => number) | undefined
+  /** @default - the cloud stops, and says so in `stopped` */
+  readonly onDefect?: ((defect: CloudDefect) => void) | undefined
+  readonly onLog?: ((functionName: string, line: string) => void) | undefined
+  /** Told of every call to AWS after it ended. */
+  readonly onCall?: ((call: AwsCall) => void) | undefined
+  /** What has been started, as it happens. */
+  readonly onProgress?: ((step: string) => void) | undefined
+  /** Gives up the start; once the cloud runs, only `close` stops it. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A permission, table or variable is missing, which would fail on AWS too. */
+export class CloudDefectError extends Error {
+  override readonly name = 'CloudDefectError'
+  readonly defect: CloudDefect
+
+  constructor(defect: CloudDefect) {
+    super(describeDefect(defect))
+    this.defect = defect
+  }
+}
+
+/**
+ * Runs what a cloud assembly declares, on loopback, and resolves once all of it is up. Throws {@link CloudDefectError},
+ * `TemplateDefect` or `CustomResourceFailed` for what would fail on AWS, and what `listen` throws.
+ */
+export async function startLocalCloud(options: LocalCloudOptions): Promise<LocalCloud> {
+  const cloud = new LocalCloud(options)
+  try {
+    const stopped = cloud.stopped.then((error) => Promise.reject(error))
+    await Promise.race([cloud.start(), stopped, abortion(options.signal)])
+    return cloud
+  } catch (error) {
+    await cloud.close()
+    throw error
+  }
+}
+
+/** The running cloud. Made by {@link startLocalCloud}. */
+export class LocalCloud {
+  /** Settles with the first defect that stopped the cloud, if `onDefect` was left out. */
+  readonly stopped: Promise<CloudDefectError>
+  readonly #options: LocalCloudOptions
+  readonly #clock: () => number
+  readonly #closers: (() => unknown)[] = []
+  #stop: (error: CloudDefectError) => void = () => {}
+  #closing: Promise<void> | undefined
+  #api: HttpApi | undefined
+  #aws: AwsEndpoint | undefined
+  #demoIssuer: DemoIssuer | undefined
+  #functions: Functions | undefined
+  #plan: CloudPlan | undefined
+
+  constructor(options: LocalCloudOptions) {
+    this.#options = options
+    this.#clock = options.clock ?? Date.now
+    this.stopped = new Promise((resolve) => {
+      this.#stop = resolve
+    })
+  }
+
+  /** Where the API answers, without a slash at the end. */
+  get url(): string {
+    return started(this.#api).url
+  }
+
+  get aws(): AwsEndpoint {
+    return started(this.#aws)
+  }
+
+  get demoIssuer(): DemoIssuer {
+    return started(this.#demoIssuer)
+  }
+
+  get functions(): Functions {
+    return started(this.#functions)
+  }
+
+  /** What was found in the template. */
+  get plan(): CloudPlan {
+    return started(this.#plan)
+  }
+
+  /** Invokes a function by its name, logical id or construct id. Throws `InvocationError` if it has no answer. */
+  invoke(functionName: string, event: unknown): Promise<unknown> {
+    return this.functions.invoke(functionName, event)
+  }
+
+  /** Permissions of functions that no call needed. What AWS itself uses on their behalf (logs, traces) is left out. */
+  unusedPermissions(): readonly UnusedPermission[] {
+    return this.aws.unusedPermissions().filter(({ action }) => !isUsedByAws(action))
+  }
+
+  /** Starts everything, in the order in which CloudFormation would. Called by {@link startLocalCloud}. */
+  async start(): Promise<void> {
+    const { assemblyFolder, port = 0 } = this.#options
+    const clock = this.#clock
+    const api = await HttpApi.listen({
+      port,
+      account: ACCOUNT,
+      clock,
+      invoke: (name, event, requestId) => this.functions.invoke(name, event, requestId),
+    })
+    this.#api = this.#closeLater(api)
+    const deployment = { account: ACCOUNT, region: REGION, apiEndpoint: api.url }
+    this.#plan = planCloud(resolveStacks(readAssembly(assemblyFolder), deployment))
+    await this.#startDemoIssuer()
+    await this.#startAws()
+    this.#startFunctions()
+    this.#startEventSources()
+    if (this.plan.api !== undefined) api.serve(this.plan.api)
+    await this.#createCustomResources()
+    this.#startTimers()
+  }
+
+  /** Stops everything. */
+  close(): Promise<void> {
+    this.#closing ??= this.#closeAll()
+    return this.#closing
+  }
+
+  async #closeAll(): Promise<void> {
+    // In reverse, so that nothing loses what it still needs.
+    for (const close of this.#closers.splice(0).reverse()) await close()
+  }
+
+  async #startDemoIssuer(): Promise<void> {
+    const url = `${this.url}${DEMO_ISSUER_PATH.slice(0, -1)}`
+    const demoIssuer = await DemoIssuer.create({
+      url,
+      issuers: this.#options.issuers ?? [],
+      clock: this.#clock,
+    })
+    this.#demoIssuer = demoIssuer
+    this.#api?.mount(DEMO_ISSUER_PATH, (request, response) => demoIssuer.answer(request, response))
+  }
+
+  async #startAws(): Promise<void> {
+    const { dataFolder, onCall } = this.#options
+    const aws = await startAwsEndpoint({
+      region: REGION,
+      account: ACCOUNT,
+      clock: this.#clock,
+      ...(dataFolder !== undefined && { dataFolder }),
+      ...(onCall !== undefined && { onCall }),
+      onDefect: (defect) => this.#report(defect),
+    })
+    this.#aws = this.#closeLater(aws)
+    for (const { name, definition } of this.plan.tables) {
+      await aws.dynamodb.createTable(definition as unknown as TableDefinition)
+      this.#progress(`table ${name}`)
+    }
+    for (const { name, roleArn, policies } of this.plan.functions) {
+      aws.registerPrincipal(accessKeyIdOf(roleArn), { name, roleArn, policies })
+    }
+  }
+
+  #startFunctions(): void {
+    const { environments = 1, onLog = () => {}, issuers } = this.#options
+    const functions = new Functions({
+      functions: this.plan.functions,
+      region: REGION,
+      awsUrl: this.aws.url,
+      environments,
+      // Its presence is what lets functions talk to loopback, even where nothing needs a stand-in.
+      environment:
+        issuers === undefined
+          ? {}
+          : { [LOCAL_ISSUERS_VARIABLE]: JSON.stringify(this.demoIssuer.localIssuers()) },
+      onLog,
+      onInitFailed: (functionName, { message }) => this.#report({ kind: 'function', functionName, message }),
+    })
+    this.#functions = this.#closeLater(functions)
+    for (const { name } of this.plan.functions) this.#progress(`function ${name}`)
+  }
+
+  #startEventSources(): void {
+    for (const plan of this.plan.eventSources) {
+      const source = new EventSource({
+        plan,
+        invoke: (event) => this.functions.invoke(plan.functionName, event),
+        onDiscarded: (records, error) =>
+          this.#options.onLog?.(
+            plan.functionName,
+            `gave up on ${records.length} stream records: ${String(error)}`,
+          ),
+      })
+      this.#authoriseStream(plan)
+      this.aws.dynamodb.onStreamRecord(plan.tableName, (record) => source.add(record))
+      this.#closeLater(source)
+      this.#progress(`stream of ${plan.tableName} to ${plan.functionName}`)
+    }
+  }
+
+  /** Lambda reads the stream with the function's own role. */
+  #authoriseStream({ functionName, streamArn }: EventSourcePlan): void {
+    const principal = this.functions.plan(functionName)
+    for (const action of STREAM_ACTIONS)
+      this.aws.authorise(principal, { action, resource: streamArn, context: {} })
+  }
+
+  async #createCustomResources(): Promise<void> {
+    for (const resource of this.plan.customResources) {
+      await createCustomResource(resource, {
+        account: ACCOUNT,
+        region: REGION,
+        invoke: (name, event) => this.functions.invoke(name, event),
+      })
+      this.#progress(`custom resource ${resource.logicalId}`)
+    }
+  }
+
+  #startTimers(): void {
+    const onDue = (schedule: SchedulePlan) => void this.#runSchedule(schedule)
+    const stop = startSchedules({ schedules: this.plan.schedules, clock: this.#clock, onDue })
+    const sweep = () => {
+      this.aws.dynamodb
+        .sweepExpired(this.#clock())
+        .catch((error: unknown) => this.#report({ kind: 'internal', operation: 'sweep', error }))
+    }
+    const sweeper = setInterval(sweep, SWEEP_MILLISECONDS).unref()
+    this.#closers.push(stop, () => clearInterval(sweeper))
+    for (const { name, expression } of this.plan.schedules) this.#progress(`schedule ${name} ${expression}`)
+  }
+
+  /** A failure is in the function's log; the next run comes anyway. */
+  async #runSchedule(schedule: SchedulePlan): Promise<void> {
+    const facts = { id: randomUUID(), account: ACCOUNT, region: REGION, now: this.#clock() }
+    await this.functions
+      .invoke(schedule.functionName, schedule.input ?? scheduledEvent(schedule, facts))
+      .catch(() => {})
+  }
+
+  #report(defect: CloudDefect): void {
+    if (this.#closing !== undefined) return
+    if (this.#options.onDefect !== undefined) {
+      this.#options.onDefect(defect)
+    } else {
+      this.#stop(new CloudDefectError(defect))
+      void this.close()
+    }
+  }
+
+  #progress(step: string): void {
+    this.#options.onProgress?.(step)
+  }
+
+  /** What starts while the cloud is being closed is closed at once. */
+  #closeLater<T extends { close(): unknown }>(part: T): T {
+    if (this.#closing === undefined) this.#closers.push(() => part.close())
+    else this.#closing = this.#closing.then(async () => void (await part.close()))
+    return part
+  }
+}
+
+function abortion(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+    if (signal?.aborted === true) reject(signal.reason as Error)
+  })
+}
+
+function started<T>(part: T | undefined): T {
+  if (part === undefined) throw new Error('the local cloud is not started')
+  return part
+}
+
+function isUsedByAws(action: string): boolean {
+  return /^(logs|xray):/.test(action) || action === 'dynamodb:ListStreams'
+}
+
+/** One sentence that says what is missing, and where. */
+export function describeDefect(defect: CloudDefect): string {
+  switch (defect.kind) {
+    case 'permission':
+      return `missing permission: ${defect.principal} may not ${defect.action} on ${defect.resource}`
+    case 'table':
+      return `missing table: ${defect.principal} calls ${defect.operation} on ${defect.table}, which the template does not have`
+    case 'operation':
+      return `${defect.principal} calls ${defect.operation}: ${defect.reason}`
+    case 'credential':
+      return `${defect.operation} is called with the unknown access key ${defect.accessKeyId ?? '(none)'}`
+    case 'policy':
+      return `a policy of ${defect.principal} cannot be checked: ${defect.message}`
+    case 'internal':
+      return `the local cloud failed in ${defect.operation}: ${String(defect.error)}`
+    case 'function':
+      return `function ${defect.functionName} does not start: ${defect.message}`
+  }
+}

@@ -1,0 +1,216 @@
+import { randomUUID } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { pathOf, proxyEvent } from './proxy-event.ts'
+import type { ApiPlan, RoutePlan } from './resources.ts'
+
+/** Limits of API Gateway HTTP APIs, not of the broker. */
+const BODY_BYTES = 10 * 1024 * 1024
+const HEADER_BYTES = 10_240
+
+/** Answers requests below a prefix, beside the API. */
+export type Mount = (request: IncomingMessage, response: ServerResponse) => Promise<void>
+
+export interface HttpApiOptions {
+  /** 0 picks a free port. */
+  readonly port: number
+  readonly account: string
+  readonly clock: () => number
+  readonly invoke: (functionName: string, event: unknown, requestId: string) => Promise<unknown>
+}
+
+/** API Gateway's HTTP API on loopback. It listens at once, so that its address is known, and answers 503 until it has routes. */
+export class HttpApi {
+  readonly #options: HttpApiOptions
+  readonly #server: Server
+  readonly #mounts = new Map<string, Mount>()
+  #api: ApiPlan | undefined
+
+  private constructor(options: HttpApiOptions) {
+    this.#options = options
+    this.#server = createServer({ maxHeaderSize: HEADER_BYTES }, (request, response) => {
+      this.#answer(request, response).catch((error: unknown) => {
+        // The client went away in the middle of its request, or a mount failed.
+        if (!response.headersSent)
+          sendMessage(response, 500, error instanceof Error ? error.message : 'failed')
+      })
+    })
+  }
+
+  /** Listens on loopback. Throws what `listen` throws, for example EADDRINUSE. */
+  static async listen(options: HttpApiOptions): Promise<HttpApi> {
+    const api = new HttpApi(options)
+    await new Promise<void>((resolve, reject) => {
+      api.#server.once('error', reject)
+      api.#server.listen(options.port, '127.0.0.1', () => resolve())
+    })
+    return api
+  }
+
+  /** Without a slash at the end. */
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  /** Answers the API's routes from now on. */
+  serve(api: ApiPlan): void {
+    this.#api = api
+  }
+
+  /** Gives requests below `prefix`, such as `/tools/`, to `mount` instead of to the API. */
+  mount(prefix: string, mount: Mount): void {
+    this.#mounts.set(prefix, mount)
+  }
+
+  /** Stops listening and drops connections. */
+  async close(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve))
+    this.#server.closeAllConnections()
+    await closed
+  }
+
+  async #answer(message: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = pathOf(message)
+    const mounted = [...this.#mounts].find(([prefix]) => path.startsWith(prefix))
+    if (mounted !== undefined) return mounted[1](message, response)
+    if (this.#api === undefined) return sendMessage(response, 503, 'Service Unavailable')
+    const match = matchRoute(this.#api.routes, message.method ?? 'GET', path)
+    if (match === undefined) return sendMessage(response, 404, 'Not Found')
+    const body = await readBody(message, BODY_BYTES)
+    if (body === undefined) return sendMessage(response, 413, 'Request Entity Too Large')
+    const requestId = randomUUID()
+    const { account, clock } = this.#options
+    const { pathParameters, route } = match
+    const { routeKey } = route
+    const facts = { account, apiId: this.#api.id, now: clock(), requestId, routeKey, pathParameters }
+    await this.#integrate(route, proxyEvent({ message, body, ...facts }), response)
+  }
+
+  async #integrate(
+    route: RoutePlan,
+    event: { readonly requestContext: { readonly requestId: string } },
+    response: ServerResponse,
+  ): Promise<void> {
+    const { requestId } = event.requestContext
+    response.setHeader('apigw-requestid', requestId)
+    const invocation = this.#options.invoke(route.functionName, event, requestId).then(
+      (result) => ({ result: proxyResult(result) }),
+      () => ({ result: undefined }),
+    )
+    const outcome = await withDeadline(invocation, route.timeoutMilliseconds)
+    if (outcome === 'late') return sendMessage(response, 503, 'Service Unavailable')
+    if (outcome.result === undefined) return sendMessage(response, 500, 'Internal Server Error')
+    const { statusCode, headers, body } = outcome.result
+    for (const [name, values] of headers)
+      response.setHeader(name, values.length === 1 ? (values[0] ?? '') : values)
+    if (body.length > 0 && !response.hasHeader('content-type'))
+      response.setHeader('content-type', 'text/plain;charset=utf-8')
+    response.writeHead(statusCode)
+    response.end(response.req.method === 'HEAD' ? undefined : body)
+  }
+}
+
+interface RouteMatch {
+  readonly route: RoutePlan
+  readonly pathParameters: Readonly<Record<string, string>>
+}
+
+/** The most specific route: a literal segment before `{name}` before `{name+}`, a method before ANY, `$default` last. */
+export function matchRoute(
+  routes: readonly RoutePlan[],
+  method: string,
+  path: string,
+): RouteMatch | undefined {
+  const matches = routes.flatMap((route) => {
+    const [routeMethod = '', template = ''] = route.routeKey.split(' ')
+    if (route.routeKey === '$default') return [{ route, pathParameters: {}, rank: '9' }]
+    if (routeMethod !== 'ANY' && routeMethod !== method) return []
+    const pathParameters = matchPath(template, path)
+    return pathParameters === undefined
+      ? []
+      : [{ route, pathParameters, rank: rankOf(template, routeMethod) }]
+  })
+  return matches.sort((a, b) => (a.rank < b.rank ? -1 : 1))[0]
+}
+
+function rankOf(template: string, method: string): string {
+  const segments = template
+    .split('/')
+    .map((segment) => (segment.endsWith('+}') ? '2' : segment.startsWith('{') ? '1' : '0'))
+  return `${segments.join('')}${method === 'ANY' ? 1 : 0}`
+}
+
+function matchPath(template: string, path: string): Readonly<Record<string, string>> | undefined {
+  const wanted = template.split('/')
+  const actual = path.split('/')
+  const greedy = template.endsWith('+}')
+  if (greedy ? actual.length < wanted.length : actual.length !== wanted.length) return undefined
+  const parameters: [string, string][] = []
+  for (const [index, segment] of wanted.entries()) {
+    const name = /^\{(\w+)\+?\}$/.exec(segment)?.[1]
+    const value = segment.endsWith('+}') ? actual.slice(index).join('/') : (actual[index] ?? '')
+    if (name === undefined ? segment !== value : value === '') return undefined
+    if (name !== undefined) parameters.push([name, decoded(value)])
+  }
+  return Object.fromEntries(parameters)
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return segment
+  }
+}
+
+interface ProxyResult {
+  readonly statusCode: number
+  readonly headers: readonly (readonly [string, readonly string[]])[]
+  readonly body: Buffer
+}
+
+/** A function's answer in format 1.0, or `undefined` if it is malformed, for which API Gateway answers 500. */
+function proxyResult(value: unknown): ProxyResult | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { statusCode, headers, multiValueHeaders, body, isBase64Encoded } = value as Readonly<
+    Record<string, unknown>
+  >
+  if (typeof statusCode !== 'number' || !Number.isInteger(statusCode) || statusCode < 200 || statusCode > 599)
+    return undefined
+  if (body !== undefined && body !== null && typeof body !== 'string') return undefined
+  const merged = new Map<string, readonly string[]>()
+  for (const [name, single] of Object.entries(headers ?? {})) merged.set(name.toLowerCase(), [String(single)])
+  for (const [name, values] of Object.entries(multiValueHeaders ?? {})) {
+    if (Array.isArray(values)) merged.set(name.toLowerCase(), values.map(String))
+  }
+  merged.delete('content-length')
+  return {
+    statusCode,
+    headers: [...merged],
+    body: Buffer.from(body ?? '', isBase64Encoded === true ? 'base64' : 'utf8'),
+  }
+}
+
+/** The whole body, or `undefined` once it is longer than `limit`. The rest is read and dropped, so that the client sees the answer. */
+export async function readBody(message: IncomingMessage, limit: number): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of message as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes <= limit) chunks.push(chunk)
+  }
+  return bytes <= limit ? Buffer.concat(chunks) : undefined
+}
+
+function sendMessage(response: ServerResponse, status: number, message: string): void {
+  response.writeHead(status, { 'content-type': 'application/json' })
+  response.end(JSON.stringify({ message }))
+}
+
+async function withDeadline<T>(work: Promise<T>, milliseconds: number): Promise<T | 'late'> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), milliseconds)
+  })
+  return Promise.race([work, late]).finally(() => clearTimeout(timer))
+}

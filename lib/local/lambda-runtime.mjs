@@ -1,0 +1,72 @@
+// What AWS runs around a handler: loads the bundle and answers invocations that come in over IPC. Plain JavaScript, so
+// that the process starts without a loader and a function's memory and start-up time are its own.
+import { access } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+const [, , folder = '.', handlerName = 'index.handler'] = process.argv
+const dot = handlerName.lastIndexOf('.')
+
+// A terminal sends Ctrl-C to the whole process group; only the local cloud decides when a function ends.
+process.on('SIGINT', () => {})
+process.on('disconnect', () => process.exit(0))
+
+const send = (message) => process.connected && process.send?.(message)
+const describe = (error) =>
+  error instanceof Error
+    ? { errorType: error.name, errorMessage: error.message, stack: error.stack ?? '' }
+    : { errorType: 'Error', errorMessage: String(error), stack: '' }
+
+const handler = await load().catch((error) => {
+  send({ kind: 'init-failed', error: describe(error) })
+})
+if (handler !== undefined) {
+  process.on('message', (message) => {
+    if (message.kind === 'cpu') send({ kind: 'cpu', id: message.id, usage: process.cpuUsage() })
+    else void invoke(message)
+  })
+  send({ kind: 'ready' })
+}
+
+async function load() {
+  const file = await firstExisting(
+    ['.mjs', '.js', '.cjs'].map((end) => join(folder, handlerName.slice(0, dot) + end)),
+  )
+  const name = handlerName.slice(dot + 1)
+  const module = await import(pathToFileURL(file).href)
+  const found = module[name] ?? module.default?.[name]
+  if (typeof found !== 'function') throw new Error(`${handlerName} is undefined or not exported`)
+  return found
+}
+
+async function firstExisting(files) {
+  for (const file of files) {
+    if (
+      await access(file).then(
+        () => true,
+        () => false,
+      )
+    )
+      return file
+  }
+  throw new Error(`Cannot find module '${handlerName.slice(0, dot)}'`)
+}
+
+async function invoke({ id, event, requestId, deadline }) {
+  const context = {
+    awsRequestId: requestId,
+    callbackWaitsForEmptyEventLoop: true,
+    functionName: process.env['AWS_LAMBDA_FUNCTION_NAME'],
+    functionVersion: '$LATEST',
+    getRemainingTimeInMillis: () => Math.max(0, deadline - Date.now()),
+    invokedFunctionArn: '',
+    logGroupName: '',
+    logStreamName: '',
+    memoryLimitInMB: process.env['AWS_LAMBDA_FUNCTION_MEMORY_SIZE'],
+  }
+  try {
+    send({ kind: 'answered', id, value: await handler(event, context) })
+  } catch (error) {
+    send({ kind: 'failed', id, error: describe(error) })
+  }
+}

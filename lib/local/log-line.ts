@@ -1,0 +1,40 @@
+/** What a person at a terminal needs of a function's log line: refusals, faults and what is not JSON; else `undefined`. */
+export function shortLogLine(line: string): string | undefined {
+  const entry = parse(line)
+  if (entry === undefined) return line.trim() === '' ? undefined : line.slice(0, 300)
+  const { message, level, audit, fault, correlation_id } = entry
+  if (isRecord(audit))
+    return `${text(message)}: ${text(audit['reason'])}${details(audit['detail'])} (${text(audit['correlation_id'])})`
+  if (isRecord(fault))
+    return `${text(message)}: ${text(fault['name'])}: ${causes(fault)} (${text(correlation_id)})`
+  return level === 'WARN' || level === 'ERROR' || level === 'CRITICAL'
+    ? `${level}: ${text(message)}`
+    : undefined
+}
+
+function causes({ message, cause }: Readonly<Record<string, unknown>>): string {
+  return isRecord(cause)
+    ? `${text(message)}: ${text(cause['name'])}: ${text(cause['message'])}`
+    : text(message)
+}
+
+function details(value: unknown): string {
+  return isRecord(value) && Object.keys(value).length > 0 ? ` ${JSON.stringify(value).slice(0, 200)}` : ''
+}
+
+function parse(line: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(line)
+    return isRecord(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : ''
+}

@@ -1,0 +1,137 @@
+/**
+ * Every resource type that the local cloud knows. Texts are templates: `{name}` is the resource's name, `{region}`,
+ * `{account}` and `{partition}` are those of the deployment, `{api}` is where the local API answers.
+ */
+export interface ResourceType {
+  /** Whether the local cloud runs it; the rest only has names that others refer to. */
+  readonly started: boolean
+  /** Property that names the resource, if the template sets it. */
+  readonly nameProperty?: string
+  readonly ref: string
+  readonly attributes?: Readonly<Record<string, string>>
+}
+
+const arn = (service: string, resource: string): string =>
+  `arn:{partition}:${service}:{region}:{account}:${resource}`
+const TABLE_ARN = arn('dynamodb', 'table/{name}')
+
+const table: ResourceType = {
+  started: true,
+  nameProperty: 'TableName',
+  ref: '{name}',
+  attributes: {
+    Arn: TABLE_ARN,
+    TableId: '{name}',
+    StreamArn: `${TABLE_ARN}/stream/2026-01-01T00:00:00.000`,
+  },
+}
+
+/** Exists on AWS; nothing of it runs locally. */
+const passive = (
+  ref: string,
+  attributes: Readonly<Record<string, string>> = {},
+  nameProperty?: string,
+): ResourceType =>
+  nameProperty === undefined
+    ? { started: false, ref, attributes }
+    : { started: false, ref, attributes, nameProperty }
+
+/** A custom resource; what it answers is known only after it has run, so that nothing can refer to it. */
+export const CUSTOM_RESOURCE: ResourceType = { started: true, ref: '{name}' }
+
+export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
+  'AWS::DynamoDB::GlobalTable': table,
+  'AWS::DynamoDB::Table': table,
+  'AWS::Lambda::Function': {
+    started: true,
+    nameProperty: 'FunctionName',
+    ref: '{name}',
+    attributes: { Arn: arn('lambda', 'function:{name}') },
+  },
+  'AWS::IAM::Role': {
+    started: true,
+    nameProperty: 'RoleName',
+    ref: '{name}',
+    attributes: { Arn: 'arn:{partition}:iam::{account}:role/{name}', RoleId: '{name}' },
+  },
+  'AWS::IAM::Policy': { started: true, ref: '{name}' },
+  'AWS::IAM::ManagedPolicy': { started: true, ref: 'arn:{partition}:iam::{account}:policy/{name}' },
+  'AWS::ApiGatewayV2::Api': {
+    started: true,
+    ref: '{name}',
+    attributes: { ApiEndpoint: '{api}', ApiId: '{name}' },
+  },
+  'AWS::ApiGatewayV2::Route': { started: true, ref: '{name}' },
+  'AWS::ApiGatewayV2::Integration': { started: true, ref: '{name}' },
+  'AWS::ApiGatewayV2::Stage': { started: true, nameProperty: 'StageName', ref: '{name}' },
+  'AWS::Lambda::Permission': { started: true, ref: '{name}' },
+  'AWS::Lambda::EventSourceMapping': { started: true, ref: '{name}' },
+  'AWS::Events::Rule': {
+    started: true,
+    nameProperty: 'Name',
+    ref: '{name}',
+    attributes: { Arn: arn('events', 'rule/{name}') },
+  },
+  'AWS::Scheduler::Schedule': {
+    started: true,
+    nameProperty: 'Name',
+    ref: '{name}',
+    attributes: { Arn: arn('scheduler', 'schedule/default/{name}') },
+  },
+  'AWS::CloudFormation::CustomResource': CUSTOM_RESOURCE,
+
+  'AWS::CDK::Metadata': passive('{name}'),
+  'AWS::ApiGatewayV2::ApiMapping': passive('{name}'),
+  'AWS::ApiGatewayV2::DomainName': passive('{name}', {
+    RegionalDomainName: '{name}',
+    RegionalHostedZoneId: '{name}',
+  }),
+  'AWS::CloudWatch::Alarm': passive('{name}', { Arn: arn('cloudwatch', 'alarm:{name}') }, 'AlarmName'),
+  'AWS::CloudWatch::CompositeAlarm': passive(
+    '{name}',
+    { Arn: arn('cloudwatch', 'alarm:{name}') },
+    'AlarmName',
+  ),
+  'AWS::CloudWatch::Dashboard': passive('{name}', {}, 'DashboardName'),
+  'AWS::KMS::Alias': passive('{name}', {}, 'AliasName'),
+  'AWS::KMS::Key': passive('{name}', { Arn: arn('kms', 'key/{name}'), KeyId: '{name}' }),
+  'AWS::Kinesis::Stream': passive('{name}', { Arn: arn('kinesis', 'stream/{name}') }, 'Name'),
+  'AWS::Lambda::EventInvokeConfig': passive('{name}'),
+  'AWS::Logs::LogGroup': passive('{name}', { Arn: arn('logs', 'log-group:{name}:*') }, 'LogGroupName'),
+  'AWS::Logs::MetricFilter': passive('{name}'),
+  'AWS::Logs::QueryDefinition': passive('{name}'),
+  'AWS::Logs::ResourcePolicy': passive('{name}'),
+  'AWS::Logs::SubscriptionFilter': passive('{name}'),
+  'AWS::S3::Bucket': passive(
+    '{name}',
+    { Arn: 'arn:{partition}:s3:::{name}', DomainName: '{name}.s3.amazonaws.com' },
+    'BucketName',
+  ),
+  'AWS::S3::BucketPolicy': passive('{name}'),
+  'AWS::Scheduler::ScheduleGroup': passive(
+    '{name}',
+    { Arn: arn('scheduler', 'schedule-group/{name}') },
+    'Name',
+  ),
+  'AWS::SNS::Subscription': passive('{name}'),
+  'AWS::SNS::Topic': passive(
+    arn('sns', '{name}'),
+    { TopicArn: arn('sns', '{name}'), TopicName: '{name}' },
+    'TopicName',
+  ),
+  'AWS::SNS::TopicPolicy': passive('{name}'),
+  'AWS::SQS::Queue': passive(
+    'https://sqs.{region}.amazonaws.com/{account}/{name}',
+    { Arn: arn('sqs', '{name}'), QueueName: '{name}' },
+    'QueueName',
+  ),
+  'AWS::SQS::QueuePolicy': passive('{name}'),
+  'AWS::SSM::Parameter': passive('{name}', {}, 'Name'),
+  'AWS::WAFv2::WebACL': passive('{name}', { Arn: arn('wafv2', 'regional/webacl/{name}') }, 'Name'),
+  'AWS::WAFv2::WebACLAssociation': passive('{name}'),
+}
+
+/** The resource type, or `undefined` if the local cloud does not know it. */
+export function resourceType(type: string): ResourceType | undefined {
+  return type.startsWith('Custom::') ? CUSTOM_RESOURCE : RESOURCE_TYPES[type]
+}

@@ -1,0 +1,49 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { App } from 'aws-cdk-lib/core'
+import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
+import { addBrokerStacks } from '../broker-app.ts'
+import { parseConfig, projectContext } from '../config.ts'
+import { loadPolicy } from '../policy-folder.ts'
+
+export interface SynthesizeOptions {
+  /** @default - that of the deployment config */
+  readonly policyFolder?: string | undefined
+}
+
+export interface Synthesis {
+  readonly assemblyFolder: string
+  readonly policy: CompiledPolicy
+  /** Removes the assembly folder. */
+  dispose(): void
+}
+
+/**
+ * Synthesizes the broker for the local cloud. Throws `PolicyError` or `ConfigError`. The templates are those that deploy,
+ * but for the custom domain, which only AWS can serve.
+ */
+export function synthesize({ policyFolder }: SynthesizeOptions = {}): Synthesis {
+  const context = projectContext()
+  const { domain: _, ...config } = parseConfig(context['broker'] ?? {})
+  const policy = loadPolicy(policyFolder ?? config.policyFolder, { loopbackIssuers: true })
+  const assemblyFolder = mkdtempSync(join(tmpdir(), 'token-broker-'))
+  const dispose = () => rmSync(assemblyFolder, { recursive: true, force: true })
+  try {
+    const app = new App({
+      outdir: assemblyFolder,
+      context,
+      // Validation reads the finished template and changes nothing in it: here it would only cost three seconds to load
+      // the validator. `npm run synth`, the tests and every deployment do it.
+      builtinCloudFormationValidation: false,
+      analyticsReporting: false,
+      treeMetadata: false,
+    })
+    addBrokerStacks(app, config, { loopbackIssuers: true, policy })
+    app.synth()
+  } catch (error) {
+    dispose()
+    throw error
+  }
+  return { assemblyFolder, policy, dispose }
+}

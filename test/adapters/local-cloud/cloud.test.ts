@@ -1,0 +1,119 @@
+import { DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describeDefect, startLocalCloud } from '../../../lib/local/cloud.ts'
+import { type FixtureCloud, startFixture, synthesizeFixture } from '../../support/fixture-cloud.ts'
+
+const TABLE = 'fixture-state-Items5C12978B'
+
+describe('the local cloud', () => {
+  let assemblyFolder: string
+  let fixture: FixtureCloud
+  let dynamodb: DynamoDBClient
+  beforeAll(async () => {
+    assemblyFolder = synthesizeFixture()
+    fixture = await startFixture(assemblyFolder)
+    fixture.cloud.aws.registerPrincipal('OPERATOR', { name: 'test' })
+    const credentials = { accessKeyId: 'OPERATOR', secretAccessKey: 'x' }
+    dynamodb = new DynamoDBClient({ endpoint: fixture.cloud.aws.url, region: 'eu-west-1', credentials })
+  })
+  afterAll(async () => {
+    dynamodb.destroy()
+    await fixture.cloud.close()
+  })
+
+  const put = (pk: string, expiresAt = 4_000_000_000) =>
+    dynamodb.send(
+      new PutItemCommand({ TableName: TABLE, Item: { pk: { S: pk }, expires_at: { N: String(expiresAt) } } }),
+    )
+  const get = async (pk: string) =>
+    (
+      await dynamodb.send(
+        new GetItemCommand({ TableName: TABLE, Key: { pk: { S: pk } }, ConsistentRead: true }),
+      )
+    ).Item
+  const consumed = () => fixture.logged.flatMap(({ entry }) => (entry['consumed'] ?? []) as string[])
+
+  it('runs custom resources before it is ready, with the address of the API', async () => {
+    expect(await get('provisioned:first')).toMatchObject({ url: { S: fixture.cloud.url } })
+  })
+
+  it('lets a function write to the table that its role may write to', async () => {
+    const response = await fixture.request('/write', {
+      method: 'POST',
+      body: 'hello',
+      headers: { 'content-type': 'text/plain' },
+    })
+    expect(response.status).toBe(204)
+    expect(await get('hello')).toMatchObject({ note: { S: 'written' } })
+  })
+
+  it('hands stream records to the function behind the mapping', async () => {
+    await put('streamed')
+    await expect.poll(consumed).toContain('streamed')
+  })
+
+  it('deletes what has expired', async () => {
+    await put('expired', Math.floor(Date.now() / 1000) - 10)
+    await fixture.cloud.aws.dynamodb.sweepExpired(Date.now())
+    expect(await get('expired')).toBeUndefined()
+  })
+
+  it('names a missing permission', async () => {
+    expect((await fixture.request('/things/special')).status).toBe(500)
+    expect(fixture.defects.map(describeDefect)).toContainEqual(
+      expect.stringMatching(
+        /^missing permission: fixture-service-Trespass\w+ may not dynamodb:GetItem on arn:aws:dynamodb:.*Items/,
+      ),
+    )
+  })
+
+  it('lists permissions that nothing used, without those that Lambda uses', () => {
+    const unused = fixture.cloud.unusedPermissions()
+    expect(unused).toContainEqual(expect.objectContaining({ action: 'dynamodb:DeleteItem' }))
+    expect(unused.map(({ action }) => action)).not.toContain('logs:PutLogEvents')
+    expect(unused.map(({ action }) => action)).not.toContain('dynamodb:GetRecords')
+  })
+
+  it('invokes a function with what its schedule says', async () => {
+    await fixture.cloud.invoke('Tick', { from: 'test' })
+    await expect
+      .poll(() => fixture.logged.map(({ entry }) => entry))
+      .toContainEqual({ ticked: { from: 'test' } })
+  })
+
+  it('stops at a defect unless somebody collects them', async () => {
+    const cloud = await startLocalCloud({ assemblyFolder })
+    const { url } = cloud
+    await fetch(`${url}/things/special`).catch(() => {})
+    expect((await cloud.stopped).message).toMatch(/^missing permission: .*Trespass/)
+    await cloud.close()
+    await expect(fetch(`${url}/echo`)).rejects.toThrow()
+  })
+
+  it('does not start when a custom resource fails, and gives its reason', async () => {
+    const failing = startLocalCloud({ assemblyFolder: synthesizeFixture({ failWith: 'no luck today' }) })
+    await expect(failing).rejects.toThrow('fixture-service/Provisioned: no luck today')
+  })
+
+  it('names a function that does not initialise', async () => {
+    const { cloud, defects } = await startFixture(synthesizeFixture({ refuseToStart: true }))
+    await expect(cloud.invoke('Echo', {})).rejects.toThrow('environment variable GREETING is not set')
+    expect(defects.map(describeDefect)).toEqual([
+      expect.stringMatching(/^function .*Echo.* does not start: environment variable GREETING is not set$/),
+    ])
+    await cloud.close()
+  })
+
+  it('stops within two seconds while a function hangs, and leaves no process', async () => {
+    const { cloud, request } = await startFixture(assemblyFolder)
+    const { body } = (await cloud.invoke('Echo', { headers: {} })) as { body: string }
+    const { pid } = JSON.parse(body) as { pid: number }
+    const hanging = request('/echo', { headers: { 'x-behave': 'hang' } }).catch(() => undefined)
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    const startedAt = performance.now()
+    await cloud.close()
+    expect(performance.now() - startedAt).toBeLessThan(2000)
+    expect((await hanging)?.status).not.toBe(200)
+    expect(() => process.kill(pid, 0)).toThrow('ESRCH')
+  })
+})
