@@ -1,0 +1,150 @@
+import { DisableKeyCommand, EnableKeyCommand } from '@aws-sdk/client-kms'
+import { compactVerify } from 'jose'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { CachedKeyManifests } from '../../functions/adapters/cached-key-manifests.ts'
+import { DynamoDbKeyManifests } from '../../functions/adapters/dynamodb-key-manifests.ts'
+import { importPublicKey } from '../../functions/adapters/import-public-key.ts'
+import { KmsSigner } from '../../functions/adapters/kms-signer.ts'
+import { KmsSigningKeyFactory } from '../../functions/adapters/kms-signing-key-factory.ts'
+import { compactJws } from '../../functions/core/access-token.ts'
+import { DependencyUnavailable, WrongSignature } from '../../functions/core/fault.ts'
+import type { ManifestKey } from '../../functions/core/key-lifecycle.ts'
+import type { Signer } from '../../functions/core/ports.ts'
+import type { SigningAlgorithm } from '../../functions/core/types.ts'
+import { reconcileKeys } from '../../functions/rotate-keys/reconcile.ts'
+import { MemoryKeyManifests, MemoryKeys } from '../support/fakes.ts'
+import { type LocalAws, startLocalAws } from '../support/local-aws.ts'
+
+let aws: LocalAws
+let nowMs = 0
+const store = () => new DynamoDbKeyManifests(aws.dynamoDb, 'signing-keys')
+
+function kmsSigner(): KmsSigner {
+  return new KmsSigner(aws.kms, new CachedKeyManifests(store(), () => nowMs))
+}
+
+beforeAll(async () => {
+  aws = await startLocalAws(['signing-keys', 'other-keys'])
+  await reconcileKeys(
+    { store: store(), factory: new KmsSigningKeyFactory(aws.kms, 'test'), signer: kmsSigner() },
+    1,
+  )
+})
+afterAll(() => aws.close())
+afterEach(() => aws.endpoint.faults.clear())
+
+async function inMemory(): Promise<Signer> {
+  const keys = new MemoryKeys()
+  await keys.activate('RS256')
+  await keys.activate('ES256')
+  return keys
+}
+
+async function jwsBy(
+  signer: Signer,
+  algorithm: SigningAlgorithm,
+): Promise<{ jws: string; key: ManifestKey }> {
+  const key = await signer.activeKey(algorithm)
+  const header = Buffer.from(JSON.stringify({ alg: algorithm })).toString('base64url')
+  const input = `${header}.${Buffer.from('{}').toString('base64url')}`
+  return { jws: compactJws(input, await signer.sign(key, input)), key }
+}
+
+describe.each<[string, () => Promise<Signer>]>([
+  ['in memory', inMemory],
+  ['in KMS', async () => kmsSigner()],
+])('a signer %s', (_name, create) => {
+  it.each(['RS256', 'ES256'] as const)('makes %s signatures that jose verifies', async (algorithm) => {
+    const signer = await create()
+    for (let i = 0; i < 20; i++) {
+      const { jws, key } = await jwsBy(signer, algorithm)
+      const publicKey = await importPublicKey(key.publicJwk, algorithm)
+      await expect(compactVerify(jws, publicKey as never, { algorithms: [algorithm] })).resolves.toBeDefined()
+    }
+  })
+
+  it('gives the active key of the ring', async () => {
+    expect(await (await create()).activeKey('ES256')).toMatchObject({ algorithm: 'ES256', state: 'active' })
+  })
+
+  it('has a fault, not a signature, for a key that it does not have', async () => {
+    const signer = await create()
+    const key = await signer.activeKey('RS256')
+    const missing = {
+      ...key,
+      keyArn: 'arn:aws:kms:eu-west-1:111111111111:key/00000000-0000-4000-8000-000000000000',
+    }
+    await expect(signer.sign(missing, 'text')).rejects.toThrow(DependencyUnavailable)
+  })
+})
+
+describe('the KMS signer', () => {
+  it.each(['RS256', 'ES256'] as const)('lets no garbled %s signature out', async (algorithm) => {
+    aws.endpoint.faults.set({ operation: 'kms:Sign', kind: 'garble' })
+    for (let i = 0; i < 100; i++) await expect(jwsBy(kmsSigner(), algorithm)).rejects.toThrow(WrongSignature)
+  })
+
+  it('lets no signature by another key out', async () => {
+    const signer = kmsSigner()
+    const [rsa, other] = [await signer.activeKey('RS256'), await new MemoryKeys().activate('RS256')]
+    await expect(signer.sign({ ...rsa, publicJwk: other.publicJwk }, 'text')).rejects.toThrow(WrongSignature)
+  })
+
+  it('reads the manifest again after KMS refused the key', async () => {
+    const signer = kmsSigner()
+    const key = await signer.activeKey('RS256')
+    await aws.kms.send(new DisableKeyCommand({ KeyId: key.keyArn }))
+    await expect(signer.sign(key, 'text')).rejects.toThrow('DisabledException')
+    const reads = await readsDuring(() => signer.activeKey('RS256'))
+    expect(reads).toBe(1)
+    await aws.kms.send(new EnableKeyCommand({ KeyId: key.keyArn }))
+  })
+
+  it('uses a manifest of at most 60 s, renewed without waiting from 30 s on', async () => {
+    const signer = kmsSigner()
+    expect(await readsDuring(() => signer.activeKey('ES256'))).toBe(1)
+    nowMs += 29_999
+    expect(await readsDuring(() => signer.activeKey('ES256'))).toBe(0)
+    nowMs += 1
+    aws.endpoint.faults.set({ operation: 'dynamodb:GetItem', kind: 'hang' })
+    expect(await signer.activeKey('ES256')).toBeDefined()
+    nowMs += 30_000
+    await expect(signer.activeKey('ES256')).rejects.toThrow(DependencyUnavailable)
+  })
+
+  it('says that no key is active before the first one is', async () => {
+    const empty = new KmsSigner(aws.kms, new CachedKeyManifests(new MemoryKeyManifests(), () => nowMs))
+    await expect(empty.activeKey('RS256')).rejects.toThrow('no active RS256 key')
+  })
+})
+
+describe.each([
+  ['in memory', () => new MemoryKeyManifests()],
+  ['in DynamoDB', () => new DynamoDbKeyManifests(aws.dynamoDb, 'other-keys')],
+])('a key manifest store %s', (_name, create) => {
+  it('saves a version once, and only after the one before it', async () => {
+    const manifests = create()
+    const manifest = { ring: 'RS256' as const, version: 1, pending: { keyArn: 'arn', since: 1 }, keys: [] }
+    expect(await manifests.read('RS256')).toBeUndefined()
+    expect(await manifests.save({ ...manifest, version: 2 })).toBe('conflict')
+    expect(await manifests.save(manifest)).toBe('saved')
+    expect(await manifests.save(manifest)).toBe('conflict')
+    expect(await manifests.read('RS256')).toEqual(manifest)
+    const outcomes = await Promise.all(
+      Array.from({ length: 20 }, () => manifests.save({ ...manifest, version: 2 })),
+    )
+    expect(outcomes.filter((outcome) => outcome === 'saved')).toHaveLength(1)
+  })
+})
+
+async function readsDuring(work: () => Promise<unknown>): Promise<number> {
+  let reads = 0
+  const send = aws.dynamoDb.send.bind(aws.dynamoDb)
+  aws.dynamoDb.send = ((...sent: Parameters<typeof send>) => {
+    reads++
+    return send(...sent)
+  }) as never
+  await work()
+  aws.dynamoDb.send = send
+  return reads
+}

@@ -1,0 +1,262 @@
+import { GetItemCommand, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb'
+import { JwtVerifier } from 'aws-jwt-verify'
+import { SimpleJwksCache } from 'aws-jwt-verify/jwk'
+import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { LEDGER, PAYMENTS, RECEIPTS, startTestCloud, type TestCloud } from '../support/cloud.ts'
+
+let broker: TestCloud
+
+beforeAll(async () => {
+  broker = await startTestCloud()
+})
+afterAll(() => broker.close())
+afterEach(() => {
+  broker.cloud.aws.faults.clear()
+  expect(broker.defects).toEqual([])
+})
+
+const github = (claims = {}) => broker.sign({ preset: 'github-actions', claims })
+const reuse = async () => broker.exchange(await broker.sign({ preset: 'kubernetes' }), { audience: PAYMENTS })
+
+describe('an exchange over HTTP', () => {
+  it.each([
+    ['github-actions', PAYMENTS, 'RS256', 'payments.read'],
+    ['github-actions-immutable', PAYMENTS, 'RS256', 'payments.read'],
+    ['gitlab', LEDGER, 'ES256', 'ledger.read'],
+    ['kubernetes', PAYMENTS, 'RS256', 'payments.read'],
+    ['aws-outbound', LEDGER, 'ES256', 'ledger.append'],
+  ])(
+    'turns a token of %s into one for %s that verifies against the live keys',
+    async (preset, audience, alg, scope) => {
+      const { status, body } = await broker.exchange(await broker.sign({ preset }), { audience })
+      expect(status).toBe(200)
+      const keys = createRemoteJWKSet(new URL(`${broker.url}/.well-known/jwks.json`))
+      const { payload, protectedHeader } = await jwtVerify(body['access_token'] ?? '', keys, {
+        issuer: broker.url,
+        audience,
+        typ: 'at+jwt',
+        requiredClaims: ['exp', 'iat', 'nbf', 'jti', 'sub', 'client_id', 'txn', 'grant'],
+      })
+      expect(protectedHeader.alg).toBe(alg)
+      expect(payload['scope']).toBe(scope)
+    },
+  )
+
+  it('verifies with aws-jwt-verify, as AWS verifiers do it', async () => {
+    const { body } = await broker.exchange(await github())
+    const token = body['access_token'] ?? ''
+    const jwksCache = new SimpleJwksCache({
+      fetcher: { fetch: async (uri) => (await fetch(uri)).arrayBuffer() },
+    })
+    const verifier = JwtVerifier.create(
+      { issuer: broker.url, audience: PAYMENTS, jwksUri: `${broker.url}/.well-known/jwks.json` },
+      { jwksCache },
+    )
+    expect(await verifier.verify(token)).toMatchObject({ aud: PAYMENTS, grant: 'payments-ci' })
+    // What an ALB and an HTTP API authorizer insist on.
+    expect(decodeProtectedHeader(token)).toEqual({ alg: 'RS256', typ: 'at+jwt', kid: expect.any(String) })
+    const { iss, aud, exp, iat, nbf } = decodeJwt(token)
+    expect([typeof iss, typeof aud, typeof exp, typeof iat, typeof nbf]).toEqual([
+      'string',
+      'string',
+      'number',
+      'number',
+      'number',
+    ])
+    const jwks = (await (await fetch(`${broker.url}/.well-known/jwks.json`)).json()) as { keys: unknown[] }
+    expect(jwks.keys.length).toBeLessThanOrEqual(10)
+  })
+
+  it('is found by discovery alone', async () => {
+    const read = async (path: string) =>
+      (await (await fetch(`${broker.url}${path}`)).json()) as Record<string, string>
+    for (const path of ['openid-configuration', 'oauth-authorization-server']) {
+      const metadata = await read(`/.well-known/${path}`)
+      expect(metadata['issuer']).toBe(broker.url)
+      expect((await fetch(metadata['jwks_uri'] ?? '')).status).toBe(200)
+      const { status } = await fetch(metadata['token_endpoint'] ?? '')
+      expect(status).toBe(405)
+    }
+  })
+
+  it('goes onward with the token of its target, for no more than that had', async () => {
+    const first = await broker.exchange(await github())
+    const onward = await broker.exchange(first.body['access_token'] ?? '', { audience: RECEIPTS })
+    expect(onward.status).toBe(200)
+    const [parent, child] = [first, onward].map(({ body }) => decodeJwt(body['access_token'] ?? ''))
+    expect(child).toMatchObject({ sub: parent?.sub, txn: parent?.['txn'], scope: 'payments.read' })
+    expect(child?.['lineage']).toHaveLength(2)
+    expect(Number(child?.exp)).toBeLessThanOrEqual(Number(parent?.exp))
+  })
+
+  it('gives exactly one success to 200 simultaneous presentations of a single-use token', async () => {
+    const token = await github()
+    const answers = await Promise.all(Array.from({ length: 200 }, () => broker.exchange(token)))
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
+    // A machine that is too slow for 600 calls at once may answer a few of them 503; never a second token.
+    expect(answers.filter(({ status }) => status !== 200 && status !== 400 && status !== 503)).toEqual([])
+    for (const { body } of answers.filter(({ status }) => status === 400))
+      expect(body['error']).toBe('invalid_request')
+  })
+
+  it('gives retries with one idempotency key one logical token', async () => {
+    const token = await github()
+    const headers = { 'idempotency-key': 'retry-of-job-4711' }
+    const answers = await Promise.all(Array.from({ length: 20 }, () => broker.exchange(token, {}, headers)))
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200))
+    const issued = answers.map(({ body }) => decodeJwt(body['access_token'] ?? ''))
+    for (const claims of issued) expect(claims).toEqual(issued[0])
+    expect((await broker.exchange(token)).status).toBe(400)
+  })
+
+  it('leaves one durable record of each token, without any part of one', async () => {
+    const token = await github()
+    const { body, headers } = await broker.exchange(token)
+    const issued = decodeJwt(body['access_token'] ?? '')
+    const [root] = issued['lineage'] as string[]
+    const key = { TableName: broker.table('Exchanges'), Key: { pk: { S: root ?? '' } } }
+    const { Item } = await broker.dynamoDb.send(new GetItemCommand(key))
+    expect(JSON.parse(Item?.['event']?.S ?? '{}')).toMatchObject({
+      event: 'exchange_granted',
+      jti: issued.jti,
+      correlation_id: headers.get('x-correlation-id'),
+    })
+    expect(Number(Item?.['expires_at']?.N)).toBeGreaterThan(Number(issued.exp))
+    const all = JSON.stringify(
+      await broker.dynamoDb.send(new ScanCommand({ TableName: broker.table('Exchanges') })),
+    )
+    for (const part of [token, body['access_token'] ?? ''].flatMap((jws) => jws.split('.')))
+      expect(all).not.toContain(part)
+  })
+})
+
+describe('a bad request over HTTP', () => {
+  it('is answered as OAuth wants it', async () => {
+    const expired = await broker.exchange(await github({ exp: 1000, iat: 900, nbf: 900 }))
+    expect(expired).toMatchObject({
+      status: 400,
+      body: { error: 'invalid_request', error_description: 'the subject token is not acceptable' },
+    })
+    expect(expired.headers.get('cache-control')).toBe('no-store')
+    expect(expired.headers.get('x-correlation-id')).toMatch(/^[\w=-]+$/)
+    expect(await broker.exchange('not.a.token')).toMatchObject({ status: 400, body: expired.body })
+    expect(await broker.exchange(await github(), { audience: 'https://other.example.com' })).toMatchObject({
+      status: 400,
+      body: { error: 'invalid_target' },
+    })
+    expect(await broker.exchange(await github(), { scope: 'admin' })).toMatchObject({
+      status: 400,
+      body: { error: 'invalid_scope' },
+    })
+    const wrongMethod = await fetch(`${broker.url}/token`)
+    expect([wrongMethod.status, wrongMethod.headers.get('allow')]).toEqual([405, 'POST'])
+  })
+
+  it('writes nothing and calls for no signature unless its subject token was good', async () => {
+    const table = { TableName: broker.table('Exchanges'), Select: 'COUNT' } as const
+    const before = await broker.dynamoDb.send(new ScanCommand(table))
+    broker.cloud.aws.faults.set({ operation: 'kms:Sign', kind: 'error', code: 'InternalFailure' })
+    const good = await github()
+    const [header = '', payload = ''] = good.split('.')
+    const forged = `${header}.${payload}.${Buffer.alloc(256, 1).toString('base64url')}`
+    expect((await broker.exchange(forged)).status).toBe(400)
+    expect((await broker.exchange(await github({ repository_id: '9' }))).status).toBe(400)
+    broker.cloud.aws.faults.clear()
+    expect((await broker.dynamoDb.send(new ScanCommand(table))).Count).toBe(before.Count)
+    expect((await broker.exchange(good)).status).toBe(200)
+  })
+
+  it('leaves its exact reason in the log, by correlation id, and no part of a token anywhere', async () => {
+    const token = await github({ repository_id: '9' })
+    const { headers } = await broker.exchange(token)
+    const line = broker.lines.find(
+      (text) => text.includes(headers.get('x-correlation-id') ?? '?') && text.includes('refused'),
+    )
+    expect(JSON.parse(line ?? '{}')).toMatchObject({
+      audit: {
+        event: 'exchange_refused',
+        reason: 'no_grant_matches',
+        issuer: 'github',
+        target: 'payments-api',
+      },
+    })
+    const good = await github()
+    const { body } = await broker.exchange(good)
+    const printed = broker.lines.join('\n')
+    for (const part of [token, good, body['access_token'] ?? ''].flatMap((jws) => jws.split('.')))
+      expect(printed).not.toContain(part)
+  })
+})
+
+describe('revocation', () => {
+  it('holds at once, for descendants too', async () => {
+    const parent = (await broker.exchange(await github())).body['access_token'] ?? ''
+    const onward = () => broker.exchange(parent, { audience: RECEIPTS })
+    expect((await onward()).status).toBe(200)
+    const [root] = decodeJwt(parent)['lineage'] as string[]
+    const Item = { pk: { S: `token#${root}` }, cut_off: { N: '1' } }
+    await broker.dynamoDb.send(new PutItemCommand({ TableName: broker.table('Revocations'), Item }))
+    expect(await onward()).toMatchObject({ status: 400, body: { error: 'invalid_request' } })
+  })
+})
+
+describe('while a dependency is down', () => {
+  it.each([
+    ['kms:Sign', 'throttle'],
+    ['kms:Sign', 'hang'],
+    ['kms:Sign', 'reset'],
+    ['dynamodb:PutItem', 'throttle'],
+    ['dynamodb:PutItem', 'hang'],
+    ['dynamodb:BatchGetItem', 'throttle'],
+    ['dynamodb:BatchGetItem', 'hang'],
+  ] as const)('%s %s: 503 with Retry-After, then works again', async (operation, kind) => {
+    broker.cloud.aws.faults.set({ operation, kind })
+    const { status, headers, body } = await reuse()
+    expect(status).toBe(503)
+    expect(Number(headers.get('retry-after'))).toBeGreaterThan(0)
+    expect(body).toEqual({ error: 'temporarily_unavailable', error_description: 'try again later' })
+    broker.cloud.aws.faults.clear()
+    expect((await reuse()).status).toBe(200)
+  })
+
+  it('answers 500 and releases nothing when KMS returns a wrong signature', async () => {
+    broker.cloud.aws.faults.set({ operation: 'kms:Sign', kind: 'garble' })
+    expect(await reuse()).toMatchObject({
+      status: 500,
+      body: { error: 'server_error' },
+    })
+  })
+
+  it('a retry with the same idempotency key gets the token for which the first write was lost', async () => {
+    const token = await github()
+    const headers = { 'idempotency-key': 'retry-after-fault' }
+    broker.cloud.aws.faults.set({ operation: 'kms:Sign', kind: 'reset' })
+    expect((await broker.exchange(token, {}, headers)).status).toBe(503)
+    broker.cloud.aws.faults.clear()
+    expect((await broker.exchange(token, {}, headers)).status).toBe(200)
+  })
+
+  it('an answer lost on its way is no replay', async () => {
+    broker.cloud.aws.faults.set({ operation: 'dynamodb:PutItem', kind: 'drop-after-apply', times: 1 })
+    expect((await broker.exchange(await github())).status).toBe(200)
+  })
+
+  it('keeps serving the keys, and issuers already known', async () => {
+    await fetch(`${broker.url}/.well-known/jwks.json`)
+    for (const operation of ['dynamodb:GetItem', 'kms:Sign'])
+      broker.cloud.aws.faults.set({ operation, kind: 'reset' })
+    expect((await fetch(`${broker.url}/.well-known/jwks.json`)).status).toBe(200)
+    broker.cloud.aws.faults.clear()
+    broker.cloud.demoIssuer.fail(true)
+    expect((await broker.exchange(await github())).status).toBe(200)
+    broker.cloud.demoIssuer.fail(false)
+  })
+})
+
+describe('least privilege', () => {
+  it('every permission of every function was used by these tests, and none was missing', () => {
+    expect(broker.cloud.unusedPermissions()).toEqual([])
+    expect(broker.defects).toEqual([])
+  })
+})
