@@ -1,0 +1,110 @@
+import type { AwsCall } from '../../lib/local/aws/call-handling.ts'
+import { EXCHANGE, type Setting } from './setting.ts'
+import { median, percentile, sequentialCalls } from './statistics.ts'
+
+/** Injected AWS latencies: median and 99th percentile of a lognormal distribution, milliseconds. */
+export const LATENCIES = {
+  'dynamodb:PutItem': { p50: 7.5, p99: 16.2 },
+  'dynamodb:BatchGetItem': { p50: 6, p99: 15 },
+  'kms:Sign': { p50: 12, p99: 50 },
+} as const
+
+const COLD_STARTS = 7
+const WARM_UP = 50
+const CONCURRENCY = 8
+const TRACED = 20
+
+/** Milliseconds. */
+export interface Distribution {
+  readonly p50: number
+  readonly p95: number
+  readonly p99: number
+}
+
+/** Warm exchanges with AWS's latencies, one at a time as Lambda does it, in turn with the bare three calls. */
+export async function measureLatency({ cloud, calls, exchange, threeCalls }: Setting, rounds: number) {
+  for (let i = 0; i < WARM_UP; i++) await Promise.all([exchange(), threeCalls()])
+  for (const [operation, latency] of Object.entries(LATENCIES))
+    cloud.aws.faults.set({ operation, kind: 'latency', ...latency })
+  const samples: { exchange: number[]; threeCalls: number[]; slowestCall: number[] } = {
+    exchange: [],
+    threeCalls: [],
+    slowestCall: [],
+  }
+  for (let round = 0; round < rounds; round++) {
+    samples.threeCalls.push(await timeOf(threeCalls))
+    calls.length = 0
+    samples.exchange.push(await timeOf(exchange))
+    const traced = calls.filter(isOfTheExchange)
+    samples.slowestCall.push(Math.max(...traced.map(({ startedAt, endedAt }) => endedAt - startedAt)))
+  }
+  cloud.aws.faults.clear()
+  const exchangeTimes = distributionOf(samples.exchange)
+  return {
+    exchange: exchangeTimes,
+    threeCalls: distributionOf(samples.threeCalls),
+    ratioToThreeCalls: exchangeTimes.p50 / median(samples.threeCalls),
+    ratioToSlowestCall: exchangeTimes.p50 / median(samples.slowestCall),
+  }
+}
+
+/**
+ * The longest chain of AWS calls of which each began after the one before had ended, over some exchanges. Every call takes
+ * a fixed 50 ms, far longer than the broker needs to begin the next, so that calls made together do overlap.
+ */
+export async function traceRoundTrips({ cloud, calls, exchange }: Setting): Promise<number> {
+  for (const operation of Object.keys(LATENCIES))
+    cloud.aws.faults.set({ operation, kind: 'latency', milliseconds: 50 })
+  let longest = 0
+  for (let round = 0; round < TRACED; round++) {
+    calls.length = 0
+    await exchange()
+    longest = Math.max(longest, sequentialCalls(calls.filter(isOfTheExchange)))
+  }
+  cloud.aws.faults.clear()
+  return longest
+}
+
+/** The renewal of the key manifest, every 30 s, runs beside an exchange that does not wait for it. */
+function isOfTheExchange({ operation }: AwsCall): boolean {
+  return operation !== 'GetItem'
+}
+
+/** Exchanges without injected latency, several at a time: how much CPU the function's process spends on each. */
+export async function measureThroughput({ cloud, exchange }: Setting, rounds: number) {
+  const before = await cloud.functions.cpuUsage(EXCHANGE)
+  const startedAt = performance.now()
+  let left = rounds
+  const worker = async () => {
+    while (left-- > 0) await exchange()
+  }
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker))
+  const seconds = (performance.now() - startedAt) / 1000
+  const after = await cloud.functions.cpuUsage(EXCHANGE)
+  const cpuMs = (after.user + after.system - before.user - before.system) / 1000 / rounds
+  return {
+    cpuMsPerExchange: cpuMs,
+    exchangesPerCoreSecond: 1000 / cpuMs,
+    withWholeCloudPerSecond: rounds / seconds,
+  }
+}
+
+/** From the start of a fresh process, with nothing cached, to its first answer. Milliseconds. */
+export async function measureColdStart({ cloud, exchange }: Setting) {
+  const times: number[] = []
+  for (let start = 0; start < COLD_STARTS; start++) {
+    cloud.functions.kill(EXCHANGE)
+    times.push(await timeOf(exchange))
+  }
+  return { median: median(times), worst: Math.max(...times) }
+}
+
+async function timeOf(work: () => Promise<void>): Promise<number> {
+  const startedAt = performance.now()
+  await work()
+  return performance.now() - startedAt
+}
+
+function distributionOf(sample: readonly number[]): Distribution {
+  return { p50: median(sample), p95: percentile(sample, 0.95), p99: percentile(sample, 0.99) }
+}

@@ -1,0 +1,101 @@
+/** `npm run bench`: what an exchange costs. Ratios are of one run, so the speed of the machine cancels out. */
+
+import { parseArgs } from 'node:util'
+import {
+  type Distribution,
+  LATENCIES,
+  measureColdStart,
+  measureLatency,
+  measureThroughput,
+  traceRoundTrips,
+} from './measurements.ts'
+import { createSetting } from './setting.ts'
+
+const USAGE = `Usage: npm run bench -- [--rounds N] [--json]
+
+  --rounds N   exchanges per measurement (default 400)
+  --json       print the figures as JSON
+  --help       print this
+
+Example: npm run bench -- --rounds 100
+`
+
+const LIMITS = { bundleBytes: 450_000, ratioToThreeCalls: 1.25, roundTrips: 1 } as const
+
+type Figures = Awaited<ReturnType<typeof measure>>
+
+async function measure(rounds: number) {
+  const progress = (text: string) => process.stderr.write(`${text}\n`)
+  progress('starting the broker')
+  const setting = await createSetting()
+  try {
+    progress(`${rounds} warm exchanges with injected latencies, in turn with the bare calls`)
+    const latency = await measureLatency(setting, rounds)
+    const roundTrips = await traceRoundTrips(setting)
+    progress(`${rounds} exchanges without injected latencies`)
+    const throughput = await measureThroughput(setting, rounds)
+    progress('cold starts')
+    const coldStart = await measureColdStart(setting)
+    return { bundleBytes: setting.bundleBytes, latency, roundTrips, throughput, coldStart }
+  } finally {
+    await setting.close()
+  }
+}
+
+function report({ bundleBytes, latency, roundTrips, throughput, coldStart }: Figures): string {
+  const ms = ({ p50, p95, p99 }: Distribution) =>
+    `p50 ${p50.toFixed(1)}  p95 ${p95.toFixed(1)}  p99 ${p99.toFixed(1)} ms`
+  const injected = Object.entries(LATENCIES).map(
+    ([operation, { p50 }]) => `${operation.split(':')[1]} ${p50} ms`,
+  )
+  return [
+    `warm exchange, injected medians ${injected.join(', ')}`,
+    `  exchange                      ${ms(latency.exchange)}`,
+    `  the three calls alone         ${ms(latency.threeCalls)}`,
+    `  ratio of the medians          ${latency.ratioToThreeCalls.toFixed(2)}  (at most ${LIMITS.ratioToThreeCalls})`,
+    `  ratio to the slowest call     ${latency.ratioToSlowestCall.toFixed(2)}`,
+    `  sequential AWS round trips    ${roundTrips}  (at most ${LIMITS.roundTrips})`,
+    'without injected latency',
+    `  CPU of the function           ${throughput.cpuMsPerExchange.toFixed(2)} ms per exchange`,
+    `  one core, by that             ${throughput.exchangesPerCoreSecond.toFixed(0)} exchanges/s`,
+    `  measured, AWS on the same CPU ${throughput.withWholeCloudPerSecond.toFixed(0)} exchanges/s`,
+    'cold start, process to first answer',
+    `  median ${coldStart.median.toFixed(0)} ms, worst ${coldStart.worst.toFixed(0)} ms`,
+    'exchange bundle, minified',
+    `  ${(bundleBytes / 1000).toFixed(1)} kB  (at most ${LIMITS.bundleBytes / 1000} kB)`,
+    '',
+  ].join('\n')
+}
+
+/** Whether the promises hold that do not depend on the machine. */
+function keepsPromises({ bundleBytes, latency, roundTrips }: Figures): boolean {
+  return (
+    bundleBytes <= LIMITS.bundleBytes &&
+    latency.ratioToThreeCalls <= LIMITS.ratioToThreeCalls &&
+    roundTrips <= LIMITS.roundTrips
+  )
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: 'string', default: '400' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  const rounds = Number(values.rounds)
+  if (values.help) {
+    process.stdout.write(USAGE)
+    return 0
+  }
+  if (!Number.isInteger(rounds) || rounds < 10 || rounds > 100_000) {
+    process.stderr.write(`--rounds ${values.rounds}: allowed is a whole number from 10 to 100000\n\n${USAGE}`)
+    return 2
+  }
+  const figures = await measure(rounds)
+  process.stdout.write(values.json ? `${JSON.stringify(figures, null, 2)}\n` : report(figures))
+  return keepsPromises(figures) ? 0 : 1
+}
+
+process.exit(await main())
