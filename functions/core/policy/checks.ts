@@ -55,3 +55,13 @@ export function uniqueAmongEntries(
       )
   }
 }
+
+/** Most ids that a finding lists. */
+const LISTED_IDS = 12
+
+/** The ids that could have been meant, for a finding. */
+export function idsOf(known: ReadonlyMap<string, unknown>): string {
+  if (known.size === 0) return 'nothing: the policy defines none'
+  const listed = [...known.keys()].slice(0, LISTED_IDS).join(', ')
+  return known.size > LISTED_IDS ? `${listed}, and ${known.size - LISTED_IDS} more` : listed
+}

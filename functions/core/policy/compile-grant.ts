@@ -1,5 +1,5 @@
 import type { ClientId, GrantId, IssuerId, TargetId } from '../types.ts'
-import { checkScopes, type EntryReport, LIFETIME, secondsOf } from './checks.ts'
+import { checkScopes, type EntryReport, idsOf, LIFETIME, secondsOf } from './checks.ts'
 import { BROKER, type Grant, type TemplatePart } from './compiled.ts'
 import { compileConditions } from './conditions.ts'
 import { foundInsteadOf } from './finding.ts'
@@ -37,11 +37,14 @@ export function compileGrants(context: GrantContext, report: Report): readonly G
 
 function checkReferences(source: GrantSource, merged: MergedPolicy, report: EntryReport): void {
   if (source.issuer !== BROKER && !merged.issuers.has(source.issuer))
-    report(['issuer'], foundInsteadOf(source.issuer, `the id of an issuer, or ${BROKER} for our own tokens`))
+    report(
+      ['issuer'],
+      foundInsteadOf(source.issuer, `${idsOf(merged.issuers)}, or ${BROKER} for our own tokens`),
+    )
   if (!merged.targets.has(source.target))
-    report(['target'], foundInsteadOf(source.target, 'the id of a target'))
+    report(['target'], foundInsteadOf(source.target, idsOf(merged.targets)))
   if (source.client !== undefined && !merged.clients.has(source.client))
-    report(['client'], foundInsteadOf(source.client, 'the id of a client'))
+    report(['client'], foundInsteadOf(source.client, idsOf(merged.clients)))
 }
 
 function checkGrantScopes(source: GrantSource, merged: MergedPolicy, report: EntryReport): void {

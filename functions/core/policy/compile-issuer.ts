@@ -1,6 +1,6 @@
 import { LIMITS } from '../limits.ts'
 import type { IssuerId, TargetId } from '../types.ts'
-import { type EntryReport, secondsOf, uniqueAmongEntries } from './checks.ts'
+import { type EntryReport, idsOf, secondsOf, uniqueAmongEntries } from './checks.ts'
 import { BROKER, type KeySource, type TrustedIssuer } from './compiled.ts'
 import { foundInsteadOf } from './finding.ts'
 import type { Entry, MergedPolicy, Report } from './merge.ts'
@@ -43,7 +43,7 @@ function checkReferences(
     report([], 'found the issuer id broker, which is reserved for our own tokens; allowed: another id')
   const { default_target: target } = source
   if (target !== undefined && !merged.targets.has(target))
-    report(['default_target'], foundInsteadOf(target, 'the id of a target'))
+    report(['default_target'], foundInsteadOf(target, idsOf(merged.targets)))
 }
 
 function compileIssuer(

@@ -28,14 +28,14 @@ describe('files that do not fit together', () => {
       withGrant({ issuer: 'constructor' }),
       'grants.payments-ci.issuer: found "constructor"',
     ],
-    ['target', withGrant({ target: 'x' }), 'grants.payments-ci.target: found "x"'],
+    ['target', withGrant({ target: 'x' }), 'grants.payments-ci.target: found "x"; allowed: payments'],
   ])('refuse the name of a %s that is not there', (_, policy, start) => {
     expect(findingsIn(policy)).toEqual([expect.stringContaining(start)])
   })
 
   it('refuse the name of a client that is not there', () => {
     expect(findingsIn(withGrant({ client: 'x' }))).toContainEqual(
-      'grants.payments-ci.client: found "x"; allowed: the id of a client',
+      'grants.payments-ci.client: found "x"; allowed: nothing: the policy defines none',
     )
   })
 
