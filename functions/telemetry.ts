@@ -37,7 +37,7 @@ export function createTelemetry(endpoint: Endpoint, stage: string): Telemetry {
     serviceName: 'token-broker',
     defaultDimensions: { stage, endpoint },
   })
-  const logger = new Logger({ serviceName: 'token-broker', persistentLogAttributes: { stage, endpoint } })
+  const logger = new Logger({ serviceName: 'token-broker', persistentKeys: { stage, endpoint } })
   return {
     // Added and published without an await in between: concurrent requests cannot mix.
     measure({ outcome, durationMs, correlationId }) {

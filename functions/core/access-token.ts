@@ -11,18 +11,19 @@ export interface Issuance {
 }
 
 /**
- * Names the token that a request will get. With an idempotency key its `jti` follows from that key and the subject
- * token, so that a retry arrives at the same name, and the same record, without having to look anything up.
+ * Names the token that a request will get. With an idempotency key its `jti` follows from that key and from what the key
+ * is bound to, so that a retry arrives at the same name, and the same record, without having to look anything up.
  */
 export function identifyIssued(
   authorised: Authorised,
-  idempotencyKey: string | undefined,
+  retry: { readonly idempotencyKey: string | undefined; readonly scope: string },
   { issuer, now, randomId }: Issuance,
 ): IssuedIdentity {
+  const { idempotencyKey, scope } = retry
   const jti =
     idempotencyKey === undefined
       ? randomId()
-      : digestOf(JSON.stringify(['idempotent', authorised.subject.tokenId, idempotencyKey])).slice(0, 22)
+      : digestOf(JSON.stringify(['idempotent', scope, idempotencyKey])).slice(0, 22)
   const id = tokenIdOf({ kind: 'token', issuer, jti, signingInput: '' })
   return { id, jti, issuedAt: now, expiresAt: authorised.expiresAt }
 }

@@ -4,6 +4,7 @@ import type { Authorised } from './authorise.ts'
 import type { ManifestKey } from './key-lifecycle.ts'
 import type { TrustedIssuer } from './policy/compiled.ts'
 import type { ExchangeRecord, IssuedIdentity } from './ports.ts'
+import { replayKeyOf } from './replay.ts'
 import { digestOf } from './token-id.ts'
 import type { TokenRequest } from './token-request.ts'
 
@@ -25,7 +26,7 @@ export function exchangeRecordOf(
   const { request, issuer } = given
   const lastUse = Math.max(authorised.subject.expiresAt, issued.expiresAt) + 2 * issuer.clockSkewSeconds
   return {
-    key: replayKeyOf(authorised, issued, issuer),
+    key: replayKeyOf(authorised, issuer, issued),
     attempt: given.attempt,
     ...(request.idempotencyKey !== undefined && { fingerprint: fingerprintOf(authorised, request) }),
     issued,
@@ -36,18 +37,6 @@ export function exchangeRecordOf(
       kid: given.key.kid,
       txn: txnOf(authorised, issued),
     }),
-  }
-}
-
-/** What may happen only once. The parts cannot contain `#`, so no two different claims share a key. */
-function replayKeyOf(authorised: Authorised, issued: IssuedIdentity, issuer: TrustedIssuer): string {
-  switch (issuer.replay) {
-    case 'single-use':
-      return authorised.subject.tokenId
-    case 'once-per-target':
-      return `${authorised.subject.tokenId}#${authorised.target.id}`
-    case 'reusable':
-      return issued.id
   }
 }
 

@@ -7,6 +7,7 @@ import { preparseJwt } from './jwt-preparse.ts'
 import { type PolicyIndex, resolveTarget } from './policy/decide.ts'
 import type { ExchangeLedger, IssuerKeys, RevocationStore, Signer } from './ports.ts'
 import { type Refused, refuse } from './refusal.ts'
+import { replayScopeOf } from './replay.ts'
 import { findRevocation, revocationKeysFor } from './revocation.ts'
 import { authenticate, validateSubject } from './subject-token.ts'
 import { readTokenRequest, type TokenRequestInput, tokenTypeUri } from './token-request.ts'
@@ -88,11 +89,9 @@ export async function exchange(
   known = { ...known, grant: authorised.grant.id }
 
   const key = await world.signer.activeKey(target.algorithm)
-  const issued = identifyIssued(authorised, request.idempotencyKey, {
-    issuer: brokerIssuer,
-    now: at.now,
-    randomId: world.randomId,
-  })
+  const retry = { idempotencyKey: request.idempotencyKey, scope: replayScopeOf(authorised, issuer) }
+  const issuance = { issuer: brokerIssuer, now: at.now, randomId: world.randomId }
+  const issued = identifyIssued(authorised, retry, issuance)
   const attempt = world.randomId()
   const record = exchangeRecordOf(authorised, issued, { request, issuer, key, attempt, audit })
   let signingInput = accessTokenSigningInput(authorised, issued, { issuer: brokerIssuer, key })
@@ -102,9 +101,9 @@ export async function exchange(
     world.revocations.cutOffs([...revocationKeysFor(authorised, issued), ownKey]),
     world.signer.sign(key, signingInput),
   ])
-  if (cutOffs.has(ownKey)) throw new DependencyUnavailable('kms', 'the active signing key is revoked')
   const revokedBy = findRevocation(subject, cutOffs)
   if (revokedBy !== undefined) return refused(refuse({ kind: 'token_revoked', by: revokedBy }))
+  if (cutOffs.has(ownKey)) throw new DependencyUnavailable('kms', 'the active signing key is revoked')
   const isSpent = recorded.kind === 'same_request' && recorded.issued.expiresAt <= at.now
   if (recorded.kind === 'replayed' || isSpent) return refused(refuse({ kind: 'token_replayed' }))
 

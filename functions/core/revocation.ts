@@ -30,6 +30,8 @@ export function findRevocation(
 ): string | undefined {
   for (const [key, cutOff] of cutOffs) {
     const [kind = ''] = key.split('#')
+    // The key that is about to sign is read in the same batch; its revocation says nothing about the subject.
+    if (kind === 'key' && key !== `key#${subject.signedBy}`) continue
     if (DEAD_AS_A_WHOLE.has(kind) || (subject.issuedAt ?? 0) <= cutOff) return kind
   }
   return undefined

@@ -411,6 +411,15 @@ describe('an idempotency key', () => {
     expect(reasonIn(other)).toBe('token_replayed')
   })
 
+  it('never gives two tokens one jti', async () => {
+    const subject_token = await broker.subjectToken('job')
+    const [payments, ledger] = [
+      await broker.exchange({ subject_token }, { idempotencyKey }),
+      await broker.exchange({ subject_token, audience: LEDGER }, { idempotencyKey }),
+    ].map((outcome) => decode(answerIn(outcome).access_token).claims)
+    expect(payments?.['jti']).not.toBe(ledger?.['jti'])
+  })
+
   it('does not bring back a token that was revoked meanwhile', async () => {
     const subject_token = await broker.subjectToken('ci')
     await broker.exchange({ subject_token }, { idempotencyKey })
@@ -505,7 +514,16 @@ describe('revocation', () => {
       broker.revocations.stored.clear()
     }
     broker.revocations.stored.set(`key#${header['kid'] as string}`, NOW - 1000)
-    await expect(broker.exchange({ subject_token: parent.access_token, ...onward })).rejects.toThrow(
+    const outcome = await broker.exchange({ subject_token: parent.access_token, ...onward })
+    expect(reasonIn(outcome)).toBe('token_revoked')
+  })
+})
+
+describe('a signing key that was revoked', () => {
+  it('signs nothing more, and that is no fault of the subject', async () => {
+    const { kid } = await broker.keys.activeKey('RS256')
+    broker.revocations.stored.set(`key#${kid}`, NOW - 1000)
+    await expect(broker.exchange({ subject_token: await broker.subjectToken() })).rejects.toThrow(
       'signing key',
     )
   })
