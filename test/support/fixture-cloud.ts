@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { App } from 'aws-cdk-lib'
+import { afterAll } from 'vitest'
 import {
   type CloudDefect,
   type LocalCloud,
@@ -10,13 +11,19 @@ import {
 } from '../../lib/local/cloud.ts'
 import { addFixtureStacks, type FixtureOptions } from './fixture-app.ts'
 
+const folders: string[] = []
+// Of the test file that imports this: workers are ended without an `exit` event.
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
+
 /** Synthesizes the fixture app. `weak` picks how stacks refer to each other. */
 export function synthesizeFixture(
   options: FixtureOptions = {},
   references: 'weak' | 'strong' = 'weak',
 ): string {
   const outdir = mkdtempSync(join(tmpdir(), 'fixture-'))
-  process.once('exit', () => rmSync(outdir, { recursive: true, force: true }))
+  folders.push(outdir)
   const context = { '@aws-cdk/core:defaultCrossStackReferences': references }
   const app = new App({ outdir, context, builtinCloudFormationValidation: false, treeMetadata: false })
   addFixtureStacks(app, options)

@@ -88,6 +88,13 @@ describe('functions', () => {
     expect([(await call()).pid, (await call()).pid]).not.toContain(pid)
   })
 
+  it('leave no process behind after a timeout', async () => {
+    const [first, second] = [await call(), await call()]
+    expect(await failureOf(call('hang'))).toContain('timed out')
+    const alive = () => [first.pid, second.pid].filter(isAlive).length
+    await expect.poll(alive).toBe(1)
+  })
+
   it('start anew after a crash', async () => {
     await expect(call('exit')).rejects.toThrow('Runtime exited with error: exit status 3')
     await expect(Promise.all([call(), call()])).resolves.toHaveLength(2)
@@ -127,4 +134,12 @@ function failureOf(work: Promise<unknown>): Promise<string> {
     () => 'no failure',
     (error: Error) => error.message,
   )
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
 }

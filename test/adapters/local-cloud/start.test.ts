@@ -47,7 +47,7 @@ describe('npm start', () => {
   }
   afterEach(async () => {
     for (const { child, exited } of running.splice(0)) {
-      child.kill('SIGKILL')
+      child.kill('SIGTERM')
       await exited
     }
   })
