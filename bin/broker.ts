@@ -4,13 +4,17 @@ import { App, Validations } from 'aws-cdk-lib/core'
 import { AwsSolutionsChecks } from 'cdk-nag'
 import { addBrokerStacks } from '../lib/broker-app.ts'
 import { ConfigError, readConfig } from '../lib/config.ts'
-import { PolicyError } from '../lib/policy-folder.ts'
+import { loadPolicy, PolicyError, policyWarnings } from '../lib/policy-folder.ts'
 
 function main(): void {
   // Not at exit, where a refused policy would leave an empty assembly behind.
   const app = new App({ autoSynth: false })
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
-  addBrokerStacks(app, readConfig(app.node), { loopbackIssuers: false })
+  const config = readConfig(app.node)
+  const policy = loadPolicy(config.policyFolder, { loopbackIssuers: false })
+  for (const warning of policyWarnings(config.policyFolder, policy))
+    process.stderr.write(`warning ${warning}\n`)
+  addBrokerStacks(app, config, { loopbackIssuers: false, policy })
   app.synth()
 }
 

@@ -69,6 +69,7 @@ async function run(options: Options): Promise<number> {
   const interruption = interruptible()
   say(dim('synthesizing the CDK app'))
   const synthesis = synthesize({ policyFolder: options.policyFolder })
+  for (const warning of synthesis.warnings) say(`${bold('warning')} ${warning}`)
   try {
     const cloud = await start(options, { interruption, synthesis, say })
     return await serve(cloud, { interruption, synthesis, say })

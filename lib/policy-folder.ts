@@ -20,6 +20,7 @@ import {
   type PolicyFinding,
   type PolicyPath,
 } from '../functions/core/policy/finding.ts'
+import { lintPolicy } from '../functions/core/policy/lint.ts'
 
 /** A policy folder cannot be used. The message has a line for each finding. */
 export class PolicyError extends Error {
@@ -41,6 +42,11 @@ export function loadPolicy(folder: string, options: CompileOptions): CompiledPol
   const result = compilePolicy(readPolicyFolder(folder), options)
   if ('policy' in result) return result.policy
   throw errorFor(result.findings)
+}
+
+/** One line for everything in `folder` that compiles to `policy` but trusts more than was probably meant. */
+export function policyWarnings(folder: string, policy: CompiledPolicy): readonly string[] {
+  return inReadingOrder(lintPolicy(readPolicyFolder(folder), policy)).map(formatFinding)
 }
 
 /**

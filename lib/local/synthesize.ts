@@ -5,7 +5,7 @@ import { App } from 'aws-cdk-lib/core'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
 import { addBrokerStacks } from '../broker-app.ts'
 import { parseConfig, projectContext } from '../config.ts'
-import { loadPolicy } from '../policy-folder.ts'
+import { loadPolicy, policyWarnings } from '../policy-folder.ts'
 
 export interface SynthesizeOptions {
   /** @default - that of the deployment config */
@@ -15,6 +15,8 @@ export interface SynthesizeOptions {
 export interface Synthesis {
   readonly assemblyFolder: string
   readonly policy: CompiledPolicy
+  /** One line for each part of the policy that trusts more than was probably meant. */
+  readonly warnings: readonly string[]
   /** Removes the assembly folder. */
   dispose(): void
 }
@@ -26,7 +28,9 @@ export interface Synthesis {
 export function synthesize({ policyFolder }: SynthesizeOptions = {}): Synthesis {
   const context = projectContext()
   const { domain: _, ...config } = parseConfig(context['broker'] ?? {})
-  const policy = loadPolicy(policyFolder ?? config.policyFolder, { loopbackIssuers: true })
+  const folder = policyFolder ?? config.policyFolder
+  const policy = loadPolicy(folder, { loopbackIssuers: true })
+  const warnings = policyWarnings(folder, policy)
   const assemblyFolder = mkdtempSync(join(tmpdir(), 'token-broker-'))
   const dispose = () => rmSync(assemblyFolder, { recursive: true, force: true })
   try {
@@ -45,5 +49,5 @@ export function synthesize({ policyFolder }: SynthesizeOptions = {}): Synthesis 
     dispose()
     throw error
   }
-  return { assemblyFolder, policy, dispose }
+  return { assemblyFolder, policy, warnings, dispose }
 }

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
@@ -34,6 +34,20 @@ describe('the CDK app', () => {
     expect(stderr).toMatch(/bad\.yaml:3:5\b/)
     expect(stderr).not.toMatch(/^\s+at /m)
     expect({ status, assembly }).toEqual({ status: 1, assembly: false })
+  })
+
+  it('deploys a policy that trusts too much, but says where', () => {
+    const policyFolder = temporaryFolder('wide')
+    cpSync(join(PROJECT, 'policy'), policyFolder, { recursive: true })
+    const grants = join(policyFolder, 'grants.yaml')
+    const byName = readFileSync(grants, 'utf8').replace(
+      'repository_id: "123456"',
+      'repository: octo-org/payments',
+    )
+    writeFileSync(grants, byName)
+    const { status, stderr, assembly } = runApp({ policyFolder })
+    expect(stderr).toMatch(/^warning \S+grants\.yaml:\d+:\d+ grants\.payments-ci\.when\.repository: /m)
+    expect({ status, assembly }).toEqual({ status: 0, assembly: true })
   })
 
   it('refuses a bad config, saying what is allowed, without a stack trace and without an assembly', () => {
