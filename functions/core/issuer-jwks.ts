@@ -27,7 +27,7 @@ const SIGNATURE_USES = ['sig', 'jwt-svid'] as const
 
 /**
  * Reads a JWK Set (RFC 7517 §5) that an issuer served. Keys that should not be there are left out: private, symmetric,
- * weak, not for signatures, without a name. Two keys of one name are both left out. An empty or oversized set is
+ * weak, not for signatures, without a name. Two usable keys of one name are both left out. An empty or oversized set is
  * no set: whoever has a good one keeps it.
  */
 export function readJwks(document: unknown): KeysByKid | undefined {
@@ -63,6 +63,8 @@ function isStrongRsa({ n, e }: PublicJwk): boolean {
   if (typeof n !== 'string' || typeof e !== 'string') return false
   const modulus = Buffer.from(n, 'base64url')
   const bits = modulus.length * 8 - Math.clz32(modulus[0] ?? 0) + 24
+  // RFC 7518 §2: no leading zero octets. They would make a short modulus look long.
+  if (modulus[0] === 0) return false
   const exponent = BigInt(`0x${Buffer.from(e, 'base64url').toString('hex') || '0'}`)
   return bits >= MIN_RSA_BITS && bits <= MAX_RSA_BITS && exponent >= MIN_RSA_EXPONENT
 }

@@ -8,6 +8,8 @@ export const LIMITS = {
   jsonDepth: 16,
   claims: 200,
   subjectCharacters: 255,
+  /** Of an issuer, target, client or grant in policy. */
+  idCharacters: 63,
   /** Ancestors of one token: they are all read in the one batch that checks revocations. */
   lineage: 16,
   jwksBytes: 100 * 1024,

@@ -10,14 +10,15 @@ import { parseTemplate } from './template.ts'
 /** Claims that the broker sets itself, or that would change what kind of token this is. No grant may write them. */
 const RESERVED_CLAIMS: ReadonlySet<string> = new Set([
   ...['iss', 'sub', 'aud', 'exp', 'iat', 'nbf', 'jti'],
-  ...['client_id', 'scope', 'grant', 'txn', 'lineage', 'idp', 'act', 'cnf', 'may_act'],
-  // Session tags in a web identity token (AWS STS).
-  'https://aws.amazon.com/tags',
+  ...['client_id', 'scope', 'grant', 'txn', 'lineage', 'lineage_keys', 'idp', 'act', 'cnf', 'may_act'],
   // Answers of introspection (RFC 7662 §2.2).
   ...['active', 'token_type'],
   // Marks of an ID token (OpenID Connect Core §2).
   ...['nonce', 'at_hash'],
 ])
+
+/** Session tags and source identity in a web identity token (AWS STS), nested or flattened. */
+const AWS_CLAIMS = 'https://aws.amazon.com/'
 
 export interface GrantContext {
   readonly merged: MergedPolicy
@@ -90,7 +91,7 @@ function compileGrant({ id, source }: Entry<GrantSource>, otherwise: number, rep
 
 function compileClaims(templates: Readonly<Record<string, string>>, report: EntryReport): Grant['claims'] {
   const compiled = Object.entries(templates).map(([name, template]): [string, readonly TemplatePart[]] => {
-    if (RESERVED_CLAIMS.has(name))
+    if (RESERVED_CLAIMS.has(name) || name.startsWith(AWS_CLAIMS))
       report(['claims', name], `found the claim ${name}, which only the broker sets; allowed: any other name`)
     const parts = parseTemplate(template)
     if (parts === undefined)

@@ -53,6 +53,7 @@ function compileIssuer(
 ): TrustedIssuer {
   const preset = presetOf(source.preset)
   const { default_target: defaultTarget } = source
+  const algorithms = algorithmsOf(source, preset, report)
   const max = {
     key: ['max_lifetime'],
     duration: source.max_lifetime,
@@ -64,8 +65,8 @@ function compileIssuer(
   return {
     id: id as IssuerId,
     issuer: issuerUrl(source, { preset, loopback }, report),
-    keys: keySource(source, { preset, loopback }, report),
-    algorithms: algorithmsOf(source, preset, report),
+    keys: keySource(source, { preset, loopback, algorithms }, report),
+    algorithms,
     audiences: source.audiences,
     maxLifetimeSeconds: secondsOf(max, report),
     clockSkewSeconds: secondsOf(skew, report),
@@ -91,13 +92,16 @@ function issuerUrl(source: IssuerSource, { preset, loopback }: IssuerContext, re
 
 function keySource(
   source: IssuerSource,
-  { preset, loopback }: IssuerContext,
+  { preset, loopback, algorithms }: IssuerContext & { readonly algorithms: readonly string[] },
   report: EntryReport,
 ): KeySource {
   const keys = source.keys ?? preset?.keys ?? 'discovery'
   if (keys === 'discovery') return { kind: 'discovery' }
   if ('jwks' in keys)
-    return { kind: 'inline', keys: readPublicKeys(keys.jwks.keys, ['keys', 'jwks', 'keys'], report) }
+    return {
+      kind: 'inline',
+      keys: readPublicKeys(keys.jwks.keys, { path: ['keys', 'jwks', 'keys'], algorithms }, report),
+    }
   if (!isAcceptableUrl(keys.jwks_uri, { loopback, query: true }))
     report(['keys', 'jwks_uri'], foundInsteadOf(keys.jwks_uri, 'an https URL without user and fragment'))
   return { kind: 'jwks_uri', uri: keys.jwks_uri }

@@ -1,12 +1,10 @@
+import { isResourceUri } from '../resource-uri.ts'
 import type { TargetId } from '../types.ts'
 import { checkScopes, type EntryReport, LIFETIME, secondsOf, uniqueAmongEntries } from './checks.ts'
 import type { Target } from './compiled.ts'
 import { foundInsteadOf } from './finding.ts'
 import type { Entry, MergedPolicy, Report } from './merge.ts'
 import type { TargetSource } from './schema.ts'
-
-/** RFC 3986 §4.3, without fragment as RFC 8693 §2.1 asks. */
-const ABSOLUTE_URI = /^[a-z][a-z0-9+.-]*:[\x21\x22\x24-\x5b\x5d-\x7e]+$/i
 
 /** The targets of a policy, checked one by one and against each other. */
 export function compileTargets(merged: MergedPolicy, report: Report): readonly Target[] {
@@ -28,7 +26,7 @@ function compileTarget({ id, source }: Entry<TargetSource>, report: EntryReport)
     report(['audience'], foundInsteadOf(undefined, 'the `aud` of the tokens for this target'))
   checkScopes(scopes, 'scopes', report)
   resources.forEach((resource, at) => {
-    if (!ABSOLUTE_URI.test(resource) || !URL.canParse(resource))
+    if (!isResourceUri(resource))
       report(['resources', at], foundInsteadOf(resource, 'an absolute URI without fragment'))
   })
   const max = { key: ['token', 'max_lifetime'], duration: token?.max_lifetime, otherwise: LIFETIME.max }

@@ -1,3 +1,4 @@
+import { fitsAlgorithm, readJwks } from '../issuer-jwks.ts'
 import { LIMITS } from '../limits.ts'
 import type { PublicJwk } from '../types.ts'
 import type { EntryReport } from './checks.ts'
@@ -13,40 +14,61 @@ const REQUIRED_MEMBERS = new Map<string, readonly string[]>([
 /** RFC 7518 §6: what only the holder of the private or symmetric key knows. */
 const SECRET_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'] as const
 const TEXT_MEMBERS = ['alg', 'use', 'crv', 'x', 'y', 'n', 'e'] as const
-/** A 2048-bit modulus in base64url (RFC 7518 §3.3 asks for no less). */
-const MIN_MODULUS_CHARACTERS = 342
 
-/** The keys of an inline JWKS that verify signatures; reports any that is not public, asymmetric and named by a `kid`. */
+/** Where keys stand in the policy, and what they are for. */
+export interface KeyPlace {
+  readonly path: PolicyPath
+  readonly algorithms: readonly string[]
+}
+
+/**
+ * The keys of an inline JWKS. Reports any that is not public, asymmetric and named by a `kid`, and any that would be left
+ * out when a token is verified.
+ */
 export function readPublicKeys(
   keys: readonly JwkSource[],
-  path: PolicyPath,
+  { path, algorithms }: KeyPlace,
   report: EntryReport,
 ): readonly PublicJwk[] {
   if (keys.length > LIMITS.jwksKeys)
     report(path, `found ${keys.length} keys; allowed: at most ${LIMITS.jwksKeys}`)
   keys.forEach((key, at) => {
-    checkMembers(key, [...path, at], report)
+    if (checkMembers(key, [...path, at], report)) checkUse(key, [...path, at], report)
     const first = keys.findIndex(({ kid }) => kid === key['kid'])
     if (key['kid'] !== undefined && first < at)
       report([...path, at, 'kid'], foundInsteadOf(key['kid'], 'a kid that no other key of the issuer has'))
   })
+  const fitsAny = (key: JwkSource) =>
+    algorithms.some((algorithm) => fitsAlgorithm(publicPart(key), algorithm))
+  if (!keys.some(fitsAny))
+    report(path, `found no key for the issuer's algorithms; allowed: keys for ${algorithms.join(', ')}`)
   return keys.map(publicPart)
 }
 
-function checkMembers(key: JwkSource, path: PolicyPath, report: EntryReport): void {
+/** Whether the key has what a public key has, and nothing that only its owner may know; reports what is wrong. */
+function checkMembers(key: JwkSource, path: PolicyPath, report: EntryReport): boolean {
   const required = REQUIRED_MEMBERS.get(key.kty)
   if (required === undefined)
     report([...path, 'kty'], foundInsteadOf(key.kty, [...REQUIRED_MEMBERS.keys()].join(', ')))
-  for (const member of SECRET_MEMBERS.filter((name) => Object.hasOwn(key, name)))
+  const secret = SECRET_MEMBERS.filter((name) => Object.hasOwn(key, name))
+  for (const member of secret)
     report(
       [...path, member],
       `found the secret member ${member}; allowed: public keys only. Treat this key as leaked`,
     )
-  for (const member of ['kid', ...(required ?? [])].filter((name) => !isText(key[name])))
+  const missing = ['kid', ...(required ?? [])].filter((name) => !isText(key[name]))
+  for (const member of missing)
     report([...path, member], foundInsteadOf(key[member], `a text: every ${key.kty} key has ${member}`))
-  const modulus = key['n']
-  if (key.kty === 'RSA' && isText(modulus) && modulus.length < MIN_MODULUS_CHARACTERS)
-    report([...path, 'n'], 'found a short RSA modulus; allowed: 2048 bits or more')
+  return required !== undefined && secret.length === 0 && missing.length === 0
+}
+
+/** Whether a token could be verified with the key, by the same rules as then; reports it if not. */
+function checkUse(key: JwkSource, path: PolicyPath, report: EntryReport): void {
+  if (readJwks({ keys: [key] }) === undefined)
+    report(
+      path,
+      'found a key that no token would be verified with; allowed: keys for signatures, RSA of 2048 to 8192 bits with an exponent of 65537 or more',
+    )
 }
 
 /** Only known public members are bundled with the functions. */

@@ -5,7 +5,8 @@ const RSA_KEY = { kty: 'RSA', kid: '1', alg: 'RS256', use: 'sig', n: 'n'.repeat(
 const EC_KEY = { kty: 'EC', kid: '2', crv: 'P-256', x: 'x', y: 'y' }
 
 describe('inline keys', () => {
-  const withKeys = (...keys: readonly unknown[]) => withIssuer({ keys: { jwks: { keys } } })
+  const withKeys = (...keys: readonly unknown[]) =>
+    withIssuer({ algorithms: ['RS256', 'ES256'], keys: { jwks: { keys } } })
 
   it('are compiled to their public members', () => {
     const published = { ...RSA_KEY, x5c: ['certificate'], n_extra: 1 }
@@ -38,14 +39,32 @@ describe('inline keys', () => {
     ['crv', { ...EC_KEY, crv: '' }],
     ['y', { ...EC_KEY, y: 1 }],
   ])('need a %s', (member, key) => {
-    expect(findingsIn(withKeys(key))).toEqual([
-      expect.stringContaining(`keys.jwks.keys[0].${member}: found `),
-    ])
+    const finding = expect.stringContaining(`keys.jwks.keys[0].${member}: found `) as string
+    expect(findingsIn(withKeys(key))).toContainEqual(finding)
   })
 
   it('cannot have less than 2048 bits', () => {
     expect(findingsIn(withKeys({ ...RSA_KEY, n: 'n'.repeat(341) }))).toEqual([
-      expect.stringContaining('short RSA modulus'),
+      expect.stringContaining('found a key that no token would be verified with; allowed: '),
+    ])
+  })
+
+  it.each([
+    ['an exponent of 3', { ...RSA_KEY, e: 'Aw' }],
+    ['another use', { ...RSA_KEY, use: 'enc' }],
+    ['operations without verify', { ...RSA_KEY, key_ops: ['encrypt'] }],
+    ['leading zeros that make it look long', { ...RSA_KEY, n: `AAAA${'n'.repeat(338)}` }],
+  ])('cannot have %s', (_, key) => {
+    expect(findingsIn(withKeys(key))).toEqual([
+      expect.stringContaining('keys[0]: found a key that no token would be verified with'),
+    ])
+  })
+
+  it('must fit one of the algorithms of the issuer', () => {
+    expect(findingsIn(withIssuer({ keys: { jwks: { keys: [EC_KEY] } } }))).toEqual([
+      expect.stringContaining(
+        "keys.jwks.keys: found no key for the issuer's algorithms; allowed: keys for RS256",
+      ),
     ])
   })
 
