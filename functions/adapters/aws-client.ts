@@ -6,15 +6,33 @@ import { type Dependency, DependencyUnavailable } from '../core/fault.ts'
  */
 export const AWS_CLIENT = {
   maxAttempts: 2,
-  requestHandler: { connectionTimeout: 500, requestTimeout: 1000, throwOnRequestTimeout: true },
+  requestHandler: {
+    connectionTimeout: 500,
+    requestTimeout: 1000,
+    throwOnRequestTimeout: true,
+    // requestTimeout ends with the answer's headers; this one with its last byte.
+    socketTimeout: 1000,
+  },
 } as const
 
-/** Awaits a call to AWS. Whatever way it fails, the dependency was of no use: throws {@link DependencyUnavailable}. */
+/** Two attempts and the pause between them: an answer that drips in more slowly than this is none. */
+const MAX_CALL_MS = 2500
+
+/**
+ * Awaits a call to AWS. Whatever way it fails, or if it takes over 2.5 s, the dependency was of no use: throws
+ * {@link DependencyUnavailable}.
+ */
 export async function answerOf<T>(dependency: Dependency, call: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const expiry = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('took too long')), MAX_CALL_MS)
+  })
   try {
-    return await call
+    return await Promise.race([call, expiry])
   } catch (error) {
     throw new DependencyUnavailable(dependency, `${dependency}: ${errorName(error)}`, { cause: error })
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -10,6 +10,11 @@ interface Cached {
   readonly readAt: number
 }
 
+interface Reading {
+  readonly startedAt: number
+  readonly cached: Promise<Cached>
+}
+
 /**
  * The manifests as this environment knows them, read at most 60 s ago. From 30 s on they are read again beside the
  * request that is being served, so that a busy environment never waits for them.
@@ -18,7 +23,7 @@ export class CachedKeyManifests {
   private readonly store: KeyManifestStore
   private readonly nowMs: () => number
   private readonly cached = new Map<SigningAlgorithm, Cached>()
-  private readonly reading = new Map<SigningAlgorithm, Promise<Cached>>()
+  private readonly reading = new Map<SigningAlgorithm, Reading>()
 
   constructor(store: KeyManifestStore, nowMs: () => number) {
     this.store = store
@@ -49,20 +54,36 @@ export class CachedKeyManifests {
   /** Makes the next {@link current} read again: what is cached was found to be wrong. */
   forget(ring: SigningAlgorithm): void {
     this.cached.delete(ring)
+    this.reading.delete(ring)
   }
 
   private readOnce(ring: SigningAlgorithm): Promise<Cached> {
     const underWay = this.reading.get(ring)
-    if (underWay !== undefined) return underWay
-    const reading = this.read(ring).finally(() => this.reading.delete(ring))
+    // Lambda may have frozen this environment in the middle of a read: what it began then is not of today.
+    if (underWay !== undefined && this.nowMs() - underWay.startedAt < EXPIRE_AFTER_MS) return underWay.cached
+    const startedAt = this.nowMs()
+    const reading: Reading = { startedAt, cached: this.read(ring, startedAt) }
     this.reading.set(ring, reading)
-    return reading
+    const settle = (cached: Cached | undefined) => {
+      // Only if nobody has asked to forget, or begun anew, since it began.
+      if (this.reading.get(ring) !== reading) return
+      this.reading.delete(ring)
+      // A ring without keys yet is asked for again each time: its first key may come at any moment.
+      if (cached?.manifest !== undefined) this.cached.set(ring, cached)
+    }
+    return reading.cached.then(
+      (cached) => {
+        settle(cached)
+        return cached
+      },
+      (error: unknown) => {
+        settle(undefined)
+        throw error
+      },
+    )
   }
 
-  private async read(ring: SigningAlgorithm): Promise<Cached> {
-    const cached = { readAt: this.nowMs(), manifest: await this.store.read(ring) }
-    // A ring without keys yet is asked for again each time: its first key may come at any moment.
-    if (cached.manifest !== undefined) this.cached.set(ring, cached)
-    return cached
+  private async read(ring: SigningAlgorithm, readAt: number): Promise<Cached> {
+    return { readAt, manifest: await this.store.read(ring) }
   }
 }

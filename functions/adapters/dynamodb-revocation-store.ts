@@ -33,8 +33,11 @@ export class DynamoDbRevocationStore implements RevocationStore {
       if (reads === MAX_READS)
         throw new DependencyUnavailable('dynamodb', 'revocations were read only in part')
       const answer: BatchGetItemCommandOutput = await answerOf('dynamodb', this.read(wanted))
-      for (const item of answer.Responses?.[this.table] ?? []) found.set(keyOf(item), cutOffOf(item))
+      const items = answer.Responses?.[this.table]
       wanted = answer.UnprocessedKeys?.[this.table]
+      if (items === undefined && wanted === undefined)
+        throw new DependencyUnavailable('dynamodb', 'the answer says nothing about revocations')
+      for (const item of items ?? []) found.set(keyOf(item), cutOffOf(item))
     }
     return found
   }

@@ -4,10 +4,8 @@ import { request as httpsRequest } from 'node:https'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { LIMITS } from '../core/limits.ts'
 
-const DEADLINE_MS = 2000
-
-/** Reads one JSON document. Throws unless it arrives whole, within 2 s and 100 KiB, with status 200 and no redirect. */
-export type FetchJson = (url: string) => Promise<unknown>
+/** Reads one JSON document. Throws unless it arrives whole, before the deadline, within 100 KiB, with status 200 and no redirect. */
+export type FetchJson = (url: string, deadline: AbortSignal) => Promise<unknown>
 
 /**
  * Fetches issuers' discovery documents and keys over https, from public addresses only: the address is checked when
@@ -15,21 +13,20 @@ export type FetchJson = (url: string) => Promise<unknown>
  * local cloud sets, adds http to loopback addresses and nothing else.
  */
 export function jsonFetcher({ allowLoopback }: { readonly allowLoopback: boolean }): FetchJson {
-  return async (url) => {
+  return async (url, deadline) => {
     const target = new URL(url)
     const isLoopback = allowLoopback && isLoopbackHost(target.hostname)
     if (target.protocol !== 'https:' && !(isLoopback && target.protocol === 'http:'))
       throw new Error(`${target.protocol} is not allowed for issuer keys`)
     if (!isLoopback && isIP(bareHost(target.hostname)) !== 0 && !isPublicAddress(bareHost(target.hostname)))
       throw new Error('the address is not public')
-    const body = await read(target, isLoopback ? undefined : publicLookup)
+    const body = await read(target, deadline, isLoopback ? undefined : publicLookup)
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body)) as unknown
   }
 }
 
-function read(url: URL, lookup: LookupFunction | undefined): Promise<Uint8Array> {
+function read(url: URL, signal: AbortSignal, lookup: LookupFunction | undefined): Promise<Uint8Array> {
   const request = url.protocol === 'https:' ? httpsRequest : httpRequest
-  const signal = AbortSignal.timeout(DEADLINE_MS)
   const options = { signal, agent: false, headers: { accept: 'application/json' }, ...(lookup && { lookup }) }
   return new Promise((resolve, reject) => {
     const sent = request(url, options, (response) => {

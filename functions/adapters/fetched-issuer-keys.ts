@@ -6,6 +6,9 @@ import type { IssuerKeys, VerificationKey } from '../core/ports.ts'
 import type { FetchJson } from './fetch-json.ts'
 import { importPublicKey } from './import-public-key.ts'
 
+/** For both documents of an issuer together. */
+const DEADLINE_MS = 2000
+
 interface CachedIssuer {
   keys: KeysByKid | undefined
   fetchedAt: number
@@ -38,10 +41,17 @@ export class FetchedIssuerKeys implements IssuerKeys {
 
   async find(issuer: TrustedIssuer, kid: string, algorithm: string): Promise<VerificationKey | undefined> {
     const cached = this.cachedFor(issuer)
-    if (this.ageOf(cached) >= LIMITS.issuerKeysFreshSeconds) await this.refresh(issuer, cached)
+    if (this.ageOf(cached) >= LIMITS.issuerKeysFreshSeconds) await this.renew(issuer, cached)
     if (this.ageOf(cached) > LIMITS.issuerKeysStaleSeconds) throw unavailable(issuer, cached.failure)
     if (!cached.keys?.has(kid)) await this.refresh(issuer, cached)
     return usableKey(cached, kid, algorithm)
+  }
+
+  /** Waits for keys that are due, but not again and again for an issuer that is known to fail. */
+  private async renew(issuer: TrustedIssuer, cached: CachedIssuer): Promise<void> {
+    const renewed = this.refresh(issuer, cached)
+    const isUsable = this.ageOf(cached) <= LIMITS.issuerKeysStaleSeconds
+    if (!(isUsable && cached.failure !== undefined)) await renewed
   }
 
   private cachedFor(issuer: TrustedIssuer): CachedIssuer {
@@ -82,7 +92,8 @@ export class FetchedIssuerKeys implements IssuerKeys {
 
   private async fetchInto(issuer: TrustedIssuer, cached: CachedIssuer): Promise<void> {
     try {
-      const keys = readJwks(await this.fetchJson(await this.jwksUriOf(issuer)))
+      const deadline = AbortSignal.timeout(DEADLINE_MS)
+      const keys = readJwks(await this.fetchJson(await this.jwksUriOf(issuer, deadline), deadline))
       if (keys === undefined) throw new Error('the JWK Set has no usable key')
       cached.keys = keys
       cached.fetchedAt = this.now()
@@ -94,11 +105,11 @@ export class FetchedIssuerKeys implements IssuerKeys {
     }
   }
 
-  private async jwksUriOf(issuer: TrustedIssuer): Promise<string> {
+  private async jwksUriOf(issuer: TrustedIssuer, deadline: AbortSignal): Promise<string> {
     const standIn = this.standIns[issuer.issuer]
     if (issuer.keys.kind === 'jwks_uri' && standIn === undefined) return issuer.keys.uri
     const base = (standIn ?? issuer.issuer).replace(/\/$/, '')
-    const metadata = (await this.fetchJson(`${base}/.well-known/openid-configuration`)) as {
+    const metadata = (await this.fetchJson(`${base}/.well-known/openid-configuration`, deadline)) as {
       readonly issuer?: unknown
       readonly jwks_uri?: unknown
     } | null
@@ -114,11 +125,13 @@ async function usableKey(
   kid: string,
   algorithm: string,
 ): Promise<VerificationKey | undefined> {
-  const key = cached.keys?.get(kid)
+  // Held on to: a fetch that ends meanwhile replaces both, and an old key must not enter the new map.
+  const { keys, imported } = cached
+  const key = keys?.get(kid)
   if (key === undefined || !fitsAlgorithm(key, algorithm)) return undefined
   const name = `${algorithm} ${kid}`
-  const ready = cached.imported.get(name) ?? (await importPublicKey(key, algorithm))
-  if (ready !== undefined) cached.imported.set(name, ready)
+  const ready = imported.get(name) ?? (await importPublicKey(key, algorithm))
+  if (ready !== undefined) imported.set(name, ready)
   return ready
 }
 

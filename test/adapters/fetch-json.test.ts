@@ -19,8 +19,10 @@ afterEach(() => {
   }
 })
 
-const local = jsonFetcher({ allowLoopback: true })
-const deployed = jsonFetcher({ allowLoopback: false })
+const within = (ms: number, allowLoopback: boolean) => (url: string) =>
+  jsonFetcher({ allowLoopback })(url, AbortSignal.timeout(ms))
+const local = within(500, true)
+const deployed = within(500, false)
 
 describe('the fetcher of issuer documents', () => {
   it('reads a JSON document from loopback in the local cloud', async () => {

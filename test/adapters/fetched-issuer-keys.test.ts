@@ -1,3 +1,4 @@
+import { compactVerify } from 'jose'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { FetchedIssuerKeys } from '../../functions/adapters/fetched-issuer-keys.ts'
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
@@ -20,6 +21,7 @@ let fetches: string[] = []
 let published: unknown
 let metadata: unknown
 let isDown = false
+let hold: Promise<void> | undefined
 let keys: FetchedIssuerKeys
 
 beforeEach(() => {
@@ -28,9 +30,11 @@ beforeEach(() => {
   published = { keys: [first.jwk] }
   metadata = { issuer: ISSUER, jwks_uri: `${ISSUER}/jwks` }
   isDown = false
+  hold = undefined
   keys = new FetchedIssuerKeys(
     async (url) => {
       fetches.push(url)
+      await hold
       if (isDown) throw new Error('down')
       return url.endsWith('openid-configuration') ? metadata : published
     },
@@ -115,6 +119,50 @@ describe('issuer keys', () => {
     expect(await find()).toBeDefined()
   })
 
+  it('are waited for once when they are due and the issuer fails, not again and again', async () => {
+    await find()
+    isDown = true
+    now += 600
+    await find()
+    let isAnswered = false
+    hold = new Promise(() => undefined)
+    now += 30
+    await find().then(() => {
+      isAnswered = true
+    })
+    expect(isAnswered).toBe(true)
+  })
+
+  it('of a new set replace those of the old one under the same kid', async () => {
+    const token = await first.sign({ sub: 'x' })
+    const verify = async () => compactVerify(token, (await find()) as never)
+    await expect(verify()).resolves.toBeDefined()
+    published = { keys: [{ ...second.jwk, kid: 'key-1' }] }
+    now += 600
+    await expect(verify()).rejects.toThrow('signature')
+  })
+
+  it('are not those of another curve', async () => {
+    const p384 = await createTestIssuer(ISSUER, { algorithm: 'ES384' })
+    published = { keys: [p384.jwk] }
+    expect(await find('key-1', 'ES256')).toBeUndefined()
+    expect(await find('key-1', 'ES384')).toBeDefined()
+  })
+
+  it('have one deadline for both documents', async () => {
+    const deadlines: AbortSignal[] = []
+    keys = new FetchedIssuerKeys(
+      async (url, deadline) => {
+        deadlines.push(deadline)
+        return url.endsWith('openid-configuration') ? metadata : published
+      },
+      () => now,
+    )
+    await find()
+    expect(deadlines).toHaveLength(2)
+    expect(deadlines[0]).toBe(deadlines[1])
+  })
+
   it('end with the set that no longer has them', async () => {
     await find()
     published = { keys: [second.jwk] }
@@ -149,6 +197,14 @@ describe('issuer keys', () => {
     ['not for verifying', (key) => ({ ...key, key_ops: ['encrypt'] })],
     ['for another algorithm', (key) => ({ ...key, alg: 'PS256' })],
     ['symmetric', () => ({ kty: 'oct', k: 'AQAB', kid: 'key-1' })],
+    [
+      'of 1024 bits behind zeros',
+      (key) => ({
+        ...key,
+        n: Buffer.concat([Buffer.alloc(200), Buffer.alloc(128, 0xff)]).toString('base64url'),
+      }),
+    ],
+    ['of more than 8192 bits', (key) => ({ ...key, n: Buffer.alloc(1025, 0xff).toString('base64url') })],
     ['of exponent 1', (key) => ({ ...key, e: 'AQ' })],
     ['of exponent 3', (key) => ({ ...key, e: 'Aw' })],
     ['of 1024 bits', (key) => ({ ...key, n: Buffer.alloc(128, 0xff).toString('base64url') })],

@@ -1,4 +1,4 @@
-import { PutItemCommand } from '@aws-sdk/client-dynamodb'
+import { BatchGetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { DynamoDbRevocationStore } from '../../functions/adapters/dynamodb-revocation-store.ts'
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
@@ -72,6 +72,24 @@ describe('the revocation store in DynamoDB', () => {
     aws.endpoint.faults.set({ operation: 'dynamodb:BatchGetItem', kind })
     await expect(store().cutOffs(['token#a'])).rejects.toThrow(DependencyUnavailable)
     aws.endpoint.faults.clear()
+  })
+
+  it.each([{}, { Responses: {} }, { Responses: { other: [] } }])('takes %j for no answer', async (answer) => {
+    const silent = { send: async () => answer }
+    await expect(new DynamoDbRevocationStore(silent as never, 't').cutOffs(['token#a'])).rejects.toThrow(
+      'says nothing',
+    )
+  })
+
+  it('sees a revocation that a weaker read would miss', async () => {
+    await aws.endpoint.dynamodb.serveStaleReads(true)
+    const Item = { pk: { S: 'token#fresh' }, cut_off: { N: '1' } }
+    await aws.dynamoDb.send(new PutItemCommand({ TableName: 'revocations', Item }))
+    const weak = { RequestItems: { revocations: { Keys: [{ pk: { S: 'token#fresh' } }] } } }
+    const { Responses } = await aws.dynamoDb.send(new BatchGetItemCommand(weak))
+    expect(Responses?.['revocations']).toEqual([])
+    expect((await store().cutOffs(['token#fresh'])).size).toBe(1)
+    await aws.endpoint.dynamodb.serveStaleReads(false)
   })
 
   it('asks again for what an answer left out, and gives up rather than answer a part', async () => {
