@@ -1,6 +1,6 @@
 import { Logger } from '@aws-lambda-powertools/logger'
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics'
-import { DependencyUnavailable } from './core/fault.ts'
+import { DependencyUnavailable, WrongSignature } from './core/fault.ts'
 
 export const METRICS_NAMESPACE = 'TokenBroker'
 
@@ -54,15 +54,28 @@ export function createTelemetry(endpoint: Endpoint, stage: string): Telemetry {
   }
 }
 
-/** Name and message of a fault and of its cause. Never the objects themselves: SDK errors carry whole requests. */
+/**
+ * What may be printed of a fault: our own faults' names and messages, of everything else the name, where it was thrown
+ * and AWS's request id. Foreign messages can quote what they were given, and SDK errors carry whole requests.
+ */
 function describeFault(fault: unknown): object {
   if (!(fault instanceof Error)) return { name: 'unknown' }
-  return {
-    name: fault.name,
-    message: fault.message.slice(0, 300),
-    ...(fault instanceof DependencyUnavailable && { dependency: fault.dependency }),
-    ...(fault.cause instanceof Error && {
-      cause: { name: fault.cause.name, message: fault.cause.message.slice(0, 300) },
-    }),
+  if (fault instanceof DependencyUnavailable) {
+    const { name, message, dependency, cause } = fault
+    return { name, message, dependency, ...(cause instanceof Error && { cause: describeForeign(cause) }) }
   }
+  return fault instanceof WrongSignature
+    ? { name: fault.name, message: fault.message }
+    : { ...describeForeign(fault), at: placesIn(fault) }
+}
+
+function describeForeign(error: Error): object {
+  const { $metadata: metadata } = error as { $metadata?: { httpStatusCode?: number; requestId?: string } }
+  return { name: error.name, status: metadata?.httpStatusCode, aws_request_id: metadata?.requestId }
+}
+
+/** The stack without its first lines, which repeat the message. */
+function placesIn({ stack = '' }: Error): readonly string[] {
+  const places = stack.split('\n').filter((line) => /^ {4}at /.test(line))
+  return places.slice(0, 5).map((line) => line.trim())
 }

@@ -53,6 +53,7 @@ export function accessTokenSigningInput(
     grant: grant.id,
     txn: txnOf(authorised, issued),
     lineage: subject.lineage,
+    ...(subject.signedBy.length > 0 && { lineage_keys: subject.signedBy }),
     idp: subject.idp,
   }
   return `${encode(header)}.${encode(claims)}`

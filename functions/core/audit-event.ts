@@ -1,11 +1,14 @@
 import type { Authorised } from './authorise.ts'
 import type { IssuedIdentity } from './ports.ts'
 import type { Refusal } from './refusal.ts'
+import { digestOf } from './token-id.ts'
 import type { TokenId } from './types.ts'
 
 /** Where and when an event happened. `now` in epoch seconds. */
 export interface AuditContext {
   readonly correlationId: string
+  /** W3C trace id, where the client sent one. */
+  readonly traceId?: string | undefined
   readonly now: number
   /** Digest of the policy that decided. */
   readonly policy: string
@@ -15,6 +18,7 @@ export interface AuditContext {
 export interface GrantedEvent {
   readonly event: 'exchange_granted'
   readonly correlation_id: string
+  readonly trace_id?: string
   readonly time: number
   readonly policy: string
   readonly issuer: string
@@ -36,6 +40,7 @@ export interface GrantedEvent {
 export interface RefusedEvent extends KnownFacts {
   readonly event: 'exchange_refused'
   readonly correlation_id: string
+  readonly trace_id?: string
   readonly time: number
   readonly policy: string
   readonly reason: Refusal['kind']
@@ -61,7 +66,7 @@ export function grantedEvent(
   const { subject, target, grant } = authorised
   return {
     event: 'exchange_granted',
-    correlation_id: context.correlationId,
+    ...idsOf(context),
     time: context.now,
     policy: context.policy,
     issuer: subject.issuer,
@@ -84,21 +89,43 @@ export function refusedEvent(refusal: Refusal, known: KnownFacts, context: Audit
   const { kind, ...detail } = refusal
   return {
     event: 'exchange_refused',
-    correlation_id: context.correlationId,
+    ...idsOf(context),
     time: context.now,
     policy: context.policy,
     reason: kind,
-    detail: Object.fromEntries(Object.entries(detail).map(([name, value]) => [name, safeToRecord(value)])),
+    detail: safeDetail(detail),
     ...known,
   }
 }
 
-const SAFE_TEXT = /^[\w .:/@#*-]{1,128}$/
-const LOOKS_LIKE_A_TOKEN = /eyJ|^[A-Za-z0-9_-]{40,}$/
+function idsOf({ correlationId, traceId }: AuditContext): { correlation_id: string; trace_id?: string } {
+  return { correlation_id: correlationId, ...(traceId !== undefined && { trace_id: traceId }) }
+}
 
-/** Text that the sender chose is recorded only when it is short, plain and unlike a token that was put in the wrong place. */
-function safeToRecord(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(safeToRecord)
-  if (typeof value !== 'string') return value
-  return SAFE_TEXT.test(value) && !LOOKS_LIKE_A_TOKEN.test(value) ? value : '(withheld)'
+/** Parameters of the protocol. Any other name is the sender's text. */
+const PARAMETERS: ReadonlySet<unknown> = new Set([
+  'grant_type',
+  'subject_token',
+  'subject_token_type',
+  'actor_token',
+  'actor_token_type',
+  'requested_token_type',
+  'audience',
+  'resource',
+  'scope',
+  'client_id',
+])
+
+/**
+ * Details as they may be recorded. What the sender wrote could be a secret in the wrong place, whatever it looks like: of
+ * an unknown audience or resource only a digest is kept, by which a suspected value can be confirmed.
+ */
+function safeDetail(detail: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { audience, resource, parameter, ...ours } = detail
+  return {
+    ...ours,
+    ...(typeof audience === 'string' && { audience_sha256: digestOf(audience) }),
+    ...(typeof resource === 'string' && { resource_sha256: digestOf(resource) }),
+    ...(parameter !== undefined && { parameter: PARAMETERS.has(parameter) ? parameter : '(unknown)' }),
+  }
 }

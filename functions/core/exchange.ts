@@ -1,5 +1,5 @@
 import { accessTokenSigningInput, compactJws, identifyIssued } from './access-token.ts'
-import { type KnownFacts, type RefusedEvent, refusedEvent } from './audit-event.ts'
+import { type AuditContext, type KnownFacts, type RefusedEvent, refusedEvent } from './audit-event.ts'
 import { authorise } from './authorise.ts'
 import { exchangeRecordOf } from './exchange-record.ts'
 import { DependencyUnavailable } from './fault.ts'
@@ -51,11 +51,11 @@ export type ExchangeOutcome =
  */
 export async function exchange(
   input: TokenRequestInput,
-  at: { readonly now: number; readonly correlationId: string },
+  at: Pick<AuditContext, 'now' | 'correlationId' | 'traceId'>,
   world: ExchangeDependencies,
 ): Promise<ExchangeOutcome> {
   const { issuer: brokerIssuer, policy } = world
-  const audit = { ...at, policy: policy.digest }
+  const audit = { now: at.now, correlationId: at.correlationId, traceId: at.traceId, policy: policy.digest }
   let known: KnownFacts = {}
   const refused = ({ refused }: Refused) => ({ refused, event: refusedEvent(refused, known, audit) })
 

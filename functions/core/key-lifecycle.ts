@@ -26,7 +26,7 @@ export interface KeyManifest {
   readonly ring: SigningAlgorithm
   /** Grows by one with every change; a change against an older version is refused. */
   readonly version: number
-  /** Written down before anything else is done with it, so that a run that dies leaves no key behind. */
+  /** Written down before anything else is done with it, so that a run that is refused it tries again with the same key. */
   readonly pending: PendingKey | undefined
   /** Oldest first. */
   readonly keys: readonly ManifestKey[]

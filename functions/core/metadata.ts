@@ -36,6 +36,7 @@ export function openidConfiguration(issuer: string) {
       'grant',
       'txn',
       'lineage',
+      'lineage_keys',
       'idp',
     ],
   }

@@ -1,3 +1,4 @@
+import { txnOf } from './access-token.ts'
 import type { Authorised } from './authorise.ts'
 import type { IssuedIdentity, RevocationKey } from './ports.ts'
 import type { ValidatedSubject } from './subject-token.ts'
@@ -7,20 +8,20 @@ const DEAD_AS_A_WHOLE = new Set(['token', 'lineage', 'key'])
 
 /**
  * Every cut-off that could forbid this exchange: of the subject token and each of its ancestors, of the token about to
- * be issued (a retry must not bring a revoked one back), of the subject, client, first issuer, lineage and signing key.
+ * be issued (a retry must not bring a revoked one back), of the subject, client, first issuer and lineage, and of every
+ * key of ours that signed one of its ancestors.
  */
 export function revocationKeysFor(authorised: Authorised, issued: IssuedIdentity): readonly RevocationKey[] {
   const { subject, clientId } = authorised
-  const keys: RevocationKey[] = [
+  return [
     ...subject.lineage.map((id): RevocationKey => `token#${id}`),
     `token#${issued.id}`,
     `subject#${subject.subject}`,
     `client#${clientId}`,
     `issuer#${subject.idp}`,
+    `lineage#${txnOf(authorised, issued)}`,
+    ...subject.signedBy.map((kid): RevocationKey => `key#${kid}`),
   ]
-  if (subject.txn !== undefined) keys.push(`lineage#${subject.txn}`)
-  if (subject.signedBy !== undefined) keys.push(`key#${subject.signedBy}`)
-  return keys
 }
 
 /** The kind of the first cut-off that covers the subject token, or `undefined`. Without `iat` every cut-off covers it. */
@@ -31,7 +32,7 @@ export function findRevocation(
   for (const [key, cutOff] of cutOffs) {
     const [kind = ''] = key.split('#')
     // The key that is about to sign is read in the same batch; its revocation says nothing about the subject.
-    if (kind === 'key' && key !== `key#${subject.signedBy}`) continue
+    if (kind === 'key' && !subject.signedBy.includes(key.slice('key#'.length))) continue
     if (DEAD_AS_A_WHOLE.has(kind) || (subject.issuedAt ?? 0) <= cutOff) return kind
   }
   return undefined

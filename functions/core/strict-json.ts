@@ -27,7 +27,7 @@ class NotStrictJson extends Error {}
 
 const SPACE = /[ \t\n\r]*/y
 const STRING = /"([^"\\\u0000-\u001f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\u0000-\u001f]*)*)"/y
-const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y
+const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
 const WORDS: readonly (readonly [string, JsonScalar])[] = [
   ['true', true],
   ['false', false],
@@ -96,9 +96,10 @@ class Reader {
     const match = this.match(NUMBER)
     if (match === null) throw new NotStrictJson()
     const value = Number(match[0])
-    const isInteger = match[1] === undefined && match[2] === undefined
-    // Beyond 2^53 two different ids would compare equal; beyond 1e308 a time would be infinite.
-    if (!Number.isFinite(value) || (isInteger && !Number.isSafeInteger(value))) throw new NotStrictJson()
+    // Beyond 2^53 two different ids would compare equal; beyond 1e308 a time would be infinite, below 1e-323 it would be 0.
+    if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))
+      throw new NotStrictJson()
+    if (value === 0 && /^-?[0.]*[1-9]/.test(match[0])) throw new NotStrictJson()
     return value
   }
 

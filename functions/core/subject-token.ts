@@ -29,8 +29,8 @@ interface SubjectFacts {
   readonly idp: string
   /** The scopes that an issued token may not exceed; `undefined` for an external token, whose scopes are not ours. */
   readonly scopes: readonly string[] | undefined
-  /** The broker's key that signed it, when the broker did. */
-  readonly signedBy: string | undefined
+  /** The broker's keys that signed it and its ancestors, root first; none for an external token. */
+  readonly signedBy: readonly string[]
 }
 
 /** A token that the broker accepts as a subject. Only {@link validateSubject} makes one. */
@@ -62,7 +62,7 @@ export function validateSubject(
     refuseIdentity(jwt.claims)
   if (refusal !== undefined) return refuse(refusal)
   const { sub } = jwt.claims
-  if (!isSubject(sub)) return refuse({ kind: 'claim_malformed', claim: 'sub' })
+  if (!isSubject(sub, issuer)) return refuse({ kind: 'claim_malformed', claim: 'sub' })
   return issuer.id === BROKER ? ownSubject(jwt, issuer, sub) : externalSubject(jwt, issuer, sub)
 }
 
@@ -78,16 +78,16 @@ function externalSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string):
     txn: undefined,
     idp: issuer.issuer,
     scopes: undefined,
-    signedBy: undefined,
+    signedBy: [],
   }
   return facts as ValidatedSubject
 }
 
 /** A token of our own: its `lineage`, `txn` and `idp` are our own words, verified by our own key. */
 function ownSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string): ValidatedSubject | Refused {
-  const { lineage, txn, idp, scope } = jwt.claims
-  if (!Array.isArray(lineage) || !lineage.every((id) => typeof id === 'string'))
-    return refuse({ kind: 'claim_malformed', claim: 'lineage' })
+  const { lineage, lineage_keys: keys = [], txn, idp, scope } = jwt.claims
+  if (!isTexts(lineage)) return refuse({ kind: 'claim_malformed', claim: 'lineage' })
+  if (!isTexts(keys)) return refuse({ kind: 'claim_malformed', claim: 'lineage_keys' })
   if (typeof txn !== 'string') return refuse({ kind: 'claim_malformed', claim: 'txn' })
   if (typeof idp !== 'string') return refuse({ kind: 'claim_malformed', claim: 'idp' })
   if (lineage.length >= LIMITS.lineage) return refuse({ kind: 'lineage_too_long' })
@@ -102,7 +102,7 @@ function ownSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string): Vali
     txn,
     idp,
     scopes: typeof scope === 'string' && scope !== '' ? scope.split(' ') : [],
-    signedBy: jwt.kid,
+    signedBy: [...new Set([...keys, jwt.kid])],
   }
   return facts as ValidatedSubject
 }
@@ -126,8 +126,14 @@ function refuseType(jwt: PreparsedJwt, issuer: TrustedIssuer, asked: SubjectToke
   return isKnown && isAsked ? undefined : { kind: 'token_type_mismatch' }
 }
 
-function isSubject(sub: JsonValue | undefined): sub is string {
-  return typeof sub === 'string' && sub.length <= LIMITS.subjectCharacters && SUBJECT.test(sub)
+function isTexts(value: JsonValue | undefined): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string')
+}
+
+/** Our own tokens carry an issuer id before the `sub` that was accepted from outside. */
+function isSubject(sub: JsonValue | undefined, issuer: TrustedIssuer): sub is string {
+  const limit = LIMITS.subjectCharacters + (issuer.id === BROKER ? LIMITS.idCharacters + 1 : 0)
+  return typeof sub === 'string' && sub.length <= limit && SUBJECT.test(sub)
 }
 
 /** `jti` may be absent; what is there must be a name. A `cnf` binds the token to a key whose proof we cannot check. */

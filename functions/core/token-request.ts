@@ -1,5 +1,6 @@
 import { LIMITS } from './limits.ts'
 import { type Refused, refuse } from './refusal.ts'
+import { isResourceUri } from './resource-uri.ts'
 import type { Brand } from './types.ts'
 
 export const TOKEN_EXCHANGE_GRANT = 'urn:ietf:params:oauth:grant-type:token-exchange'
@@ -40,15 +41,14 @@ export type TokenRequest = Brand<
 >
 
 const REPEATABLE: ReadonlySet<string> = new Set(['audience', 'resource'])
-const CLIENT_PARAMETERS = ['client_id', 'client_secret', 'client_assertion', 'client_assertion_type'] as const
+/** A lone `client_id` proves nothing and decides nothing: public clients send it, and it is ignored. */
+const CREDENTIALS = ['client_secret', 'client_assertion', 'client_assertion_type'] as const
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{16,64}$/
 /** `scope-token` of RFC 6749 §3.3, separated by single spaces. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/
-const RESOURCE = /^[a-z][a-z0-9+.-]*:[\x21\x23-\x5b\x5d-\x7e]+$/i
 
 /** Reads a token exchange request. Unknown parameters are ignored (RFC 6749 §3.2); those we know but do not serve are refused. */
 export function readTokenRequest(input: TokenRequestInput): TokenRequest | Refused {
-  if (input.parameters.length > LIMITS.parameters) return refuse({ kind: 'too_many_parameters' })
   const form = gather(input.parameters)
   if ('refused' in form) return form
   const grantType = form.one('grant_type')
@@ -60,7 +60,7 @@ export function readTokenRequest(input: TokenRequestInput): TokenRequest | Refus
 /** Client authentication, delegation and DPoP: a request that relies on one must not be served without it. */
 function unservedIn(input: TokenRequestInput, form: Form): Refused | undefined {
   const usedHeader = input.authorization.length > 0
-  if (usedHeader || CLIENT_PARAMETERS.some((name) => form.one(name) !== undefined))
+  if (usedHeader || CREDENTIALS.some((name) => form.one(name) !== undefined))
     return refuse({ kind: 'client_authentication_failed', usedHeader })
   const actor = [form.one('actor_token'), form.one('actor_token_type')].filter((value) => value !== undefined)
   if (actor.length === 1) return refuse({ kind: 'actor_token_incomplete' })
@@ -82,7 +82,7 @@ function tokenRequestOf(input: TokenRequestInput, form: Form): TokenRequest | Re
   const audiences = form.all('audience')
   const resources = form.all('resource')
   if (audiences.length + resources.length > LIMITS.targetNames) return refuse({ kind: 'too_many_targets' })
-  if (!resources.every(isAbsoluteUri)) return refuse({ kind: 'resource_malformed' })
+  if (!resources.every(isResourceUri)) return refuse({ kind: 'resource_malformed' })
   const scopes = readScopes(form.one('scope'))
   if (scopes === 'malformed') return refuse({ kind: 'scope_malformed' })
   const [idempotencyKey, ...furtherKeys] = input.idempotencyKey
@@ -121,9 +121,4 @@ function readScopes(scope: string | undefined): readonly string[] | undefined | 
   if (!SCOPE.test(scope)) return 'malformed'
   const scopes = [...new Set(scope.split(' '))]
   return scopes.length > LIMITS.scopes ? 'malformed' : scopes
-}
-
-/** An absolute URI without fragment (RFC 8707 §2). Whether policy knows it is decided later, by exact comparison. */
-function isAbsoluteUri(resource: string): boolean {
-  return RESOURCE.test(resource) && !resource.includes('#') && URL.canParse(resource)
 }

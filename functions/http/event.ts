@@ -1,3 +1,8 @@
+import { LIMITS } from '../core/limits.ts'
+
+/** The bytes that were sent, or why they were not even looked at. */
+export type RequestBody = Uint8Array | 'too_large' | 'not_base64'
+
 /** A request as API Gateway delivers it (payload format 1.0), read once. */
 export interface HttpRequest {
   readonly method: string
@@ -5,13 +10,14 @@ export interface HttpRequest {
   /** Every value that was sent under a header name, in lower case. Repeated headers stay apart. */
   header(name: string): readonly string[]
   readonly hasQuery: boolean
-  /** `undefined` where the event says base64 but the body is not. */
-  readonly body: Uint8Array | undefined
+  readonly body: RequestBody
   /** API Gateway's id of the request: it is in its access log too. */
   readonly requestId: string | undefined
 }
 
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
+/** More characters than a body within its limit can have: what is longer is neither matched nor decoded. */
+const MAX_CHARACTERS = 4 * Math.ceil(LIMITS.bodyBytes / 3)
 
 /** Reads any value as a proxy event. Total: what is missing or of another type reads as absent. */
 export function readProxyEvent(event: unknown): HttpRequest {
@@ -48,9 +54,11 @@ function headerValues(
   return values
 }
 
-function bodyOf(body: string, isBase64: boolean): Uint8Array | undefined {
-  if (!isBase64) return Buffer.from(body)
-  return BASE64.test(body) ? Buffer.from(body, 'base64') : undefined
+function bodyOf(body: string, isBase64: boolean): RequestBody {
+  if (body.length > MAX_CHARACTERS) return 'too_large'
+  if (isBase64 && (body.length % 4 !== 0 || !BASE64.test(body))) return 'not_base64'
+  const bytes = Buffer.from(body, isBase64 ? 'base64' : 'utf8')
+  return bytes.byteLength > LIMITS.bodyBytes ? 'too_large' : bytes
 }
 
 function objectOf(value: unknown): Record<string, unknown> {

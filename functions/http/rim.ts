@@ -17,6 +17,8 @@ export interface Served {
 export interface RequestContext {
   /** By it the audit trail finds what the answer withholds. */
   readonly correlationId: string
+  /** The trace that the client's `traceparent` names, 32 hex digits. */
+  readonly traceId: string | undefined
   /** Epoch seconds. */
   readonly now: number
 }
@@ -27,13 +29,6 @@ export type Serve = (request: HttpRequest, context: RequestContext) => Promise<S
 /** The part of Lambda's context that the rim reads. */
 interface LambdaContext {
   getRemainingTimeInMillis?(): number
-}
-
-/** What the rim makes of the event before the endpoint sees it. */
-interface Arrival {
-  readonly request: HttpRequest
-  readonly context: RequestContext
-  readonly startedAtMs: number
 }
 
 type RimRequest = middy.Request<Arrival, Served>
@@ -47,41 +42,62 @@ export function httpHandler(
   telemetry: Telemetry,
 ): (event: unknown, context: LambdaContext) => Promise<HttpAnswer> {
   const finish = (request: RimRequest, { outcome, answer }: Served) => {
-    const { context, startedAtMs } = request.event
-    const { correlationId } = context
+    const { correlationId, startedAtMs } = arrivalIn(request)
     telemetry.measure({ outcome, correlationId, durationMs: performance.now() - startedAtMs })
     const headers = { ...answer.headers, 'x-correlation-id': correlationId }
     Object.assign(request, { response: { ...answer, headers } })
   }
   const rim = {
     before: (request: RimRequest) => {
-      request.event = arrivalOf(request.event)
+      request.event = new Arrival(request.event)
     },
     after: (request: RimRequest) => {
       if (request.response !== null) finish(request, request.response)
     },
     onError: (request: RimRequest) => {
-      telemetry.failed(request.error, request.event.context.correlationId)
+      telemetry.failed(request.error, arrivalIn(request).correlationId)
       finish(request, { outcome: 'failed', answer: faultAnswer(request.error, Math.random()) })
     },
   }
   const handler = middy<Arrival, Served>()
     .use(rim)
-    .handler(({ request, context }, lambda: LambdaContext) =>
-      withinDeadline(serve(request, context), lambda.getRemainingTimeInMillis?.()),
+    .handler((arrival, lambda: LambdaContext) =>
+      withinDeadline(serve(arrival.request, arrival), lambda.getRemainingTimeInMillis?.()),
     )
   // Between `before` and `after` the event is an arrival and the result what was served; outside, what Lambda knows.
   return handler as unknown as (event: unknown, context: LambdaContext) => Promise<HttpAnswer>
 }
 
 const CORRELATION_ID = /^[\w=-]{1,128}$/
+/** W3C Trace Context §3.2: version, trace id, parent id, flags. */
+const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/
+const NO_TRACE = '0'.repeat(32)
 
-function arrivalOf(event: unknown): Arrival {
-  const request = readProxyEvent(event)
-  const { requestId } = request
-  const correlationId = requestId !== undefined && CORRELATION_ID.test(requestId) ? requestId : randomUUID()
-  const context = { correlationId, now: Math.floor(Date.now() / 1000) }
-  return { request, context, startedAtMs: performance.now() }
+/** What the rim makes of the event before the endpoint sees it. */
+class Arrival implements RequestContext {
+  readonly startedAtMs = performance.now()
+  readonly now = Math.floor(Date.now() / 1000)
+  readonly request: HttpRequest
+  readonly correlationId: string
+  readonly traceId: string | undefined
+
+  constructor(event: unknown) {
+    this.request = readProxyEvent(event)
+    const { requestId } = this.request
+    this.correlationId = requestId !== undefined && CORRELATION_ID.test(requestId) ? requestId : randomUUID()
+    this.traceId = traceIdOf(this.request.header('traceparent'))
+  }
+}
+
+/** The arrival that `before` made; had that thrown, an answer and its measurement would still be due. */
+function arrivalIn(request: RimRequest): Arrival {
+  return request.event instanceof Arrival ? request.event : new Arrival(undefined)
+}
+
+/** The trace that the client is part of. A malformed header is no trace (W3C Trace Context §4.3). */
+function traceIdOf([traceparent, ...others]: readonly string[]): string | undefined {
+  const traceId = others.length === 0 ? TRACEPARENT.exec(traceparent ?? '')?.[1] : undefined
+  return traceId === NO_TRACE ? undefined : traceId
 }
 
 /** Waits for `serving`, but not beyond the deadline: what comes later is dropped, never released. */

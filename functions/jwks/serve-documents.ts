@@ -36,8 +36,8 @@ export function serveDocuments({ issuer, manifests }: Documents): Serve {
 }
 
 function jwkSet(manifests: readonly (KeyManifest | undefined)[]) {
-  const keys = publishedKeys(manifests)
-  // An empty set in a verifier's cache would outlast the moment at which the first key comes.
-  if (keys.length === 0) throw new DependencyUnavailable('kms', 'no signing key is published yet')
-  return jwkSetOf(keys)
+  // A set that lacks a ring, in a verifier's cache, would outlast the moment at which that ring's first key signs.
+  if (manifests.some((manifest) => publishedKeys([manifest]).length === 0))
+    throw new DependencyUnavailable('kms', 'not every ring has a published key yet')
+  return jwkSetOf(publishedKeys(manifests))
 }

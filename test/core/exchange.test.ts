@@ -10,6 +10,7 @@ import {
   PAYMENTS,
   RECEIPTS,
   type TestBroker,
+  testPolicy,
 } from '../support/broker.ts'
 import { decode, rawJws } from '../support/tokens.ts'
 
@@ -81,6 +82,14 @@ describe('a granted exchange', () => {
     expect(answerIn(await broker.exchange({ subject_token })).expires_in).toBe(seconds)
   })
 
+  it('never outlives what its target accepts', async () => {
+    const policy = testPolicy()
+    const targets = policy.targets.map((target) => ({ ...target, maxLifetimeSeconds: 60 }))
+    const strict = await createTestBroker({ ...policy, targets })
+    const subject_token = await strict.subjectToken('ci')
+    expect(answerIn(await strict.exchange({ subject_token })).expires_in).toBe(60)
+  })
+
   it('finds the target by resource, and by the default of the issuer', async () => {
     const byResource = { audience: undefined, resource: `${PAYMENTS}/v1` }
     const subject_token = await broker.subjectToken()
@@ -92,7 +101,15 @@ describe('a granted exchange', () => {
   it('ignores parameters that it does not know, and treats empty ones as left out', async () => {
     const subject_token = await broker.subjectToken()
     expect(
-      reasonIn(await broker.exchange({ subject_token, options: '{"x":1}', scope: '', actor_token: '' })),
+      reasonIn(
+        await broker.exchange({
+          subject_token,
+          options: '{"x":1}',
+          scope: '',
+          actor_token: '',
+          client_id: 'x',
+        }),
+      ),
     ).toBe('granted')
   })
 
@@ -149,7 +166,7 @@ describe('a request that is refused before the signature check', () => {
     ['an actor token', { actor_token: 'a', actor_token_type: 'b' }, {}, 'delegation_not_allowed'],
     ['an actor token without its type', { actor_token: 'a' }, {}, 'actor_token_incomplete'],
     ['an actor token type without token', { actor_token_type: 'b' }, {}, 'actor_token_incomplete'],
-    ['a client id', { client_id: 'me' }, {}, 'client_authentication_failed'],
+    ['a client secret', { client_id: 'me', client_secret: 'x' }, {}, 'client_authentication_failed'],
     ['a client assertion', { client_assertion: 'a.b.c' }, {}, 'client_authentication_failed'],
     [
       'an Authorization header',
@@ -217,6 +234,12 @@ describe('a subject token that is not acceptable', () => {
     ['with exp as text', { exp: String(NOW + 60) }, 'claim_malformed'],
     ['with exp in milliseconds', { exp: (NOW + 60) * 1000 }, 'claim_malformed'],
     ['with exp 0', { exp: 0 }, 'claim_malformed'],
+    [
+      'with 9 audiences',
+      { aud: Array.from({ length: 9 }, () => 'https://broker.example.com') },
+      'claim_malformed',
+    ],
+    ['with 256 characters of jti', { jti: 'j'.repeat(256) }, 'claim_malformed'],
     ['expired by the skew', { exp: NOW - 30, iat: NOW - 90, nbf: NOW - 90 }, 'token_expired'],
     [
       'expired within the skew: nothing is left to pass on',
@@ -351,6 +374,15 @@ describe('target and scope', () => {
   })
 })
 
+describe('the record of an exchange', () => {
+  it('outlasts the last moment at which its subject token could be presented', async () => {
+    await broker.exchange({ subject_token: await broker.subjectToken('ci', { exp: NOW + 600 }) })
+    const [record] = broker.ledger.records.values()
+    expect(record?.issued.expiresAt).toBe(NOW + 300)
+    expect(record?.expiresAt).toBe(NOW + 600 + 2 * 30 + 60)
+  })
+})
+
 describe('replay', () => {
   it('refuses the second use of a single-use token, for whatever target', async () => {
     const subject_token = await broker.subjectToken('ci')
@@ -420,6 +452,30 @@ describe('an idempotency key', () => {
     expect(payments?.['jti']).not.toBe(ledger?.['jti'])
   })
 
+  it('does not bring back a lineage that was revoked meanwhile', async () => {
+    const subject_token = await broker.subjectToken('ci')
+    const { access_token } = answerIn(await broker.exchange({ subject_token }, { idempotencyKey }))
+    broker.revocations.stored.set(`lineage#${decode(access_token).claims['txn'] as string}`, NOW)
+    expect(reasonIn(await broker.exchange({ subject_token }, { idempotencyKey }))).toBe('token_revoked')
+  })
+
+  it('asks for another token when it asks for another type', async () => {
+    const subject_token = await broker.subjectToken('ci')
+    await broker.exchange({ subject_token }, { idempotencyKey })
+    const other = { subject_token, requested_token_type: 'urn:ietf:params:oauth:token-type:jwt' }
+    expect(reasonIn(await broker.exchange(other, { idempotencyKey }))).toBe('token_replayed')
+  })
+
+  it('gets nothing for a token that has expired since', async () => {
+    const subject_token = await broker.subjectToken('ci', { exp: NOW + 20 })
+    await broker.exchange({ subject_token }, { idempotencyKey })
+    const [record] = broker.ledger.records.values()
+    Object.assign(record?.issued ?? {}, { expiresAt: NOW + 10 })
+    expect(reasonIn(await broker.exchange({ subject_token }, { idempotencyKey, now: NOW + 10 }))).toBe(
+      'token_replayed',
+    )
+  })
+
   it('does not bring back a token that was revoked meanwhile', async () => {
     const subject_token = await broker.subjectToken('ci')
     await broker.exchange({ subject_token }, { idempotencyKey })
@@ -455,6 +511,28 @@ describe('onward exchange of our own tokens', () => {
     const byDefault = answerIn(await broker.exchange({ subject_token: parent.access_token, ...onward }))
     expect(byDefault.scope).toBeUndefined()
     expect(decode(byDefault.access_token).claims).not.toHaveProperty('scope')
+  })
+
+  it('gives no scope at all to the child of a token without scope', async () => {
+    const bare = await broker.own({ scope: undefined })
+    expect(answerIn(await broker.exchange({ subject_token: bare, ...onward })).scope).toBeUndefined()
+    const asked = { subject_token: bare, ...onward, scope: 'payments.read' }
+    expect(reasonIn(await broker.exchange(asked))).toBe('scope_not_allowed')
+  })
+
+  it.each([
+    ['txn', { txn: undefined }, 'claim_malformed'],
+    ['idp', { idp: 7 }, 'claim_malformed'],
+    ['lineage', { lineage: 'x' }, 'claim_malformed'],
+    ['lineage', { lineage: [1] }, 'claim_malformed'],
+    ['lineage_keys', { lineage_keys: [1] }, 'claim_malformed'],
+    ['16 ancestors', { lineage: Array.from({ length: 16 }, (_, i) => `id-${i}`) }, 'lineage_too_long'],
+    ['15 ancestors', { lineage: Array.from({ length: 15 }, (_, i) => `id-${i}`) }, 'granted'],
+    ['319 characters of sub', { sub: 's'.repeat(319) }, 'granted'],
+    ['320 characters of sub', { sub: 's'.repeat(320) }, 'claim_malformed'],
+  ])('checks what it says of itself: %s', async (_name, changes, reason) => {
+    const subject_token = await broker.own(changes)
+    expect(reasonIn(await broker.exchange({ subject_token, ...onward }))).toBe(reason)
   })
 
   it('only by a grant whose conditions the token meets', async () => {
@@ -503,6 +581,14 @@ describe('revocation', () => {
     expect(reasonIn(await broker.exchange({ subject_token: undated }))).toBe('token_revoked')
   })
 
+  it('of a key reaches what was issued under the next key to a token that it signed', async () => {
+    const grandchild = await broker.own({ lineage: ['root', 'parent'], lineage_keys: ['old-key'] })
+    broker.revocations.stored.set('key#old-key', NOW - 1000)
+    expect(reasonIn(await broker.exchange({ subject_token: grandchild, ...onward }))).toBe('token_revoked')
+    broker.revocations.stored.clear()
+    expect(reasonIn(await broker.exchange({ subject_token: grandchild, ...onward }))).toBe('granted')
+  })
+
   it('of an ancestor, a lineage or a signing key reaches descendants', async () => {
     const parent = answerIn(await broker.exchange({ subject_token: await broker.subjectToken('ci') }))
     const { claims, header } = decode(parent.access_token)
@@ -513,6 +599,8 @@ describe('revocation', () => {
       expect(reasonIn(outcome), key).toBe('token_revoked')
       broker.revocations.stored.clear()
     }
+    const child = answerIn(await broker.exchange({ subject_token: parent.access_token, ...onward }))
+    expect(decode(child.access_token).claims['lineage_keys']).toEqual([header['kid']])
     broker.revocations.stored.set(`key#${header['kid'] as string}`, NOW - 1000)
     const outcome = await broker.exchange({ subject_token: parent.access_token, ...onward })
     expect(reasonIn(outcome)).toBe('token_revoked')

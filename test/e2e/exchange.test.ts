@@ -220,6 +220,25 @@ describe('while a dependency is down', () => {
     expect((await reuse()).status).toBe(200)
   })
 
+  it('prints what failed, not what AWS said: that can quote what it was given', async () => {
+    const message = 'value eyJhbGciOiJub25lIn0.CANARY is not valid'
+    broker.cloud.aws.faults.set({
+      operation: 'kms:Sign',
+      kind: 'error',
+      code: 'ValidationException',
+      message,
+    })
+    const { headers } = await reuse()
+    broker.cloud.aws.faults.clear()
+    const line = broker.lines.find(
+      (text) => text.includes(headers.get('x-correlation-id') ?? '?') && text.includes('fault'),
+    )
+    expect(JSON.parse(line ?? '{}')).toMatchObject({
+      fault: { dependency: 'kms', cause: { name: 'ValidationException', status: 400 } },
+    })
+    expect(broker.lines.join('\n')).not.toContain('CANARY')
+  })
+
   it('answers 500 and releases nothing when KMS returns a wrong signature', async () => {
     broker.cloud.aws.faults.set({ operation: 'kms:Sign', kind: 'garble' })
     expect(await reuse()).toMatchObject({

@@ -118,7 +118,7 @@ describe('the token endpoint', () => {
       statusCode: 401,
       headers: { 'www-authenticate': 'Basic realm="token-broker"' },
     })
-    const byBody = await post({ body: `grant_type=${TOKEN_EXCHANGE_GRANT}&client_id=x` })
+    const byBody = await post({ body: `grant_type=${TOKEN_EXCHANGE_GRANT}&client_id=x&client_secret=y` })
     expect(byBody.statusCode).toBe(401)
     expect(byBody.headers).not.toHaveProperty('www-authenticate')
   })
@@ -181,7 +181,10 @@ describe('the token endpoint', () => {
         audience: good,
       }).toString(),
     })
-    expect(refused[1]).toMatchObject({ reason: 'audience_not_in_policy', detail: { audience: '(withheld)' } })
+    expect(refused[1]).toMatchObject({
+      reason: 'audience_not_in_policy',
+      detail: { audience_sha256: expect.stringMatching(/^[\w-]{43}$/) },
+    })
     for (const part of [...subject_token.split('.'), ...good.split('.')])
       expect(JSON.stringify(refused)).not.toContain(part)
   })
@@ -197,6 +200,70 @@ describe('the token endpoint', () => {
       { numRuns: 300 },
     )
     expect(failed).toEqual([])
+  })
+
+  it.each([false, true])(
+    'answers 413 to megabytes, without decoding them (base64: %s)',
+    async (isBase64Encoded) => {
+      const { statusCode, headers, body } = await post({ body: 'A'.repeat(8_000_000), isBase64Encoded })
+      expect(statusCode).toBe(413)
+      expect(headers).toMatchObject({ 'cache-control': 'no-store', 'x-correlation-id': 'request-1' })
+      expect(JSON.parse(body)).toMatchObject({ error: 'invalid_request' })
+    },
+  )
+
+  it('takes 64 KiB and no byte more, however they are encoded', async () => {
+    const ofSize = (bytes: number) => Buffer.from(`a=${'x'.repeat(bytes - 2)}`)
+    for (const isBase64Encoded of [false, true]) {
+      const encode = (bytes: Buffer) => bytes.toString(isBase64Encoded ? 'base64' : 'utf8')
+      expect((await post({ body: encode(ofSize(65_536)), isBase64Encoded })).statusCode).toBe(400)
+      expect((await post({ body: encode(ofSize(65_537)), isBase64Encoded })).statusCode).toBe(413)
+    }
+  })
+
+  it('records the trace that the client is part of, if it is one', async () => {
+    const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
+    const of = (traceparent: string) => ({
+      multiValueHeaders: {
+        'content-type': ['application/x-www-form-urlencoded'],
+        traceparent: [traceparent],
+      },
+    })
+    await post(of(`00-${traceId}-00f067aa0ba902b7-01`))
+    const [record] = broker.ledger.records.values()
+    expect(record?.event).toMatchObject({ trace_id: traceId })
+    await post({ ...of(`00-${traceId}-00f067aa0ba902b7-01`), body: 'x=1' })
+    expect(refused.at(-1)).toMatchObject({ reason: 'parameter_missing', trace_id: traceId })
+    for (const bad of [
+      '',
+      'x',
+      `00-${'0'.repeat(32)}-00f067aa0ba902b7-01`,
+      `00-${traceId}-00f067aa0ba902b7-01\n`,
+    ]) {
+      await post({ ...of(bad), body: 'x=1' })
+      expect(refused.at(-1)).not.toHaveProperty('trace_id')
+    }
+  })
+
+  it('keeps no text of the sender in its log, whatever it looks like', async () => {
+    const now = Math.floor(Date.now() / 1000)
+    const secrets = ['glpat-AbCdEf0123456789abcd', 'svc-user:hunter2', 'jane@example.com', 'hbGciOiJ.abc.def']
+    for (const secret of secrets) {
+      const form = {
+        grant_type: TOKEN_EXCHANGE_GRANT,
+        subject_token: await broker.subjectToken('ci', { iat: now, nbf: now, exp: now + 300 }),
+        subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+      }
+      await post({ body: new URLSearchParams({ ...form, audience: secret }).toString() })
+      await post({
+        body: new URLSearchParams({ ...form, resource: `https://x.example.com/${secret}` }).toString(),
+      })
+      await post({ body: `${new URLSearchParams(form).toString()}&${secret}=1&${secret}=2` })
+    }
+    expect(refused.map((event) => (event as { reason: string }).reason)).toEqual(
+      secrets.flatMap(() => ['audience_not_in_policy', 'resource_not_in_policy', 'parameter_repeated']),
+    )
+    for (const secret of secrets) expect(JSON.stringify(refused)).not.toContain(secret)
   })
 
   it('takes no correlation id that could break a header', async () => {
@@ -249,8 +316,13 @@ describe('the public documents', () => {
     expect(posted).toMatchObject({ statusCode: 405, headers: { allow: 'GET, HEAD' } })
   })
 
-  it('do not include an empty key set, which a verifier would cache', async () => {
-    const manifests = async () => [undefined]
+  it.each([
+    ['no ring', 0],
+    ['one ring only', 1],
+  ])('are no key set while %s has a key: a verifier would cache it', async (_name, rings) => {
+    const keys = [...broker.keys.active.values()].slice(0, rings)
+    const manifest = { ring: 'RS256' as const, version: 3, pending: undefined, keys }
+    const manifests = async () => [rings > 0 ? manifest : undefined, undefined]
     const handler = httpHandler(serveDocuments({ issuer: BROKER_ISSUER, manifests }), telemetry)
     expect((await handler(get('/.well-known/jwks.json'), {})).statusCode).toBe(503)
   })

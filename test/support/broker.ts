@@ -1,4 +1,5 @@
 import { importJWK } from 'jose'
+import { compactJws } from '../../functions/core/access-token.ts'
 import type { ExchangeOutcome } from '../../functions/core/exchange.ts'
 import { exchange } from '../../functions/core/exchange.ts'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
@@ -79,6 +80,8 @@ export interface TestBroker {
     changes?: Record<string, unknown>,
     header?: object,
   ): Promise<string>
+  /** A token of our own for the payments API, signed by our active key, with claims changed. */
+  own(changes: Record<string, unknown>): Promise<string>
   /** Presents a request: the valid one with form parameters changed; `undefined` leaves one out. */
   exchange(changes: Record<string, string | undefined>, more?: Partial<Asked>): Promise<ExchangeOutcome>
 }
@@ -145,6 +148,26 @@ export async function createTestBroker(policy = testPolicy()): Promise<TestBroke
         },
         header as Record<string, unknown>,
       ),
+    own: async (changes) => {
+      const key = await keys.activeKey('RS256')
+      const claims = {
+        iss: BROKER_ISSUER,
+        sub: 'ci:repo:octo/pay',
+        aud: PAYMENTS,
+        iat: NOW,
+        nbf: NOW,
+        exp: NOW + 200,
+        jti: `own-${++signed}`,
+        scope: 'payments.read',
+        lineage: ['root'],
+        txn: 'txn',
+        idp: 'https://ci.example.com',
+        ...changes,
+      }
+      const header = { alg: 'RS256', typ: 'at+jwt', kid: key.kid }
+      const parts = [header, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+      return compactJws(parts.join('.'), await keys.sign(key, parts.join('.')))
+    },
     exchange: (changes, more = {}) => {
       const form = {
         grant_type: TOKEN_EXCHANGE_GRANT,
