@@ -186,6 +186,7 @@ export class DynamoDb implements AwsService {
   }
 
   async #write(operation: WriteOperation, input: JsonObject): Promise<JsonObject> {
+    checkFailureReturn(input)
     const checked = this.#engine.check(operation, input)
     const table = this.#tables.get(textAt(checked, 'TableName') ?? '')
     const key = table && keyOf(table, operation, checked)
@@ -379,4 +380,14 @@ function withTableName(input: JsonObject): JsonObject {
 function missingTable(input: JsonObject, tables: ReadonlyMap<string, unknown>): string {
   const names = [textAt(input, 'TableName') ?? [], Object.keys(objectAt(input, 'RequestItems'))].flat()
   return names.find((name) => !tables.has(tableName(name))) ?? names.join(', ')
+}
+
+/** dynalite does not know the parameter; AWS refuses any other value. */
+function checkFailureReturn(input: JsonObject): void {
+  const wanted = textAt(input, 'ReturnValuesOnConditionCheckFailure')
+  if (wanted === undefined || wanted === 'ALL_OLD' || wanted === 'NONE') return
+  throw new AwsError(
+    'com.amazon.coral.validate#ValidationException',
+    `1 validation error detected: Value '${wanted}' at 'returnValuesOnConditionCheckFailure' failed to satisfy constraint: Member must satisfy enum value set: [ALL_OLD, NONE]`,
+  )
 }

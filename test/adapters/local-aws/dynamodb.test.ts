@@ -356,3 +356,13 @@ describe('tables', () => {
     await expect(second.endpoint.dynamodb.createTable(otherKey)).rejects.toThrow('is kept with key')
   })
 })
+
+test('an unknown ReturnValuesOnConditionCheckFailure is refused', async () => {
+  const { dynamodb } = await rigWithTable()
+  const put = new PutItemCommand({
+    TableName: 'things',
+    Item: item('a'),
+    ReturnValuesOnConditionCheckFailure: 'ALL_NEW' as never,
+  })
+  expect(await failureOf(dynamodb.send(put))).toHaveProperty('name', 'ValidationException')
+})

@@ -1,0 +1,21 @@
+import type { Leg } from './leg.ts'
+import { cfnLint } from './legs/cfn-lint.ts'
+import { checkov } from './legs/checkov.ts'
+import { dynamoDbLocal } from './legs/dynamodb-local.ts'
+import { ministack } from './legs/ministack.ts'
+import { moto } from './legs/moto.ts'
+import { nodeVersions } from './legs/node-versions.ts'
+import { oauthClients } from './legs/oauth-clients.ts'
+import { verifiers } from './legs/verifiers.ts'
+
+/** Every leg, in the order in which they run. */
+export const LEGS: readonly Leg[] = [
+  cfnLint,
+  checkov,
+  dynamoDbLocal,
+  verifiers,
+  moto,
+  ministack,
+  oauthClients,
+  nodeVersions,
+]
