@@ -3,6 +3,9 @@ import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildSync, type Metafile } from 'esbuild'
 
+const CREDENTIALS = fileURLToPath(
+  new URL('../../functions/adapters/environment-credentials.ts', import.meta.url),
+)
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url))
 
 // CommonJS packages call `require('node:…')`, which an ES module does not have.
@@ -41,6 +44,8 @@ export function bundleFunction(
     target: 'node20',
     // ES module sources, where a package has them, are what tree shaking works on.
     mainFields: ['module', 'main'],
+    // The SDK's default chain looks for credentials in ten places. A function has them in one.
+    alias: { '@aws-sdk/credential-provider-node': CREDENTIALS },
     minify: true,
     treeShaking: true,
     legalComments: 'none',

@@ -55,4 +55,15 @@ describe('a function bundle', () => {
     const code = Object.values(metafile.outputs).find((output) => output.entryPoint)
     expect(code?.exports).toContain('handler')
   })
+
+  it('looks for credentials in the environment and nowhere else', () => {
+    const { metafile } = bundleFunction(
+      join(FUNCTIONS, 'exchange', 'handler.ts'),
+      temporaryFolder('credentials'),
+    )
+    const providers = Object.keys(metafile.inputs).flatMap(
+      (path) => /credential-provider-[a-z-]+/.exec(path) ?? [],
+    )
+    expect(new Set(providers)).toEqual(new Set(['credential-provider-env']))
+  })
 })
