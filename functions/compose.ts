@@ -12,17 +12,19 @@ import { jsonFetcher } from './adapters/fetch-json.ts'
 import { FetchedIssuerKeys } from './adapters/fetched-issuer-keys.ts'
 import { KmsSigner } from './adapters/kms-signer.ts'
 import { KmsSigningKeyFactory } from './adapters/kms-signing-key-factory.ts'
+import { KmsSigningKeyInventory } from './adapters/kms-signing-key-inventory.ts'
 import type { ExchangeDependencies } from './core/exchange.ts'
-import { RINGS } from './core/key-lifecycle.ts'
+import { keyTimesFor, RINGS } from './core/key-times.ts'
 import type { CompiledPolicy } from './core/policy/compiled.ts'
 import { indexPolicy } from './core/policy/decide.ts'
 import type { Documents } from './jwks/serve-documents.ts'
 import type { KeyRotation } from './rotate-keys/reconcile.ts'
-import { readLocalIssuers, readSettings } from './settings.ts'
+import { readLocalIssuers, readSeconds, readSettings } from './settings.ts'
 
 /** The only place that builds adapters. Each function builds what it needs, once per environment. */
 
 export const epochSeconds = () => Math.floor(Date.now() / 1000)
+const randomId = () => randomBytes(16).toString('base64url')
 
 export function composeExchange(): ExchangeDependencies & { readonly stage: string } {
   const settings = readSettings(['issuer', 'stage', 'exchangesTable', 'revocationsTable', 'signingKeysTable'])
@@ -41,7 +43,7 @@ export function composeExchange(): ExchangeDependencies & { readonly stage: stri
     ledger: new DynamoDbExchangeLedger(dynamoDb, settings.exchangesTable),
     revocations: new DynamoDbRevocationStore(dynamoDb, settings.revocationsTable),
     signer: new KmsSigner(new KMSClient(AWS_CLIENT), manifests),
-    randomId: () => randomBytes(16).toString('base64url'),
+    randomId,
   }
 }
 
@@ -53,14 +55,20 @@ export function composeDocuments(): Documents & { readonly stage: string } {
   return { issuer, stage, manifests: () => Promise.all(RINGS.map((ring) => cached.lastGood(ring))) }
 }
 
-export function composeKeyRotation(): KeyRotation {
-  const settings = readSettings(['stage', 'signingKeysTable'])
+export function composeKeyRotation(): KeyRotation & { readonly stage: string } {
+  const settings = readSettings(['stage', 'signingKeysTable', 'keyRotationSeconds', 'verifierCacheSeconds'])
   const kms = new KMSClient(AWS_CLIENT)
-  const store = new DynamoDbKeyManifests(new DynamoDBClient(AWS_CLIENT), settings.signingKeysTable)
   return {
-    store,
+    stage: settings.stage,
+    store: new DynamoDbKeyManifests(new DynamoDBClient(AWS_CLIENT), settings.signingKeysTable),
     factory: new KmsSigningKeyFactory(kms, settings.stage),
-    signer: new KmsSigner(kms, new CachedKeyManifests(store, Date.now)),
+    inventory: new KmsSigningKeyInventory(kms, settings.stage),
+    times: keyTimesFor({
+      rotationSeconds: readSeconds(settings, 'keyRotationSeconds'),
+      verifierCacheSeconds: readSeconds(settings, 'verifierCacheSeconds'),
+    }),
+    now: epochSeconds,
+    randomId,
   }
 }
 

@@ -5,6 +5,10 @@
 export const KEY_TAGS = {
   purpose: 'token-broker:purpose',
   stage: 'token-broker:stage',
+  /** The ring, for example `RS256`. */
+  ring: 'token-broker:ring',
+  /** The manifest entry that the key was made for. */
+  reservation: 'token-broker:reservation',
 } as const
 
 /** Value of {@link KEY_TAGS}`.purpose` on the keys that sign tokens. */

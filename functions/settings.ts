@@ -11,6 +11,10 @@ const VARIABLES = {
   exchangesTable: 'EXCHANGES_TABLE',
   revocationsTable: 'REVOCATIONS_TABLE',
   signingKeysTable: 'SIGNING_KEYS_TABLE',
+  /** How long a key signs. Seconds, as every setting in text. */
+  keyRotationSeconds: 'KEY_ROTATION_SECONDS',
+  /** How long the slowest verifier keeps a JWK Set. */
+  verifierCacheSeconds: 'VERIFIER_CACHE_SECONDS',
 } as const
 
 export type SettingName = keyof typeof VARIABLES
@@ -34,6 +38,14 @@ export function readSettings<Name extends SettingName>(
     return [name, value]
   })
   return Object.fromEntries(entries) as Settings<Name>
+}
+
+/** A setting that is a whole number of seconds. Throws if it is anything else. */
+export function readSeconds(settings: Partial<Settings>, name: SettingName): number {
+  const seconds = Number(settings[name])
+  if (!Number.isSafeInteger(seconds) || seconds <= 0)
+    throw new Error(`environment variable ${VARIABLES[name]} is ${settings[name]}, not a number of seconds`)
+  return seconds
 }
 
 /**

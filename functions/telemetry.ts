@@ -4,7 +4,10 @@ import { DependencyUnavailable, WrongSignature } from './core/fault.ts'
 
 export const METRICS_NAMESPACE = 'TokenBroker'
 
-/** Every metric that the broker emits, with its unit. Dimensions: `service`, `stage` and `endpoint`, nothing else. */
+/**
+ * Every metric that the broker emits, with its unit. Dimensions: `service`, `stage` and, where requests are counted,
+ * `endpoint`, nothing else.
+ */
 export const METRIC_UNITS = {
   /** Requests answered, whatever the answer. */
   Requests: MetricUnit.Count,
@@ -14,6 +17,14 @@ export const METRIC_UNITS = {
   Failed: MetricUnit.Count,
   /** From the event's arrival in the function to its answer. */
   Duration: MetricUnit.Milliseconds,
+  /** For how long the oldest active signing key has been signing. */
+  ActiveKeyAge: MetricUnit.Seconds,
+  /** Until a signing key moves next; below zero while a step that is due does not succeed. */
+  SecondsToNextKeyStep: MetricUnit.Seconds,
+  /** Rings of signing keys in which a run failed. */
+  KeyReconcileFailures: MetricUnit.Count,
+  /** Public keys that verifiers see. */
+  KeysInJwks: MetricUnit.Count,
 } as const
 
 export type Endpoint = 'token' | 'metadata'
@@ -51,6 +62,51 @@ export function createTelemetry(endpoint: Endpoint, stage: string): Telemetry {
     refused: (event) => logger.info('refused', { audit: event }),
     failed: (fault, correlationId) =>
       logger.error('failed', { correlation_id: correlationId, fault: describeFault(fault) }),
+  }
+}
+
+export interface RingHealth {
+  readonly ring: string
+  readonly activeKeyAgeSeconds: number | undefined
+  readonly secondsToNextStep: number | undefined
+  readonly publishedKeys: number
+}
+
+/** The health of the signing keys, over all rings. What is `undefined` is not known, and not measured. */
+export interface KeyHealth {
+  readonly activeKeyAgeSeconds: number | undefined
+  readonly secondsToNextStep: number | undefined
+  readonly keysInJwks: number
+  readonly failedRings: number
+  /** For the log line alone: a dimension would multiply the metrics. */
+  readonly rings: readonly RingHealth[]
+}
+
+/** What the key rotation says about a run: one EMF line, and a log line for each fault. */
+export interface KeyTelemetry {
+  measure(health: KeyHealth): void
+  failed(fault: unknown): void
+}
+
+export function createKeyTelemetry(stage: string): KeyTelemetry {
+  const serviceName = 'token-broker'
+  const metrics = new Metrics({ namespace: METRICS_NAMESPACE, serviceName, defaultDimensions: { stage } })
+  const logger = new Logger({ serviceName, persistentKeys: { stage } })
+  return {
+    measure(health) {
+      const values = {
+        ActiveKeyAge: health.activeKeyAgeSeconds,
+        SecondsToNextKeyStep: health.secondsToNextStep,
+        KeyReconcileFailures: health.failedRings,
+        KeysInJwks: health.keysInJwks,
+      }
+      for (const [name, value] of Object.entries(values)) {
+        if (value !== undefined) metrics.addMetric(name, METRIC_UNITS[name as keyof typeof values], value)
+      }
+      metrics.addMetadata('rings', JSON.stringify(health.rings))
+      metrics.publishStoredMetrics()
+    },
+    failed: (fault) => logger.error('failed', { fault: describeFault(fault) }),
   }
 }
 

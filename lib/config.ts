@@ -2,11 +2,15 @@ import { readFileSync } from 'node:fs'
 import { RetentionDays } from 'aws-cdk-lib/aws-logs'
 import type { Node } from 'constructs'
 import { z } from 'zod'
+import { shortestRotationSeconds } from '../functions/core/key-times.ts'
 
 const STAGE_RULE = 'a lower-case letter, then at most 15 lower-case letters, digits or hyphens'
 const FOLDER_RULE = 'the path of a folder'
 const DOMAIN_RULE = 'a host name such as broker.example.com, without scheme, port or path'
 const CERTIFICATE_RULE = 'the ARN of an ACM certificate in the Region of the stack'
+const CACHE_RULE = 'a whole number of minutes from 5 to 1440'
+const LONGEST_ROTATION_HOURS = 365 * 24
+const ROTATION_RULE = `a whole number of hours, at most ${LONGEST_ROTATION_HOURS}`
 const BOOLEAN_RULE = 'true or false'
 
 const RETENTION_DAYS = Object.values(RetentionDays).filter(
@@ -25,19 +29,31 @@ const DOMAIN = z.strictObject(
   { error: keysOrElse('an object with name and certificateArn') },
 )
 
-const CONFIG = z.strictObject(
-  {
-    stage: z
-      .string(STAGE_RULE)
-      .regex(/^[a-z][a-z0-9-]{0,15}$/, STAGE_RULE)
-      .default('dev'),
-    policyFolder: z.string(FOLDER_RULE).min(1, FOLDER_RULE).default('policy'),
-    logRetentionDays: z.literal(RETENTION_DAYS, RETENTION_RULE).default(RetentionDays.THREE_MONTHS),
-    domain: DOMAIN.optional(),
-    removalProtection: z.boolean(BOOLEAN_RULE).default(true),
-  },
-  { error: keysOrElse('an object') },
-)
+const CONFIG = z
+  .strictObject(
+    {
+      stage: z
+        .string(STAGE_RULE)
+        .regex(/^[a-z][a-z0-9-]{0,15}$/, STAGE_RULE)
+        .default('dev'),
+      policyFolder: z.string(FOLDER_RULE).min(1, FOLDER_RULE).default('policy'),
+      logRetentionDays: z.literal(RETENTION_DAYS, RETENTION_RULE).default(RetentionDays.THREE_MONTHS),
+      keyRotationHours: z
+        .int(ROTATION_RULE)
+        .max(LONGEST_ROTATION_HOURS, ROTATION_RULE)
+        .default(30 * 24),
+      verifierCacheMinutes: z.int(CACHE_RULE).min(5, CACHE_RULE).max(1440, CACHE_RULE).default(120),
+      domain: DOMAIN.optional(),
+      removalProtection: z.boolean(BOOLEAN_RULE).default(true),
+    },
+    { error: keysOrElse('an object') },
+  )
+  .superRefine(({ keyRotationHours, verifierCacheMinutes }, context) => {
+    const shortest = Math.ceil(shortestRotationSeconds(verifierCacheMinutes * 60) / 3600)
+    if (keyRotationHours >= shortest) return
+    const message = `at least ${shortest} hours while verifiers cache for ${verifierCacheMinutes} minutes, so that the next key is known everywhere before it signs`
+    context.addIssue({ code: 'custom', path: ['keyRotationHours'], message })
+  })
 
 /** A name of its own for the token endpoint. */
 export interface DomainConfig {
@@ -64,6 +80,17 @@ export interface DeploymentConfig {
    * @default 90
    */
   readonly logRetentionDays: RetentionDays
+  /**
+   * Hours for which a signing key signs before the next one takes over.
+   * @default 720
+   */
+  readonly keyRotationHours: number
+  /**
+   * Minutes for which the slowest verifier keeps the public keys before it reads them again. Every time of a key's life
+   * follows from it.
+   * @default 120
+   */
+  readonly verifierCacheMinutes: number
   /**
    * Custom domain. The API's own endpoint is disabled with it, so that tokens have one issuer and one way in.
    * @default - the endpoint that API Gateway assigns

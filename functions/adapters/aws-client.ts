@@ -39,3 +39,8 @@ export async function answerOf<T>(dependency: Dependency, call: Promise<T>): Pro
 function errorName(error: unknown): string {
   return error instanceof Error ? error.name : 'unknown error'
 }
+
+/** Whether {@link answerOf} threw because AWS answered with one of these errors. */
+export function isCausedBy(fault: unknown, errors: ReadonlySet<string>): boolean {
+  return fault instanceof DependencyUnavailable && errors.has(errorName(fault.cause))
+}

@@ -1,9 +1,11 @@
 import type { KeyManifest } from '../core/key-lifecycle.ts'
+import { LIMITS } from '../core/limits.ts'
 import type { KeyManifestStore } from '../core/ports.ts'
 import type { SigningAlgorithm } from '../core/types.ts'
 
-const REFRESH_AFTER_MS = 30_000
-const EXPIRE_AFTER_MS = 60_000
+// The life cycle of the keys is computed with this: a manifest that lives longer would sign with a key that is gone.
+const EXPIRE_AFTER_MS = LIMITS.manifestCacheSeconds * 1000
+const REFRESH_AFTER_MS = EXPIRE_AFTER_MS / 2
 
 interface Cached {
   readonly manifest: KeyManifest | undefined
@@ -28,6 +30,11 @@ export class CachedKeyManifests {
   constructor(store: KeyManifestStore, nowMs: () => number) {
     this.store = store
     this.nowMs = nowMs
+  }
+
+  /** The time that ages are measured by. Epoch seconds. */
+  now(): number {
+    return Math.floor(this.nowMs() / 1000)
   }
 
   /** The ring's manifest, at most 60 s old. */

@@ -1,10 +1,11 @@
 import { createPublicKey } from 'node:crypto'
 import { CreateKeyCommand, GetPublicKeyCommand, type KeySpec, type KMSClient } from '@aws-sdk/client-kms'
 import { DependencyUnavailable } from '../core/fault.ts'
-import type { SigningKeyFactory } from '../core/ports.ts'
+import type { KeyPair, SigningKeyFactory } from '../core/ports.ts'
 import type { PublicJwk, SigningAlgorithm } from '../core/types.ts'
 import { KEY_TAGS, TOKEN_SIGNING } from '../key-tags.ts'
 import { answerOf } from './aws-client.ts'
+import { isOutOfUse, signWithKms } from './kms-signature.ts'
 
 const KEY_SPEC: Readonly<Record<SigningAlgorithm, KeySpec>> = { RS256: 'RSA_2048', ES256: 'ECC_NIST_P256' }
 
@@ -18,7 +19,7 @@ export class KmsSigningKeyFactory implements SigningKeyFactory {
     this.stage = stage
   }
 
-  async create(ring: SigningAlgorithm): Promise<string> {
+  async create(ring: SigningAlgorithm, reservation: string): Promise<string> {
     const command = new CreateKeyCommand({
       KeySpec: KEY_SPEC[ring],
       KeyUsage: 'SIGN_VERIFY',
@@ -26,6 +27,8 @@ export class KmsSigningKeyFactory implements SigningKeyFactory {
       Tags: [
         { TagKey: KEY_TAGS.purpose, TagValue: TOKEN_SIGNING },
         { TagKey: KEY_TAGS.stage, TagValue: this.stage },
+        { TagKey: KEY_TAGS.ring, TagValue: ring },
+        { TagKey: KEY_TAGS.reservation, TagValue: reservation },
       ],
     })
     const { KeyMetadata } = await answerOf('kms', this.client.send(command))
@@ -39,5 +42,15 @@ export class KmsSigningKeyFactory implements SigningKeyFactory {
     if (PublicKey === undefined) throw new DependencyUnavailable('kms', 'GetPublicKey answered without a key')
     const key = createPublicKey({ key: Buffer.from(PublicKey), format: 'der', type: 'spki' })
     return key.export({ format: 'jwk' }) as PublicJwk
+  }
+
+  async prove(key: KeyPair): Promise<'proven' | 'refused'> {
+    try {
+      await signWithKms(this.client, key, `self-test of ${key.kid}`)
+      return 'proven'
+    } catch (error) {
+      if (isOutOfUse(error)) return 'refused'
+      throw error
+    }
   }
 }

@@ -23,5 +23,11 @@ export const LIMITS = {
   issuerKeysStaleSeconds: 60 * 60,
   unknownKeyCooldownSeconds: 30,
   idempotencySeconds: 60,
+  /** For this long after it was read, a function signs and publishes with a key manifest. */
+  manifestCacheSeconds: 60,
+  /** `max-age` of the public documents. */
+  jwksMaxAgeSeconds: 300,
+  /** Verifiers exist that read no more keys of a set than this. */
+  publishedKeys: 10,
   deadlineMilliseconds: 5000,
 } as const

@@ -68,7 +68,8 @@ export interface Signer {
   activeKey(algorithm: SigningAlgorithm): Promise<ManifestKey>
   /**
    * The JWS signature (RFC 7515; ECDSA as r‖s) of `signingInput`, verified against the key's public half before it is
-   * returned. Throws {@link DependencyUnavailable}, or {@link WrongSignature} if what came back does not verify.
+   * returned. Throws {@link DependencyUnavailable}, also for a key that the manifest does not name as active, or
+   * {@link WrongSignature} if what came back does not verify.
    */
   sign(key: ManifestKey, signingInput: string): Promise<Uint8Array>
 }
@@ -80,9 +81,32 @@ export interface KeyManifestStore {
   save(manifest: KeyManifest): Promise<'saved' | 'conflict'>
 }
 
+/** What is needed to use a key: the manifest may not know it yet. */
+export type KeyPair = Pick<ManifestKey, 'kid' | 'keyArn' | 'algorithm' | 'publicJwk'>
+
 export interface SigningKeyFactory {
-  /** Makes a key pair for the ring, tagged as ours. Returns its KMS key ARN. */
-  create(ring: SigningAlgorithm): Promise<string>
+  /** Makes a key pair for the ring, tagged as ours and with the reservation. Returns its KMS key ARN. */
+  create(ring: SigningAlgorithm, reservation: string): Promise<string>
   /** The public half, without `kid`. */
   publicKey(keyArn: string): Promise<PublicJwk>
+  /**
+   * Signs a text that is no token, and verifies it: `refused` if the key is disabled, or waits for its deletion. Throws
+   * {@link DependencyUnavailable}, or {@link WrongSignature}, if nothing can be said.
+   */
+  prove(key: KeyPair): Promise<'proven' | 'refused'>
+}
+
+/** A key in KMS with our tags, whether or not a manifest knows it. */
+export interface TaggedKey {
+  readonly keyArn: string
+  readonly reservation: string | undefined
+}
+
+export interface SigningKeyInventory {
+  /** The keys with the tags of this stage and ring, in whatever state they are. */
+  find(ring: SigningAlgorithm): Promise<readonly TaggedKey[]>
+  /** Makes the key unable to sign, until somebody enables it. May be repeated; a key that is gone is no fault. */
+  disable(keyArn: string): Promise<void>
+  /** Has KMS delete the key in 30 days. May be repeated; a key that is gone is no fault. */
+  scheduleDeletion(keyArn: string): Promise<void>
 }

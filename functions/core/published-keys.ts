@@ -1,14 +1,9 @@
-import type { KeyManifest, KeyState, ManifestKey } from './key-lifecycle.ts'
+import { isPublished, type KeyManifest, type ManifestKey } from './key-lifecycle.ts'
 import type { PublicJwk } from './types.ts'
-
-/** The states in which verifiers may see a key: before its first signature until after its last one's end. */
-const PUBLISHED_STATES: ReadonlySet<KeyState> = new Set(['published', 'active', 'retired'])
 
 /** The keys that the JWK Set holds, of all rings. */
 export function publishedKeys(manifests: readonly (KeyManifest | undefined)[]): readonly ManifestKey[] {
-  return manifests
-    .flatMap((manifest) => manifest?.keys ?? [])
-    .filter((key) => PUBLISHED_STATES.has(key.state))
+  return manifests.flatMap((manifest) => manifest?.keys ?? []).filter(isPublished)
 }
 
 /** A JWK Set (RFC 7517 §5) of public keys, each with `kid`, `alg` and `use`. */

@@ -1,13 +1,11 @@
 import { DependencyUnavailable } from '../core/fault.ts'
 import type { KeyManifest } from '../core/key-lifecycle.ts'
+import { LIMITS } from '../core/limits.ts'
 import { authorizationServerMetadata, openidConfiguration } from '../core/metadata.ts'
 import { jwkSetOf, publishedKeys } from '../core/published-keys.ts'
 import { cacheableAnswer, type HttpAnswer, jsonAnswer, refusalAnswer } from '../http/answer.ts'
 import type { HttpRequest } from '../http/event.ts'
 import type { Serve } from '../http/rim.ts'
-
-/** Well below the time for which a key is published before it signs. */
-const MAX_AGE_SECONDS = 300
 
 export interface Documents {
   readonly issuer: string
@@ -19,11 +17,11 @@ export interface Documents {
 export function serveDocuments({ issuer, manifests }: Documents): Serve {
   const documents: Readonly<Record<string, (request: HttpRequest) => HttpAnswer | Promise<HttpAnswer>>> = {
     '/.well-known/jwks.json': async (request) =>
-      cacheableAnswer(request, jwkSet(await manifests()), MAX_AGE_SECONDS),
+      cacheableAnswer(request, jwkSet(await manifests()), LIMITS.jwksMaxAgeSeconds),
     '/.well-known/oauth-authorization-server': (request) =>
-      cacheableAnswer(request, authorizationServerMetadata(issuer), MAX_AGE_SECONDS),
+      cacheableAnswer(request, authorizationServerMetadata(issuer), LIMITS.jwksMaxAgeSeconds),
     '/.well-known/openid-configuration': (request) =>
-      cacheableAnswer(request, openidConfiguration(issuer), MAX_AGE_SECONDS),
+      cacheableAnswer(request, openidConfiguration(issuer), LIMITS.jwksMaxAgeSeconds),
     '/health': () => jsonAnswer(200, { status: 'ok' }),
   }
   return async (request) => {

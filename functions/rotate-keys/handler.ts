@@ -1,12 +1,25 @@
 import { composeKeyRotation, epochSeconds } from '../compose.ts'
+import { createKeyTelemetry } from '../telemetry.ts'
 import { answerCustomResource, isCustomResourceEvent } from './custom-resource.ts'
+import { keyHealth } from './key-health.ts'
 import { reconcileKeys } from './reconcile.ts'
 
-const rotation = composeKeyRotation()
+const { stage, ...rotation } = composeKeyRotation()
+const telemetry = createKeyTelemetry(stage)
 
 /** Runs at deploy, as a custom resource that is complete once every ring can sign, and on a schedule. */
 export async function handler(event: unknown): Promise<void> {
-  const reconcile = () => reconcileKeys(rotation, epochSeconds())
-  if (isCustomResourceEvent(event)) await answerCustomResource(event, reconcile)
-  else await reconcile()
+  if (isCustomResourceEvent(event)) await answerCustomResource(event, run)
+  else await run()
+}
+
+/** One run, measured. Throws if a step failed, so that Lambda and CloudFormation know it too. */
+async function run(): Promise<void> {
+  const reports = await reconcileKeys(rotation)
+  telemetry.measure(keyHealth(reports, epochSeconds()))
+  const faults = reports.flatMap((report) => report.faults)
+  for (const fault of faults) telemetry.failed(fault)
+  if (faults.length === 0) return
+  const [fault] = faults
+  throw new Error(`keys: ${fault instanceof Error ? fault.message : 'unknown fault'}`, { cause: fault })
 }

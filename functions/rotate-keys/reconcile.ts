@@ -1,70 +1,106 @@
-import { calculateJwkThumbprint, type JWK } from 'jose'
-import {
-  changed,
-  emptyManifest,
-  type KeyManifest,
-  type KeyStep,
-  type ManifestKey,
-  nextKeyStep,
-  RINGS,
-  withKeyState,
-} from '../core/key-lifecycle.ts'
-import type { KeyManifestStore, Signer, SigningKeyFactory } from '../core/ports.ts'
+import { emptyManifest, type KeyManifest, type KeyStep, planKeySteps } from '../core/key-lifecycle.ts'
+import { type KeyTimes, RINGS } from '../core/key-times.ts'
+import type { KeyManifestStore, SigningKeyFactory, SigningKeyInventory } from '../core/ports.ts'
 import type { SigningAlgorithm } from '../core/types.ts'
+import { carryOut } from './carry-out.ts'
 
 export interface KeyRotation {
   readonly store: KeyManifestStore
   readonly factory: SigningKeyFactory
-  readonly signer: Signer
+  readonly inventory: SigningKeyInventory
+  readonly times: KeyTimes
+  /** Epoch seconds. */
+  readonly now: () => number
+  /** 128 random bits, base64url. */
+  readonly randomId: () => string
+}
+
+/** How a run left a ring. */
+export interface RingReport {
+  readonly ring: SigningAlgorithm
+  /** As it was read last; `undefined` if it could not be read. */
+  readonly manifest: KeyManifest | undefined
+  /** Time of the next step, epoch seconds: in the past if the step did not succeed. */
+  readonly nextStepAt: number | undefined
+  /** What went wrong. The next run tries again. */
+  readonly faults: readonly unknown[]
 }
 
 /** More steps than any ring ever needs at once; conflicts with another run count too. */
-const MAX_STEPS = 12
+const MAX_STEPS = 20
 
 /**
- * Brings every ring to where nothing is left to do, one conditional step at a time. Safe to run at any moment and more
- * than once at a time. Throws what a step threw; the next run continues there.
+ * Takes every step that is due in any ring, one conditional write at a time. Safe to run at any moment, more than once at a
+ * time, and to die anywhere. A step or a ring that fails does not hold up the others. Never throws.
  */
-export async function reconcileKeys(rotation: KeyRotation, now: number): Promise<void> {
-  for (const ring of RINGS) await reconcileRing(ring, rotation, now)
+export async function reconcileKeys(rotation: KeyRotation): Promise<readonly RingReport[]> {
+  const reports: RingReport[] = []
+  for (const ring of RINGS) reports.push(await reconcileRing(ring, rotation))
+  return reports
 }
 
-async function reconcileRing(ring: SigningAlgorithm, rotation: KeyRotation, now: number): Promise<void> {
-  for (let steps = 0; steps < MAX_STEPS; steps++) {
-    const manifest = (await rotation.store.read(ring)) ?? emptyManifest(ring)
-    const step = nextKeyStep(manifest)
-    if (step === undefined) return
-    // A conflict means that another run was faster: read again and continue from its state.
-    await rotation.store.save(await carryOut(step, manifest, { ...rotation, now }))
-  }
-  throw new Error(`ring ${ring} is not settled after ${MAX_STEPS} steps`)
-}
-
-async function carryOut(
-  step: KeyStep,
-  manifest: KeyManifest,
-  { factory, signer, now }: KeyRotation & { readonly now: number },
-): Promise<KeyManifest> {
-  switch (step.kind) {
-    case 'create':
-      return changed(manifest, { pending: { keyArn: await factory.create(manifest.ring), since: now } })
-    case 'publish': {
-      const { keyArn } = step.pending
-      const publicJwk = await factory.publicKey(keyArn)
-      const kid = await calculateJwkThumbprint(publicJwk as JWK)
-      const key: ManifestKey = {
-        kid,
-        keyArn,
-        algorithm: manifest.ring,
-        state: 'published',
-        publicJwk,
-        since: now,
+async function reconcileRing(ring: SigningAlgorithm, rotation: KeyRotation): Promise<RingReport> {
+  const { store, inventory, times, now } = rotation
+  const faults: unknown[] = []
+  const failed = new Set<string>()
+  let manifest: KeyManifest | undefined
+  let unusable: ReadonlySet<string> | undefined
+  try {
+    for (let steps = 0; steps < MAX_STEPS; steps++) {
+      // Read again after each write: what another run has done meanwhile counts as done.
+      manifest = (await store.read(ring)) ?? emptyManifest(ring)
+      unusable ??= await findUnusable(manifest, rotation, faults)
+      const plan = planKeySteps(manifest, times, unusable)
+      const due = plan.find(({ step, at }) => at <= now() && !failed.has(nameOf(step)))
+      if (due === undefined) {
+        faults.push(...missingKey(manifest, unusable))
+        return { ring, manifest, nextStepAt: earliest(plan.map(({ at }) => at)), faults }
       }
-      // Self-test: the signer throws unless the public key verifies what the new key signs.
-      await signer.sign(key, `self-test of ${kid}`)
-      return changed(manifest, { pending: undefined, keys: [...manifest.keys, key] })
+      try {
+        const { manifest: next, strays } = await carryOut(due.step, manifest, rotation)
+        if ((await store.save(next)) === 'saved')
+          for (const keyArn of strays)
+            await inventory.disable(keyArn).catch((fault: unknown) => faults.push(fault))
+      } catch (fault) {
+        failed.add(nameOf(due.step))
+        faults.push(fault)
+      }
     }
-    case 'activate':
-      return withKeyState(manifest, step.key, 'active', now)
+    faults.push(new Error(`ring ${ring} is not settled after ${MAX_STEPS} steps`))
+  } catch (fault) {
+    faults.push(fault)
   }
+  return { ring, manifest, nextStepAt: undefined, faults }
+}
+
+/** The keys that sign, or are to sign next, and with which KMS refuses to: somebody has disabled or deleted them. */
+async function findUnusable(
+  manifest: KeyManifest,
+  { factory }: KeyRotation,
+  faults: unknown[],
+): Promise<ReadonlySet<string>> {
+  const unusable = new Set<string>()
+  for (const key of manifest.keys.filter(({ state }) => state === 'active' || state === 'published')) {
+    try {
+      if ((await factory.prove(key)) === 'refused') unusable.add(key.kid)
+    } catch (fault) {
+      // KMS may be down: that says nothing of the key.
+      faults.push(fault)
+    }
+  }
+  return unusable
+}
+
+function missingKey({ keys }: KeyManifest, unusable: ReadonlySet<string>): readonly Error[] {
+  const active = keys.find(({ state }) => state === 'active')
+  if (active === undefined) return [new Error('no key is active')]
+  return unusable.has(active.kid) ? [new Error(`KMS refuses the active key ${active.kid}`)] : []
+}
+
+function nameOf(step: KeyStep): string {
+  return 'key' in step ? `${step.kind} ${step.key.kid}` : step.kind
+}
+
+function earliest(times: readonly number[]): number | undefined {
+  return times.length === 0 ? undefined : Math.min(...times)
 }

@@ -4,6 +4,7 @@ import { LambdaFunction as LambdaTarget } from 'aws-cdk-lib/aws-events-targets'
 import { Grant } from 'aws-cdk-lib/aws-iam'
 import { Arn, ArnFormat, CustomResource, Duration, Stack, Validations } from 'aws-cdk-lib/core'
 import { Construct } from 'constructs'
+import { DELETION_WINDOW_DAYS, RECONCILE_MINUTES, RINGS } from '../../functions/core/key-times.ts'
 import { KEY_TAGS, TOKEN_SIGNING } from '../../functions/key-tags.ts'
 import type { BrokerFunction } from './broker-function.ts'
 
@@ -58,15 +59,27 @@ export class SigningKeys extends Construct {
     this.#acknowledgeKeysByTag(grantee)
   }
 
-  /** Allows to make keys for the stage, to try and publish them, and to record their states. */
+  /** Allows to make keys for the stage, to find, try and take them out of use, and to record their states. */
   grantReconcile(grantee: BrokerFunction): void {
     this.#table.grant(grantee, 'dynamodb:GetItem', 'dynamodb:PutItem')
     this.#grantCreate(grantee)
+    this.#grantFind(grantee)
+    const ours = this.#tags('ResourceTag')
     Grant.addToPrincipal({
       grantee,
-      actions: ['kms:GetPublicKey'],
+      actions: ['kms:GetPublicKey', 'kms:DisableKey'],
       resourceArns: [this.#everyKey],
-      conditions: { StringEquals: this.#tags('ResourceTag') },
+      conditions: { StringEquals: ours },
+    })
+    Grant.addToPrincipal({
+      grantee,
+      actions: ['kms:ScheduleKeyDeletion'],
+      resourceArns: [this.#everyKey],
+      conditions: {
+        StringEquals: ours,
+        // The longest that KMS knows: whatever goes wrong here, there is a month to cancel it.
+        NumericGreaterThanEquals: { 'kms:ScheduleKeyDeletionPendingWindowInDays': DELETION_WINDOW_DAYS },
+      },
     })
     this.grantSign(grantee)
   }
@@ -78,7 +91,7 @@ export class SigningKeys extends Construct {
   reconcileWith(reconciler: BrokerFunction): void {
     new Rule(this, 'Schedule', {
       description: 'Moves the signing keys of the token broker through their states',
-      schedule: Schedule.rate(Duration.minutes(15)),
+      schedule: Schedule.rate(Duration.minutes(RECONCILE_MINUTES)),
       targets: [new LambdaTarget(reconciler.lambda, { retryAttempts: 2, maxEventAge: Duration.minutes(10) })],
     })
     new CustomResource(this, 'FirstKeys', {
@@ -91,7 +104,7 @@ export class SigningKeys extends Construct {
   }
 
   #grantCreate(grantee: BrokerFunction): void {
-    const tags = this.#tags('RequestTag')
+    const tags = { ...this.#tags('RequestTag'), [`aws:RequestTag/${KEY_TAGS.ring}`]: [...RINGS] }
     Grant.addToPrincipal({
       grantee,
       actions: ['kms:CreateKey'],
@@ -116,8 +129,14 @@ export class SigningKeys extends Construct {
     Validations.of(grantee.role).acknowledge({
       id: 'AwsSolutions-IAM5[Resource::*]',
       reason:
-        'kms:CreateKey has no resource to name: the key does not exist yet. Tags, key spec and usage are fixed',
+        'kms:CreateKey has no resource to name: the key does not exist yet. Tags, key spec and usage are fixed. kms:ListKeys knows no resource',
     })
+  }
+
+  /** Before a key is made, one that was made already is looked for. Its tags can't be a condition: they are the question. */
+  #grantFind(grantee: BrokerFunction): void {
+    Grant.addToPrincipal({ grantee, actions: ['kms:ListKeys'], resourceArns: ['*'] })
+    Grant.addToPrincipal({ grantee, actions: ['kms:ListResourceTags'], resourceArns: [this.#everyKey] })
   }
 
   #tags(of: 'ResourceTag' | 'RequestTag'): Record<string, string> {
@@ -131,7 +150,7 @@ export class SigningKeys extends Construct {
     Validations.of(grantee.role).acknowledge({
       id: 'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
       reason:
-        'Keys come and go with rotation: each statement names them by the tags of stage and purpose instead',
+        'Keys come and go with rotation: each statement names them by the tags of stage and purpose instead; reading those tags cannot',
     })
   }
 }

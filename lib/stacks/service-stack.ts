@@ -97,13 +97,18 @@ export class ServiceStack extends Stack {
   }
 
   #addRotateKeys(): void {
+    const { state, config } = this.#props
     const rotateKeys = this.#function('RotateKeys', 'rotate-keys', {
       description: 'Moves the signing keys through their states',
       // Nobody waits for it.
       memoryMegabytes: 512,
       // KMS may take up to five minutes until IAM sees the tags of a new key.
       timeoutSeconds: 360,
-      settings: { signingKeysTable: this.#props.state.signingKeys.tableName },
+      settings: {
+        signingKeysTable: state.signingKeys.tableName,
+        keyRotationSeconds: String(config.keyRotationHours * 3600),
+        verifierCacheSeconds: String(config.verifierCacheMinutes * 60),
+      },
     })
     this.#signingKeys.grantReconcile(rotateKeys)
     this.#signingKeys.reconcileWith(rotateKeys)

@@ -1,19 +1,24 @@
+import { randomUUID } from 'node:crypto'
 import { DisableKeyCommand, EnableKeyCommand } from '@aws-sdk/client-kms'
 import { compactVerify } from 'jose'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { CachedKeyManifests } from '../../functions/adapters/cached-key-manifests.ts'
 import { DynamoDbKeyManifests } from '../../functions/adapters/dynamodb-key-manifests.ts'
 import { importPublicKey } from '../../functions/adapters/import-public-key.ts'
 import { KmsSigner } from '../../functions/adapters/kms-signer.ts'
 import { KmsSigningKeyFactory } from '../../functions/adapters/kms-signing-key-factory.ts'
+import { KmsSigningKeyInventory } from '../../functions/adapters/kms-signing-key-inventory.ts'
 import { compactJws } from '../../functions/core/access-token.ts'
 import { DependencyUnavailable, WrongSignature } from '../../functions/core/fault.ts'
-import type { ManifestKey } from '../../functions/core/key-lifecycle.ts'
+import { type KeyManifest, type ManifestKey, withActive } from '../../functions/core/key-lifecycle.ts'
+import { keyTimesFor } from '../../functions/core/key-times.ts'
 import type { Signer } from '../../functions/core/ports.ts'
 import type { SigningAlgorithm } from '../../functions/core/types.ts'
 import { reconcileKeys } from '../../functions/rotate-keys/reconcile.ts'
 import { MemoryKeyManifests, MemoryKeys } from '../support/fakes.ts'
 import { type LocalAws, startLocalAws } from '../support/local-aws.ts'
+
+const DAY = 24 * 60 * 60
 
 let aws: LocalAws
 let nowMs = 0
@@ -25,10 +30,15 @@ function kmsSigner(): KmsSigner {
 
 beforeAll(async () => {
   aws = await startLocalAws(['signing-keys', 'other-keys'])
-  await reconcileKeys(
-    { store: store(), factory: new KmsSigningKeyFactory(aws.kms, 'test'), signer: kmsSigner() },
-    1,
-  )
+  const reports = await reconcileKeys({
+    store: store(),
+    factory: new KmsSigningKeyFactory(aws.kms, 'test'),
+    inventory: new KmsSigningKeyInventory(aws.kms, 'test'),
+    times: keyTimesFor({ rotationSeconds: DAY, verifierCacheSeconds: 7200 }),
+    now: () => 1,
+    randomId: randomUUID,
+  })
+  expect(reports.flatMap(({ faults }) => faults)).toEqual([])
 })
 afterAll(() => aws.close())
 afterEach(() => aws.endpoint.faults.clear())
@@ -67,6 +77,13 @@ describe.each<[string, () => Promise<Signer>]>([
     expect(await (await create()).activeKey('ES256')).toMatchObject({ algorithm: 'ES256', state: 'active' })
   })
 
+  it('has a fault, not a signature, for a key that is not active', async () => {
+    const signer = await create()
+    const key = await signer.activeKey('RS256')
+    const other = { ...key, kid: 'another', keyArn: (await signer.activeKey('ES256')).keyArn }
+    await expect(signer.sign(other, 'text')).rejects.toThrow('key another is not active')
+  })
+
   it('has a fault, not a signature, for a key that it does not have', async () => {
     const signer = await create()
     const key = await signer.activeKey('RS256')
@@ -90,14 +107,56 @@ describe('the KMS signer', () => {
     await expect(signer.sign({ ...rsa, publicJwk: other.publicJwk }, 'text')).rejects.toThrow(WrongSignature)
   })
 
-  it('reads the manifest again after KMS refused the key', async () => {
+  it('signs with no key that the manifest has published or retired, even if KMS would', async () => {
+    const manifest = await store().read('ES256')
+    const next = manifest?.keys.find(({ state }) => state === 'published') as ManifestKey
+    const refused = withoutKms(() => kmsSigner().sign({ ...next, state: 'active' }, 'text'))
+    await expect(refused).rejects.toThrow(`key ${next.kid} is not active`)
+    const memory = new MemoryKeyManifests()
+    const signer = new KmsSigner(aws.kms, new CachedKeyManifests(memory, () => nowMs))
+    const retired = { ...next, state: 'retired', since: Math.floor(nowMs / 1000) - 60 } as const
+    await memory.save({ ring: 'ES256', version: 1, pending: undefined, keys: [retired] })
+    await expect(signer.sign(retired, 'text')).rejects.toThrow('is not active')
+  })
+
+  it('ends a request with the key that it began with, though the next one has just taken over', async () => {
+    const manifest = (await store().read('ES256')) as KeyManifest
+    const next = manifest.keys.find(({ state }) => state === 'published') as ManifestKey
+    const memory = new MemoryKeyManifests()
+    await memory.save({ ...manifest, version: 1 })
+    const signer = new KmsSigner(aws.kms, new CachedKeyManifests(memory, () => nowMs))
+    const key = await signer.activeKey('ES256')
+    await memory.save({ ...withActive(manifest, next, Math.floor(nowMs / 1000)), version: 2 })
+    nowMs += 60_000
+    expect(await signer.activeKey('ES256')).toMatchObject({ kid: next.kid })
+    nowMs -= 1000
+    await expect(signer.sign(key, 'text')).resolves.toBeDefined()
+  })
+
+  it('reads the manifest again, once, after KMS refused the key: the next request has the key that took over', async () => {
+    const memory = new MemoryKeyManifests()
+    const manifest = (await store().read('ES256')) as KeyManifest
+    const next = manifest.keys.find(({ state }) => state === 'published') as ManifestKey
+    await memory.save({ ...manifest, version: 1 })
+    const signer = new KmsSigner(aws.kms, new CachedKeyManifests(memory, () => nowMs))
+    const key = await signer.activeKey('ES256')
+    await aws.kms.send(new DisableKeyCommand({ KeyId: key.keyArn }))
+    await memory.save({ ...withActive(manifest, next, Math.floor(nowMs / 1000)), version: 2 })
+    await expect(signer.sign(key, 'text')).rejects.toThrow('DisabledException')
+    const read = vi.spyOn(memory, 'read')
+    const taken = await signer.activeKey('ES256')
+    expect(taken.kid).toBe(next.kid)
+    await expect(signer.sign(taken, 'text')).resolves.toBeDefined()
+    expect(read).toHaveBeenCalledTimes(1)
+    await aws.kms.send(new EnableKeyCommand({ KeyId: key.keyArn }))
+  })
+
+  it('does not read the manifest again because KMS is slow', async () => {
     const signer = kmsSigner()
     const key = await signer.activeKey('RS256')
-    await aws.kms.send(new DisableKeyCommand({ KeyId: key.keyArn }))
-    await expect(signer.sign(key, 'text')).rejects.toThrow('DisabledException')
-    const reads = await readsDuring(() => signer.activeKey('RS256'))
-    expect(reads).toBe(1)
-    await aws.kms.send(new EnableKeyCommand({ KeyId: key.keyArn }))
+    aws.endpoint.faults.set({ operation: 'kms:Sign', kind: 'throttle' })
+    await expect(signer.sign(key, 'text')).rejects.toThrow(DependencyUnavailable)
+    expect(await readsDuring(() => signer.activeKey('RS256'))).toBe(0)
   })
 
   it('uses a manifest of at most 60 s, renewed without waiting from 30 s on', async () => {
@@ -124,7 +183,12 @@ describe.each([
 ])('a key manifest store %s', (_name, create) => {
   it('saves a version once, and only after the one before it', async () => {
     const manifests = create()
-    const manifest = { ring: 'RS256' as const, version: 1, pending: { keyArn: 'arn', since: 1 }, keys: [] }
+    const manifest = {
+      ring: 'RS256' as const,
+      version: 1,
+      pending: { reservation: 'r', keyArn: 'arn', since: 1 },
+      keys: [],
+    }
     expect(await manifests.read('RS256')).toBeUndefined()
     expect(await manifests.save({ ...manifest, version: 2 })).toBe('conflict')
     expect(await manifests.save(manifest)).toBe('saved')
@@ -136,6 +200,16 @@ describe.each([
     expect(outcomes.filter((outcome) => outcome === 'saved')).toHaveLength(1)
   })
 })
+
+async function withoutKms(work: () => Promise<unknown>): Promise<unknown> {
+  const send = vi.spyOn(aws.kms, 'send')
+  try {
+    return await work()
+  } finally {
+    expect(send).not.toHaveBeenCalled()
+    send.mockRestore()
+  }
+}
 
 async function readsDuring(work: () => Promise<unknown>): Promise<number> {
   let reads = 0

@@ -275,7 +275,11 @@ describe('while a dependency is down', () => {
 
 describe('least privilege', () => {
   it('every permission of every function was used by these tests, and none was missing', () => {
-    expect(broker.cloud.unusedPermissions()).toEqual([])
+    // Those that a key needs at the end of its life: test/contracts/rotation-permissions.test.ts waits for that.
+    const later = ['kms:DisableKey', 'kms:ScheduleKeyDeletion']
+    const unused = broker.cloud.unusedPermissions()
+    expect(unused.filter(({ action }) => !later.includes(action))).toEqual([])
+    expect(unused.filter(({ principal }) => !principal.includes('RotateKeys'))).toEqual([])
     expect(broker.defects).toEqual([])
   })
 })

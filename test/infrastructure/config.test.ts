@@ -13,6 +13,8 @@ describe('the deployment config', () => {
       stage: 'dev',
       policyFolder: 'policy',
       logRetentionDays: 90,
+      keyRotationHours: 720,
+      verifierCacheMinutes: 120,
       removalProtection: true,
     })
   })
@@ -22,12 +24,37 @@ describe('the deployment config', () => {
   })
 
   it.each([
+    [24, 120],
+    [3, 120],
+    [25, 1440],
+  ])('rotates keys every %i hours while verifiers cache for %i minutes', (hours, minutes) => {
+    const chosen = { keyRotationHours: hours, verifierCacheMinutes: minutes }
+    expect(parseConfig(chosen)).toMatchObject(chosen)
+  })
+
+  it.each([
     [{ stage: 'Prod' }, 'broker.stage: found "Prod", allowed is a lower-case letter'],
     [{ stage: 'a'.repeat(17) }, 'broker.stage: found "aaaaaaaaaaaaaaaaa", allowed is'],
     [{ stage: 7 }, 'broker.stage: found 7, allowed is'],
     [{ policyFolder: '' }, 'broker.policyFolder: found "", allowed is the path of a folder'],
     [{ logRetentionDays: 91 }, 'broker.logRetentionDays: found 91, allowed is one of 1, 3, 5'],
     [{ logRetentionDays: 9999 }, 'broker.logRetentionDays: found 9999, allowed is'],
+    [
+      { keyRotationHours: 2 },
+      'broker.keyRotationHours: found 2, allowed is at least 3 hours while verifiers',
+    ],
+    [
+      { keyRotationHours: 24, verifierCacheMinutes: 1440 },
+      'broker.keyRotationHours: found 24, allowed is at least 25 hours while verifiers cache for 1440 minutes',
+    ],
+    [{ keyRotationHours: 8761 }, 'broker.keyRotationHours: found 8761, allowed is a whole number of hours'],
+    [{ keyRotationHours: 24.5 }, 'broker.keyRotationHours: found 24.5, allowed is a whole number of hours'],
+    [{ keyRotationHours: '24' }, 'broker.keyRotationHours: found "24", allowed is a whole number of hours'],
+    [
+      { verifierCacheMinutes: 4 },
+      'broker.verifierCacheMinutes: found 4, allowed is a whole number of minutes from 5 to 1440',
+    ],
+    [{ verifierCacheMinutes: 1441 }, 'broker.verifierCacheMinutes: found 1441, allowed is'],
     [{ removalProtection: 'no' }, 'broker.removalProtection: found "no", allowed is true or false'],
     [
       { domain: { ...DOMAIN, name: 'https://broker.example.com' } },

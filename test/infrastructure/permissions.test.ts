@@ -13,7 +13,15 @@ const REQUEST_TAGS = {
   'aws:RequestTag/token-broker:purpose': 'token-signing',
   'aws:RequestTag/token-broker:stage': 'test',
 }
-const ONLY_OUR_TAGS = { 'aws:TagKeys': ['token-broker:purpose', 'token-broker:stage'] }
+const NEW_KEY_TAGS = { ...REQUEST_TAGS, 'aws:RequestTag/token-broker:ring': ['RS256', 'ES256'] }
+const ONLY_OUR_TAGS = {
+  'aws:TagKeys': [
+    'token-broker:purpose',
+    'token-broker:stage',
+    'token-broker:ring',
+    'token-broker:reservation',
+  ],
+}
 
 interface Allowed {
   readonly actions: readonly string[]
@@ -52,7 +60,8 @@ const PERMISSIONS: Readonly<Record<string, readonly Allowed[]>> = {
   Jwks: [log('Jwks'), TRACES, { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') }],
   RotateKeys: [
     log('RotateKeys'),
-    TRACES,
+    // The CDK joins them. Listing keys has no resource to name either, and tells no more than their names.
+    { ...TRACES, actions: ['kms:ListKeys', ...TRACES.actions] },
     { actions: ['dynamodb:GetItem', 'dynamodb:PutItem'], resource: TABLE('SigningKeys') },
     {
       actions: ['kms:CreateKey'],
@@ -60,7 +69,7 @@ const PERMISSIONS: Readonly<Record<string, readonly Allowed[]>> = {
       resource: '*',
       conditions: {
         StringEquals: {
-          ...REQUEST_TAGS,
+          ...NEW_KEY_TAGS,
           'kms:KeySpec': ['RSA_2048', 'ECC_NIST_P256'],
           'kms:KeyUsage': 'SIGN_VERIFY',
         },
@@ -71,13 +80,27 @@ const PERMISSIONS: Readonly<Record<string, readonly Allowed[]>> = {
       actions: ['kms:TagResource'],
       resource: EVERY_KEY,
       conditions: {
-        StringEquals: REQUEST_TAGS,
+        StringEquals: NEW_KEY_TAGS,
         // Or one stage could re-tag, and so take over, the keys of another.
         StringEqualsIfExists: RESOURCE_TAGS,
         'ForAllValues:StringEquals': ONLY_OUR_TAGS,
       },
     },
-    { actions: ['kms:GetPublicKey'], resource: EVERY_KEY, conditions: { StringEquals: RESOURCE_TAGS } },
+    // Without a condition: whether a key is ours is what it is asked.
+    { actions: ['kms:ListResourceTags'], resource: EVERY_KEY },
+    {
+      actions: ['kms:DisableKey', 'kms:GetPublicKey'],
+      resource: EVERY_KEY,
+      conditions: { StringEquals: RESOURCE_TAGS },
+    },
+    {
+      actions: ['kms:ScheduleKeyDeletion'],
+      resource: EVERY_KEY,
+      conditions: {
+        StringEquals: RESOURCE_TAGS,
+        NumericGreaterThanEquals: { 'kms:ScheduleKeyDeletionPendingWindowInDays': 30 },
+      },
+    },
     SIGN,
   ],
 }

@@ -153,6 +153,15 @@ describe('key rotation', () => {
     })
   })
 
+  it('is told its times, in seconds', () => {
+    const { service: daily } = synthesize({ keyRotationHours: 24, verifierCacheMinutes: 60 })
+    const functions = Object.entries(resources(daily, 'AWS::Lambda::Function'))
+    const [, found] = functions.find(([id]) => id.startsWith('RotateKeysFunction')) ?? []
+    expect(found?.Properties['Environment']).toMatchObject({
+      Variables: { KEY_ROTATION_SECONDS: '86400', VERIFIER_CACHE_SECONDS: '3600' },
+    })
+  })
+
   it('runs every 15 minutes after that', () => {
     expect(only('AWS::Events::Rule')).toMatchObject({
       ScheduleExpression: 'rate(15 minutes)',

@@ -1,77 +1,347 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { describe, expect, it } from 'vitest'
-import { nextKeyStep } from '../../functions/core/key-lifecycle.ts'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { keyTimesFor } from '../../functions/core/key-times.ts'
+import type { SigningAlgorithm } from '../../functions/core/types.ts'
 import { answerCustomResource, isCustomResourceEvent } from '../../functions/rotate-keys/custom-resource.ts'
+import { keyHealth } from '../../functions/rotate-keys/key-health.ts'
 import { reconcileKeys } from '../../functions/rotate-keys/reconcile.ts'
-import { MemoryKeyManifests, MemoryKeys } from '../support/fakes.ts'
+import { createKeyTelemetry } from '../../functions/telemetry.ts'
+import { MemoryKeyManifests, MemoryKeys, newEcKey } from '../support/fakes.ts'
 
-const NOW = 1_800_000_000
+const START = 1_800_000_000
+const HOUR = 3600
+const DAY = 24 * HOUR
 
-function rotation() {
-  const keys = new MemoryKeys()
-  return { store: new MemoryKeyManifests(), factory: keys, signer: keys, keys }
+let keys: MemoryKeys
+let store: MemoryKeyManifests
+let now: number
+let rotation: ReturnType<typeof newRotation>
+
+function newRotation() {
+  let ids = 0
+  return {
+    store,
+    factory: keys,
+    inventory: keys,
+    times: keyTimesFor({ rotationSeconds: DAY, verifierCacheSeconds: 2 * HOUR }),
+    now: () => now,
+    randomId: () => `reservation-${++ids}`,
+  }
 }
 
+beforeEach(() => {
+  keys = new MemoryKeys(newEcKey)
+  store = new MemoryKeyManifests()
+  now = START
+  rotation = newRotation()
+})
+
+const run = () => reconcileKeys(rotation)
+const faultsOf = async (changes: Partial<typeof rotation>) =>
+  (await reconcileKeys({ ...rotation, ...changes })).flatMap(({ faults }) => faults.map(String))
+const states = () => store.manifests.get('RS256')?.keys.map(({ state }) => state)
+const arnOf = (state: string) =>
+  store.manifests.get('RS256')?.keys.find((key) => key.state === state)?.keyArn ?? ''
+
 describe('key reconciliation', () => {
-  it('leaves every ring with one active key that has proved itself', async () => {
-    const made = rotation()
-    await reconcileKeys(made, NOW)
+  it('leaves every ring with one active key that has proved itself, and the next one', async () => {
+    const reports = await run()
+    expect(reports.flatMap(({ faults }) => faults)).toEqual([])
     for (const ring of ['RS256', 'ES256'] as const) {
-      const manifest = await made.store.read(ring)
-      expect(manifest).toMatchObject({ version: 3, keys: [{ state: 'active', algorithm: ring, since: NOW }] })
+      const manifest = store.manifests.get(ring)
+      expect(manifest).toMatchObject({
+        version: 7,
+        keys: [
+          { state: 'active', algorithm: ring, since: START },
+          { state: 'published', algorithm: ring, since: START },
+        ],
+      })
       expect(manifest?.keys[0]?.kid).toMatch(/^[\w-]{43}$/)
     }
-    expect(made.keys.signatures).toBe(2)
+    // Once before each is published, once more before one is active.
+    expect(keys.signatures).toBe(2 * 3)
   })
 
   it('does nothing when nothing is left to do', async () => {
-    const made = rotation()
-    await reconcileKeys(made, NOW)
-    const before = structuredClone(made.store.manifests)
-    await reconcileKeys(made, NOW + 900)
-    expect(made.store.manifests).toEqual(before)
-    expect(made.keys.private.size).toBe(2)
+    await run()
+    const before = structuredClone(store.manifests)
+    now += 900
+    await run()
+    expect(store.manifests).toEqual(before)
+    expect(keys.private.size).toBe(4)
+  })
+
+  it('takes a key through all its states in time, and keeps nothing for ever', async () => {
+    await run()
+    const [first] = store.manifests.get('RS256')?.keys ?? []
+    const seen: [string | undefined, number][] = []
+    for (; now < START + 45 * DAY; now += 900) {
+      await run()
+      const state = store.manifests.get('RS256')?.keys.find(({ kid }) => kid === first?.kid)?.state
+      if (seen.at(-1)?.[0] !== state) seen.push([state, now - START])
+    }
+    const disabledAfter = DAY + 3 * HOUR + 15 * 60
+    expect(seen).toEqual([
+      ['active', 0],
+      ['retired', DAY],
+      ['disabled', disabledAfter],
+      ['deleted', disabledAfter + 7 * DAY],
+      [undefined, disabledAfter + 38 * DAY],
+    ])
+    expect(keys.made.get(first?.keyArn ?? '')?.state).toBe('pending deletion')
+    expect(store.manifests.get('RS256')?.keys.length).toBeLessThanOrEqual(42)
   })
 
   it('publishes no key that fails its self-test, and continues there at the next run', async () => {
-    const made = rotation()
-    const failing = {
-      ...made,
-      signer: { activeKey: made.keys.activeKey, sign: () => Promise.reject(new Error('not yet allowed')) },
-    }
-    await expect(reconcileKeys(failing, NOW)).rejects.toThrow('not yet allowed')
-    expect(await made.store.read('RS256')).toMatchObject({ keys: [], pending: { since: NOW } })
+    const failing = Object.assign(Object.create(keys) as MemoryKeys, {
+      prove: () => Promise.reject(new Error('not yet allowed')),
+    })
+    expect(await faultsOf({ factory: failing })).toContain('Error: not yet allowed')
+    expect(store.manifests.get('RS256')).toMatchObject({ keys: [], pending: { since: START } })
     // Another refusal must not lead to another key.
-    await expect(reconcileKeys(failing, NOW + 20)).rejects.toThrow('not yet allowed')
-    expect(made.keys.private.size).toBe(1)
-    await reconcileKeys(made, NOW + 900)
-    expect((await made.store.read('RS256'))?.keys.map(({ state }) => state)).toEqual(['active'])
-    expect(made.keys.private.size).toBe(2)
+    now += 20
+    await faultsOf({ factory: failing })
+    expect(keys.private.size).toBe(2)
+    now += 900
+    await run()
+    expect(states()).toEqual(['active', 'published'])
+    expect(keys.private.size).toBe(4)
   })
 
-  it('converges to one active key when two runs overlap', async () => {
-    const made = rotation()
-    await Promise.all([reconcileKeys(made, NOW), reconcileKeys(made, NOW)])
-    const manifest = await made.store.read('RS256')
-    expect(manifest?.keys.map(({ state }) => state)).toEqual(['active'])
+  it('gives up on a key that cannot be published for a day, disables it and makes another', async () => {
+    await faultsOf({
+      factory: Object.assign(Object.create(keys), { publicKey: () => Promise.reject(new Error('no')) }),
+    })
+    const stuck = store.manifests.get('RS256')?.pending?.keyArn ?? ''
+    now += DAY
+    await run()
+    expect(states()).toEqual(['active', 'published'])
+    expect(keys.made.get(stuck)?.state).toBe('disabled')
   })
 
-  it('wants no second active key while there is one', () => {
-    const key = {
-      kid: 'a',
-      keyArn: 'arn',
-      algorithm: 'RS256',
-      publicJwk: { kty: 'RSA' },
-      since: NOW,
-    } as const
-    const keys = [
-      { ...key, state: 'active' },
-      { ...key, kid: 'b', state: 'published' },
-    ] as const
-    expect(nextKeyStep({ ring: 'RS256', version: 1, pending: undefined, keys })).toBeUndefined()
+  it('does not activate the next key if it fails the self-test right before', async () => {
+    await run()
+    now += DAY
+    let proofs = 0
+    const factory = Object.assign(Object.create(keys) as MemoryKeys, {
+      prove: async () => (++proofs % 3 === 0 ? ('refused' as const) : ('proven' as const)),
+    })
+    expect(await faultsOf({ factory })).toContainEqual(expect.stringContaining('KMS refuses to sign'))
+    expect(states()).toEqual(['active', 'published'])
+    await run()
+    expect(states()).toEqual(['retired', 'active', 'published'])
+  })
+
+  it('continues with the other ring, and with what else is due, where one thing fails', async () => {
+    await run()
+    now += DAY
+    await run()
+    now += 4 * HOUR
+    const inventory = Object.assign(Object.create(keys) as MemoryKeys, {
+      disable: (keyArn: string) =>
+        keyArn === arnOf('retired') ? Promise.reject(new Error('denied')) : keys.disable(keyArn),
+    })
+    const reports = await reconcileKeys({ ...rotation, inventory })
+    expect(reports.map(({ ring, faults }) => [ring, faults.length])).toEqual([
+      ['RS256', 1],
+      ['ES256', 0],
+    ])
+    expect(store.manifests.get('ES256')?.keys.map(({ state }) => state)).toEqual([
+      'disabled',
+      'active',
+      'published',
+    ])
+    expect(states()).toEqual(['retired', 'active', 'published'])
+  })
+
+  it('reports a store that cannot be read, ring by ring', async () => {
+    const failing = Object.assign(Object.create(store) as MemoryKeyManifests, {
+      read: (ring: string) => (ring === 'RS256' ? Promise.reject(new Error('down')) : store.read('ES256')),
+    })
+    const reports = await reconcileKeys({ ...rotation, store: failing })
+    expect(reports.map(({ faults }) => faults.length)).toEqual([1, 0])
+    expect(reports[0]?.manifest).toBeUndefined()
+  })
+
+  it('converges to one active key and one next when runs overlap, with no key left over', async () => {
+    await Promise.all([run(), run(), run()])
+    expect(states()).toEqual(['active', 'published'])
+    for (let day = 0; day < 3; day++) {
+      now += DAY
+      await Promise.all([run(), run(), run()])
+    }
+    const known = new Set(
+      [...store.manifests.values()].flatMap((manifest) => manifest.keys.map((key) => key.keyArn)),
+    )
+    const unmanaged = () =>
+      [...keys.made].filter(([arn, key]) => !known.has(arn) && key.state === 'enabled').length
+    // What the overlap made in vain is found before the next key is made.
+    expect(unmanaged()).toBeGreaterThan(0)
+    now += DAY
+    await run()
+    for (const { keys: managed } of store.manifests.values())
+      for (const { keyArn } of managed) known.add(keyArn)
+    expect(unmanaged()).toBe(0)
   })
 })
+
+describe('a key that somebody has put out of use', () => {
+  it('is replaced at the next run by the next key, which has been published long enough', async () => {
+    await run()
+    now += 4 * HOUR
+    await keys.disable(arnOf('active'))
+    const reports = await run()
+    expect(states()).toEqual(['retired', 'active', 'published'])
+    expect(reports.flatMap(({ faults }) => faults)).toEqual([])
+  })
+
+  it('is reported, and not replaced, while no other key may sign yet', async () => {
+    await run()
+    now += HOUR
+    await keys.disable(arnOf('active'))
+    expect(await faultsOf({})).toEqual([expect.stringContaining('KMS refuses the active key')])
+    expect(states()).toEqual(['active', 'published'])
+    now += 2 * HOUR
+    await run()
+    expect(states()).toEqual(['retired', 'active', 'published'])
+  })
+
+  it('is replaced before it would have been needed', async () => {
+    await run()
+    now += HOUR
+    await keys.disable(arnOf('published'))
+    expect(await faultsOf({})).toEqual([])
+    expect(states()).toEqual(['active', 'retired', 'published'])
+  })
+
+  it('is left in force while KMS does not answer: that says nothing of the key', async () => {
+    await run()
+    now += 4 * HOUR
+    const factory = Object.assign(Object.create(keys) as MemoryKeys, {
+      prove: () => Promise.reject(new Error('timeout')),
+    })
+    expect(await faultsOf({ factory })).toHaveLength(4)
+    expect(states()).toEqual(['active', 'published'])
+  })
+})
+
+describe('keys that no manifest knows', () => {
+  it('are taken up if they were made for the reservation', async () => {
+    const dying = Object.assign(Object.create(store) as MemoryKeyManifests, {
+      save: (manifest: { pending?: { keyArn?: string } }) =>
+        manifest.pending?.keyArn === undefined
+          ? store.save(manifest as never)
+          : Promise.reject(new Error('died')),
+    })
+    await reconcileKeys({ ...rotation, store: dying })
+    expect(keys.private.size).toBe(2)
+    await run()
+    expect(states()).toEqual(['active', 'published'])
+    expect(keys.private.size).toBe(4)
+  })
+
+  it('are disabled, never used, if they only have our tags', async () => {
+    const planted = await keys.create('RS256', 'guessed')
+    await run()
+    expect(keys.made.get(planted)?.state).toBe('disabled')
+    expect(store.manifests.get('RS256')?.keys.map(({ keyArn }) => keyArn)).not.toContain(planted)
+  })
+
+  it('are not guessed by a run that another one has overtaken', async () => {
+    let isOvertaken = false
+    const slow = Object.assign(Object.create(keys) as MemoryKeys, {
+      find: async (ring: SigningAlgorithm) => {
+        if (!isOvertaken) {
+          isOvertaken = true
+          await run()
+        }
+        return keys.find(ring)
+      },
+    })
+    await reconcileKeys({ ...rotation, inventory: slow })
+    expect(states()).toEqual(['active', 'published'])
+    for (const state of ['active', 'published']) expect(keys.made.get(arnOf(state))?.state).toBe('enabled')
+  })
+
+  it('do not hold up the rotation if they cannot be disabled', async () => {
+    await keys.create('RS256', 'guessed')
+    const inventory = Object.assign(Object.create(keys) as MemoryKeys, {
+      disable: () => Promise.reject(new Error('denied')),
+    })
+    expect(await faultsOf({ inventory })).toContain('Error: denied')
+    expect(states()).toEqual(['active', 'published'])
+  })
+})
+
+describe('the health of the keys', () => {
+  it('is that of the ring that is worst off', async () => {
+    await run()
+    now += HOUR
+    await keys.disable(arnOf('published'))
+    const reports = await run()
+    expect(keyHealth(reports, now)).toEqual({
+      activeKeyAgeSeconds: HOUR,
+      // The withdrawn key is disabled three hours and 6.5 min later; nothing is due before.
+      secondsToNextStep: 3 * HOUR + 390,
+      keysInJwks: 5,
+      failedRings: 0,
+      rings: [
+        { ring: 'RS256', activeKeyAgeSeconds: HOUR, secondsToNextStep: 3 * HOUR + 390, publishedKeys: 3 },
+        { ring: 'ES256', activeKeyAgeSeconds: HOUR, secondsToNextStep: 23 * HOUR, publishedKeys: 2 },
+      ],
+    })
+  })
+
+  it('shows a step that is overdue, and the failure', async () => {
+    await run()
+    now += DAY + HOUR
+    const factory = Object.assign(Object.create(keys) as MemoryKeys, {
+      prove: () => Promise.reject(new Error('down')),
+    })
+    const reports = await reconcileKeys({ ...rotation, factory })
+    expect(keyHealth(reports, now)).toMatchObject({ secondsToNextStep: -HOUR, failedRings: 2 })
+  })
+
+  it('is not guessed where nothing could be read', () => {
+    const report = {
+      ring: 'RS256',
+      manifest: undefined,
+      nextStepAt: undefined,
+      faults: [new Error('down')],
+    } as const
+    expect(keyHealth([report], now)).toMatchObject({
+      activeKeyAgeSeconds: undefined,
+      secondsToNextStep: undefined,
+      keysInJwks: 0,
+      failedRings: 1,
+    })
+  })
+
+  it('is one line of four metrics without a dimension for rings', async () => {
+    const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true)
+    createKeyTelemetry('test').measure(keyHealth(await run(), now))
+    const lines = written.mock.calls.map(([text]) => String(text))
+    written.mockRestore()
+    const [emf] = lines.map((line) => JSON.parse(line) as Record<string, unknown> & { _aws: EmfHeader })
+    const [declared] = emf?._aws.CloudWatchMetrics ?? []
+    expect(declared?.Dimensions.map((names) => names.toSorted())).toEqual([['service', 'stage']])
+    expect(declared?.Metrics.map(({ Name }) => Name).sort()).toEqual([
+      'ActiveKeyAge',
+      'KeyReconcileFailures',
+      'KeysInJwks',
+      'SecondsToNextKeyStep',
+    ])
+    expect(emf).toMatchObject({ stage: 'test', KeysInJwks: 4, rings: expect.stringContaining('ES256') })
+  })
+})
+
+interface EmfHeader {
+  readonly CloudWatchMetrics: readonly {
+    readonly Dimensions: readonly (readonly string[])[]
+    readonly Metrics: readonly { readonly Name: string }[]
+  }[]
+}
 
 describe('the custom resource', () => {
   async function answerTo(requestType: string, work: () => Promise<void>) {

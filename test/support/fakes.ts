@@ -8,11 +8,14 @@ import type {
   ExchangeRecord,
   IssuerKeys,
   KeyManifestStore,
+  KeyPair,
   RecordOutcome,
   RevocationKey,
   RevocationStore,
   Signer,
   SigningKeyFactory,
+  SigningKeyInventory,
+  TaggedKey,
   VerificationKey,
 } from '../../functions/core/ports.ts'
 import type { PublicJwk, SigningAlgorithm } from '../../functions/core/types.ts'
@@ -65,25 +68,55 @@ export class MemoryKeyManifests implements KeyManifestStore {
   }
 }
 
+interface MemoryKey {
+  readonly ring: SigningAlgorithm
+  readonly reservation: string
+  state: 'enabled' | 'disabled' | 'pending deletion'
+}
+
 /** Makes and uses real keys in memory. */
-export class MemoryKeys implements SigningKeyFactory, Signer {
+export class MemoryKeys implements SigningKeyFactory, SigningKeyInventory, Signer {
   readonly private = new Map<string, KeyObject>()
+  /** What {@link create} made, by ARN. */
+  readonly made = new Map<string, MemoryKey>()
   readonly active = new Map<SigningAlgorithm, ManifestKey>()
   signatures = 0
+  private readonly generate: (ring: SigningAlgorithm) => KeyObject
 
-  async create(ring: SigningAlgorithm): Promise<string> {
-    const { privateKey } =
-      ring === 'RS256'
-        ? generateKeyPairSync('rsa', { modulusLength: 2048 })
-        : generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  constructor(generate: (ring: SigningAlgorithm) => KeyObject = newPrivateKey) {
+    this.generate = generate
+  }
+
+  async create(ring: SigningAlgorithm, reservation: string): Promise<string> {
     const arn = `arn:aws:kms:eu-west-1:111111111111:key/${this.private.size + 1}`
-    this.private.set(arn, privateKey)
+    this.private.set(arn, this.generate(ring))
+    this.made.set(arn, { ring, reservation, state: 'enabled' })
     return arn
   }
 
   async publicKey(keyArn: string): Promise<PublicJwk> {
     const { kty, n, e, crv, x, y } = this.keyOf(keyArn).export({ format: 'jwk' })
     return (kty === 'RSA' ? { kty, n, e } : { kty, crv, x, y }) as PublicJwk
+  }
+
+  async prove({ keyArn }: KeyPair): Promise<'proven' | 'refused'> {
+    this.signatures++
+    return this.made.get(keyArn)?.state === 'enabled' ? 'proven' : 'refused'
+  }
+
+  async find(ring: SigningAlgorithm): Promise<readonly TaggedKey[]> {
+    const tagged = [...this.made].filter(([, key]) => key.ring === ring)
+    return tagged.map(([keyArn, { reservation }]) => ({ keyArn, reservation }))
+  }
+
+  async disable(keyArn: string): Promise<void> {
+    const key = this.made.get(keyArn)
+    if (key?.state === 'enabled') key.state = 'disabled'
+  }
+
+  async scheduleDeletion(keyArn: string): Promise<void> {
+    const key = this.made.get(keyArn)
+    if (key !== undefined) key.state = 'pending deletion'
   }
 
   async activeKey(algorithm: SigningAlgorithm): Promise<ManifestKey> {
@@ -93,6 +126,8 @@ export class MemoryKeys implements SigningKeyFactory, Signer {
   }
 
   async sign(key: ManifestKey, signingInput: string): Promise<Uint8Array> {
+    if (this.active.get(key.algorithm)?.kid !== key.kid)
+      throw new DependencyUnavailable('kms', `key ${key.kid} is not active`)
     this.signatures++
     const privateKey = this.keyOf(key.keyArn)
     return createSign('sha256').update(signingInput).sign({ key: privateKey, dsaEncoding: 'ieee-p1363' })
@@ -100,7 +135,7 @@ export class MemoryKeys implements SigningKeyFactory, Signer {
 
   /** Makes a key and puts it in force. */
   async activate(ring: SigningAlgorithm): Promise<ManifestKey> {
-    const keyArn = await this.create(ring)
+    const keyArn = await this.create(ring, 'none')
     const publicJwk = await this.publicKey(keyArn)
     const kid = createHash('sha256').update(keyArn).digest('base64url')
     const key: ManifestKey = { kid, keyArn, algorithm: ring, state: 'active', publicJwk, since: 0 }
@@ -113,6 +148,15 @@ export class MemoryKeys implements SigningKeyFactory, Signer {
     if (key === undefined) throw new DependencyUnavailable('kms', 'NotFoundException')
     return key
   }
+}
+
+function newPrivateKey(ring: SigningAlgorithm): KeyObject {
+  return ring === 'RS256' ? generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey : newEcKey()
+}
+
+/** For rings of many keys, where what they are of does not matter: RSA pairs take a thousand times longer to make. */
+export function newEcKey(): KeyObject {
+  return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
 }
 
 /** Issuers' keys by issuer URL and `kid`. */
