@@ -1,8 +1,10 @@
 import { GetItemCommand, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb'
+import { DisableKeyCommand, EnableKeyCommand } from '@aws-sdk/client-kms'
 import { JwtVerifier } from 'aws-jwt-verify'
 import { SimpleJwksCache } from 'aws-jwt-verify/jwk'
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { ManifestKey } from '../../functions/core/key-lifecycle.ts'
 import { LEDGER, PAYMENTS, RECEIPTS, startTestCloud, type TestCloud } from '../support/cloud.ts'
 
 let broker: TestCloud
@@ -259,6 +261,25 @@ describe('while a dependency is down', () => {
   it('an answer lost on its way is no replay', async () => {
     broker.cloud.aws.faults.set({ operation: 'dynamodb:PutItem', kind: 'drop-after-apply', times: 1 })
     expect((await broker.exchange(await github())).status).toBe(200)
+  })
+
+  it('answers 503 while its key is disabled, keeps publishing it, and signs again once it is enabled', async () => {
+    const { body } = await reuse()
+    const { kid } = decodeProtectedHeader(body['access_token'] ?? '')
+    const manifest = await broker.dynamoDb.send(
+      new GetItemCommand({ TableName: broker.table('SigningKeys'), Key: { pk: { S: 'ring#RS256' } } }),
+    )
+    const { keys } = JSON.parse(manifest.Item?.['manifest']?.S ?? '{}') as { keys: ManifestKey[] }
+    const KeyId = keys.find((key) => key.kid === kid)?.keyArn
+    await broker.kms.send(new DisableKeyCommand({ KeyId }))
+    expect((await reuse()).status).toBe(503)
+    await expect(broker.cloud.invoke('RotateKeysFunction', {})).rejects.toThrow('KMS refuses the active key')
+    const jwks = await (await fetch(`${broker.url}/.well-known/jwks.json`)).text()
+    expect(jwks).toContain(kid)
+    await broker.kms.send(new EnableKeyCommand({ KeyId }))
+    expect((await reuse()).status).toBe(200)
+    await broker.cloud.invoke('RotateKeysFunction', {})
+    expect(broker.lines.filter((line) => line.includes('KeyReconcileFailures')).length).toBeGreaterThan(1)
   })
 
   it('keeps serving the keys, and issuers already known', async () => {
