@@ -1,6 +1,6 @@
 import { Logger } from '@aws-lambda-powertools/logger'
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics'
-import { DependencyUnavailable, WrongSignature } from './core/fault.ts'
+import { DependencyUnavailable, KeyRingFault, WrongSignature } from './core/fault.ts'
 
 export const METRICS_NAMESPACE = 'TokenBroker'
 
@@ -114,13 +114,13 @@ export function createKeyTelemetry(stage: string): KeyTelemetry {
  * What may be printed of a fault: our own faults' names and messages, of everything else the name, where it was thrown
  * and AWS's request id. Foreign messages can quote what they were given, and SDK errors carry whole requests.
  */
-function describeFault(fault: unknown): object {
+export function describeFault(fault: unknown): object {
   if (!(fault instanceof Error)) return { name: 'unknown' }
   if (fault instanceof DependencyUnavailable) {
     const { name, message, dependency, cause } = fault
     return { name, message, dependency, ...(cause instanceof Error && { cause: describeForeign(cause) }) }
   }
-  return fault instanceof WrongSignature
+  return fault instanceof WrongSignature || fault instanceof KeyRingFault
     ? { name: fault.name, message: fault.message }
     : { ...describeForeign(fault), at: placesIn(fault) }
 }

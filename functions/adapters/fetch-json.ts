@@ -53,7 +53,7 @@ const publicLookup: LookupFunction = (hostname, options, callback) => {
   dnsLookup(hostname, { ...options, all: true }, (error, addresses) => {
     if (error !== null) return callback(error, '')
     const [first] = addresses
-    if (first === undefined || !addresses.every(({ address }) => isPublicAddress(address)))
+    if (first === undefined || !areAllPublic(addresses))
       return callback(new Error(`${hostname} does not resolve to public addresses`), '')
     if (options.all) return callback(null, addresses)
     return callback(null, first.address, first.family)
@@ -97,6 +97,11 @@ function blockListOf(
   const list = new BlockList()
   for (const [net, prefix] of nets) list.addSubnet(net, prefix, family)
   return list
+}
+
+/** Whether every answer of a name server is public: with one that is not, the next connection could go inwards. */
+export function areAllPublic(addresses: readonly { readonly address: string }[]): boolean {
+  return addresses.length > 0 && addresses.every(({ address }) => isPublicAddress(address))
 }
 
 /** Whether an IP address is an ordinary one on the public internet. IPv4 inside IPv6 is not. */

@@ -1,5 +1,5 @@
 /** What the broker depends on, as named in faults, metrics and runbooks. */
-export type Dependency = 'kms' | 'dynamodb' | 'sts' | 'issuer-keys' | 'deadline'
+export type Dependency = 'kms' | 'dynamodb' | 'issuer-keys' | 'deadline'
 
 /** A dependency is down or too slow: the answer is 503 and nothing is released. */
 export class DependencyUnavailable extends Error {
@@ -15,4 +15,9 @@ export class DependencyUnavailable extends Error {
 /** A signature came back that its own public key does not verify: the answer is 500 and nothing is released. */
 export class WrongSignature extends Error {
   override readonly name = 'WrongSignature'
+}
+
+/** The rotation found a ring of signing keys in a state that it cannot mend by itself. The message names keys, no secrets. */
+export class KeyRingFault extends Error {
+  override readonly name = 'KeyRingFault'
 }

@@ -67,14 +67,11 @@ export function validateSubject(
 }
 
 function externalSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string): ValidatedSubject {
-  const tokenId = subjectTokenId(jwt, issuer)
+  const common = commonFacts(jwt, issuer)
   const facts: SubjectFacts = {
-    ...acceptedTimes(jwt.claims),
-    issuer: issuer.id,
-    claims: jwt.claims,
-    tokenId,
+    ...common,
     subject: `${issuer.id}:${sub}`,
-    lineage: [tokenId],
+    lineage: [common.tokenId],
     txn: undefined,
     idp: issuer.issuer,
     scopes: undefined,
@@ -91,14 +88,11 @@ function ownSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string): Vali
   if (typeof txn !== 'string') return refuse({ kind: 'claim_malformed', claim: 'txn' })
   if (typeof idp !== 'string') return refuse({ kind: 'claim_malformed', claim: 'idp' })
   if (lineage.length >= LIMITS.lineage) return refuse({ kind: 'lineage_too_long' })
-  const tokenId = subjectTokenId(jwt, issuer)
+  const common = commonFacts(jwt, issuer)
   const facts: SubjectFacts = {
-    ...acceptedTimes(jwt.claims),
-    issuer: issuer.id,
-    claims: jwt.claims,
-    tokenId,
+    ...common,
     subject: sub,
-    lineage: [...(lineage as TokenId[]), tokenId],
+    lineage: [...(lineage as TokenId[]), common.tokenId],
     txn,
     idp,
     scopes: typeof scope === 'string' && scope !== '' ? scope.split(' ') : [],
@@ -107,14 +101,18 @@ function ownSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string): Vali
   return facts as ValidatedSubject
 }
 
-function subjectTokenId(jwt: AuthenticJwt, issuer: TrustedIssuer): TokenId {
-  const jti = jwt.claims['jti'] as string | undefined
-  return tokenIdOf({ kind: 'token', issuer: issuer.issuer, jti, signingInput: jwt.signingInput })
-}
-
-function acceptedTimes(claims: JsonObject): { issuedAt: number | undefined; expiresAt: number } {
+function commonFacts(
+  { claims, signingInput }: AuthenticJwt,
+  { id, issuer }: TrustedIssuer,
+): Pick<SubjectFacts, 'issuer' | 'claims' | 'tokenId' | 'issuedAt' | 'expiresAt'> {
   const issuedAt = claims['iat'] as number | undefined
-  return { issuedAt: issuedAt && Math.floor(issuedAt), expiresAt: Math.floor(claims['exp'] as number) }
+  return {
+    issuer: id,
+    claims,
+    tokenId: tokenIdOf({ kind: 'token', issuer, jti: claims['jti'] as string | undefined, signingInput }),
+    issuedAt: issuedAt && Math.floor(issuedAt),
+    expiresAt: Math.floor(claims['exp'] as number),
+  }
 }
 
 /** One kind of token must not pass for another (RFC 8725 §3.12): by header type, and by claims only one kind has. */

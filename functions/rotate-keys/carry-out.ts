@@ -1,4 +1,5 @@
 import { calculateJwkThumbprint, type JWK } from 'jose'
+import { KeyRingFault } from '../core/fault.ts'
 import {
   changed,
   type KeyManifest,
@@ -97,5 +98,6 @@ async function provenKey(
 }
 
 async function selfTest(key: KeyPair, factory: SigningKeyFactory): Promise<void> {
-  if ((await factory.prove(key)) === 'refused') throw new Error(`KMS refuses to sign with key ${key.kid}`)
+  if ((await factory.prove(key)) === 'refused')
+    throw new KeyRingFault(`KMS refuses to sign with key ${key.kid}`)
 }

@@ -21,5 +21,6 @@ async function run(): Promise<void> {
   for (const fault of faults) telemetry.failed(fault)
   if (faults.length === 0) return
   const [fault] = faults
-  throw new Error(`keys: ${fault instanceof Error ? fault.message : 'unknown fault'}`, { cause: fault })
+  // Without its cause, which Lambda would print as a whole: what may be said of it is in the log already.
+  throw new Error(`keys: ${fault instanceof Error ? fault.message : 'unknown fault'}`)
 }

@@ -1,3 +1,4 @@
+import { KeyRingFault } from '../core/fault.ts'
 import { emptyManifest, type KeyManifest, type KeyStep, planKeySteps } from '../core/key-lifecycle.ts'
 import { type KeyTimes, RINGS } from '../core/key-times.ts'
 import type { KeyManifestStore, SigningKeyFactory, SigningKeyInventory } from '../core/ports.ts'
@@ -66,7 +67,7 @@ async function reconcileRing(ring: SigningAlgorithm, rotation: KeyRotation): Pro
         faults.push(fault)
       }
     }
-    faults.push(new Error(`ring ${ring} is not settled after ${MAX_STEPS} steps`))
+    faults.push(new KeyRingFault(`ring ${ring} is not settled after ${MAX_STEPS} steps`))
   } catch (fault) {
     faults.push(fault)
   }
@@ -91,10 +92,10 @@ async function findUnusable(
   return unusable
 }
 
-function missingKey({ keys }: KeyManifest, unusable: ReadonlySet<string>): readonly Error[] {
+function missingKey({ keys }: KeyManifest, unusable: ReadonlySet<string>): readonly KeyRingFault[] {
   const active = keys.find(({ state }) => state === 'active')
-  if (active === undefined) return [new Error('no key is active')]
-  return unusable.has(active.kid) ? [new Error(`KMS refuses the active key ${active.kid}`)] : []
+  if (active === undefined) return [new KeyRingFault('no key is active')]
+  return unusable.has(active.kid) ? [new KeyRingFault(`KMS refuses the active key ${active.kid}`)] : []
 }
 
 function nameOf(step: KeyStep): string {

@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { isPublicAddress, jsonFetcher } from '../../functions/adapters/fetch-json.ts'
+import { areAllPublic, isPublicAddress, jsonFetcher } from '../../functions/adapters/fetch-json.ts'
 
 const servers: Server[] = []
 
@@ -115,5 +115,14 @@ describe('the fetcher of issuer documents', () => {
     ['not an address', false],
   ])('takes %s for public: %s', (address, isPublic) => {
     expect(isPublicAddress(address)).toBe(isPublic)
+  })
+
+  it.each([
+    [['8.8.8.8', '1.1.1.1'], true],
+    [['8.8.8.8', '10.0.0.1'], false],
+    [['10.0.0.1', '8.8.8.8'], false],
+    [[], false],
+  ])('trusts a name with the addresses %j: %s', (addresses, isTrusted) => {
+    expect(areAllPublic(addresses.map((address) => ({ address })))).toBe(isTrusted)
   })
 })
