@@ -2,7 +2,7 @@ import { compactVerify } from 'jose'
 import { JOSEError } from 'jose/errors'
 import type { PreparsedJwt } from './jwt-preparse.ts'
 import { LIMITS } from './limits.ts'
-import { BROKER, type TrustedIssuer } from './policy/compiled.ts'
+import { BROKER, SPIFFE_SCHEME, type TrustedIssuer } from './policy/compiled.ts'
 import type { VerificationKey } from './ports.ts'
 import { type Refusal, type Refused, refuse } from './refusal.ts'
 import { tokenIdOf } from './token-id.ts'
@@ -119,19 +119,32 @@ function commonFacts(
 function refuseType(jwt: PreparsedJwt, issuer: TrustedIssuer, asked: SubjectTokenType): Refusal | undefined {
   const isAccessToken = jwt.type === 'at+jwt'
   const isIdToken = 'nonce' in jwt.claims || 'at_hash' in jwt.claims
-  const isKnown = issuer.id === BROKER ? isAccessToken : isAccessToken || jwt.type === 'jwt'
+  const isKnown = issuer.id === BROKER ? isAccessToken : isAccessToken || isPlainType(jwt.type, issuer)
   const isAsked = !(isAccessToken && asked === 'id_token') && !(isIdToken && asked === 'access_token')
   return isKnown && isAsked ? undefined : { kind: 'token_type_mismatch' }
+}
+
+/** JWT-SVID §2.3 allows `JOSE` too. */
+function isPlainType(type: string, issuer: TrustedIssuer): boolean {
+  return type === 'jwt' || (type === 'jose' && isTrustDomain(issuer))
+}
+
+function isTrustDomain({ issuer }: TrustedIssuer): boolean {
+  return issuer.startsWith(SPIFFE_SCHEME)
 }
 
 function isTexts(value: JsonValue | undefined): value is readonly string[] {
   return Array.isArray(value) && value.every((item) => typeof item === 'string')
 }
 
-/** Our own tokens carry an issuer id before the `sub` that was accepted from outside. */
+/**
+ * Our own tokens carry an issuer id before the `sub` that was accepted from outside. A trust domain speaks for its own
+ * workloads only, whatever it signs.
+ */
 function isSubject(sub: JsonValue | undefined, issuer: TrustedIssuer): sub is string {
   const limit = LIMITS.subjectCharacters + (issuer.id === BROKER ? LIMITS.idCharacters + 1 : 0)
-  return typeof sub === 'string' && sub.length <= limit && SUBJECT.test(sub)
+  if (typeof sub !== 'string' || sub.length > limit || !SUBJECT.test(sub)) return false
+  return !isTrustDomain(issuer) || sub.startsWith(`${issuer.issuer}/`)
 }
 
 /** `jti` may be absent; what is there must be a name. A `cnf` binds the token to a key whose proof we cannot check. */

@@ -2,6 +2,9 @@ import type { PreparsedJwt } from './jwt-preparse.ts'
 import { LIMITS } from './limits.ts'
 import { BROKER, type TrustedIssuer } from './policy/compiled.ts'
 import type { PolicyIndex } from './policy/decide.ts'
+import type { JsonObject } from './types.ts'
+
+const SPIFFE_ID = /^(spiffe:\/\/[a-z0-9._-]{1,255})\//
 
 /**
  * The issuer whose `iss` is exactly that of the token. The broker itself is one: its tokens may be exchanged onward as
@@ -12,9 +15,14 @@ export function trustedIssuerOf(
   jwt: PreparsedJwt,
   brokerIssuer: string,
 ): TrustedIssuer | undefined {
-  const iss = jwt.claims['iss']
+  const { iss = trustDomainOf(jwt.claims) } = jwt.claims
   if (typeof iss !== 'string') return undefined
   return iss === brokerIssuer ? brokerAsIssuer(brokerIssuer) : policy.issuers.get(iss)
+}
+
+/** A SPIFFE JWT-SVID may leave `iss` out: the trust domain in its `sub` is who signs (JWT-SVID §3). */
+function trustDomainOf({ sub }: JsonObject): string | undefined {
+  return typeof sub === 'string' ? SPIFFE_ID.exec(sub)?.[1] : undefined
 }
 
 function brokerAsIssuer(brokerIssuer: string): TrustedIssuer {

@@ -8,7 +8,7 @@ export interface DemoPreset {
   /** Which issuer URLs are of this kind. A compiled policy does not keep the preset that an issuer came from. */
   readonly matches: RegExp
   readonly lifetimeSeconds: number
-  /** Claims beside `iss`, `aud`, `iat` and `exp`. `now` in epoch seconds. */
+  /** Claims beside `iss`, `aud`, `iat` and `exp`; `iss: null` where tokens have none. `now` in epoch seconds. */
   readonly claims: (now: number) => JsonObject
 }
 
@@ -169,6 +169,64 @@ export const DEMO_PRESETS: Readonly<Record<string, DemoPreset>> = {
         source_region: 'eu-west-1',
       },
     }),
+  },
+  google: {
+    issuer: 'https://accounts.google.com',
+    matches: /^https:\/\/accounts\.google\.com$/,
+    lifetimeSeconds: 3600,
+    claims: () => ({
+      sub: '113774264463038321964',
+      azp: '113774264463038321964',
+      email: 'worker@octo-project.iam.gserviceaccount.com',
+      email_verified: true,
+      google: {
+        compute_engine: {
+          instance_id: '7712345678901234567',
+          instance_name: 'worker-1',
+          project_id: 'octo-project',
+          project_number: 123456789012,
+          zone: 'europe-west1-b',
+        },
+      },
+    }),
+  },
+  okta: {
+    issuer: 'https://example.okta.com/oauth2/default',
+    matches: /^https:\/\/[^/]+\.okta(preview|-emea)?\.com(\/oauth2\/|$)/,
+    lifetimeSeconds: 3600,
+    claims: (now) => ({
+      ver: 1,
+      jti: `AT.${randomUUID()}`,
+      cid: '0oaexampleclient0h7',
+      uid: '00uexampleuser00h7',
+      scp: ['openid', 'deploy'],
+      auth_time: now - 60,
+      sub: 'octo@example.com',
+    }),
+  },
+  entra: {
+    issuer: 'https://login.microsoftonline.com/00000000-0000-4000-8000-000000000000/v2.0',
+    matches: /^https:\/\/(login\.microsoftonline\.com|sts\.windows\.net)\//,
+    lifetimeSeconds: 3600,
+    claims: (now) => ({
+      nbf: now,
+      azp: '99999999-9999-4999-8999-999999999999',
+      azpacr: '2',
+      idtyp: 'app',
+      oid: 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa',
+      rh: '1.AAAA.',
+      roles: ['Exchange'],
+      sub: 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa',
+      tid: '00000000-0000-4000-8000-000000000000',
+      uti: randomUUID(),
+      ver: '2.0',
+    }),
+  },
+  spiffe: {
+    issuer: 'spiffe://example.org',
+    matches: /^spiffe:\/\//,
+    lifetimeSeconds: 300,
+    claims: () => ({ iss: null, sub: 'spiffe://example.org/ns/payments/sa/worker' }),
   },
 }
 

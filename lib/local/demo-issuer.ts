@@ -99,8 +99,8 @@ export class DemoIssuer {
       trusted?.maxLifetimeSeconds ?? Number.POSITIVE_INFINITY,
     )
     const defaults: JsonObject = {
-      ...(kind?.claims(now) ?? PLAIN_CLAIMS()),
       iss: trusted?.issuer ?? kind?.issuer ?? '',
+      ...(kind?.claims(now) ?? PLAIN_CLAIMS()),
       aud: trusted?.audiences[0] ?? new URL(this.#options.url).origin,
       iat: now,
       exp: now + lifetime,

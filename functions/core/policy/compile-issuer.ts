@@ -1,7 +1,7 @@
 import { LIMITS } from '../limits.ts'
 import type { IssuerId, TargetId } from '../types.ts'
 import { type EntryReport, idsOf, secondsOf, uniqueAmongEntries } from './checks.ts'
-import { BROKER, type KeySource, type TrustedIssuer } from './compiled.ts'
+import { BROKER, type KeySource, SPIFFE_SCHEME, type TrustedIssuer } from './compiled.ts'
 import { foundInsteadOf } from './finding.ts'
 import type { Entry, MergedPolicy, Report } from './merge.ts'
 import { type IssuerPreset, presetOf } from './presets.ts'
@@ -85,9 +85,16 @@ function issuerUrl(source: IssuerSource, { preset, loopback }: IssuerContext, re
   const url = source.issuer ?? preset?.issuer
   const example = preset === undefined ? '' : `, for example ${preset.example}`
   if (url === undefined) report(['issuer'], foundInsteadOf(url, `the issuer URL${example}`))
+  else if (source.preset === 'spiffe' && url.startsWith(SPIFFE_SCHEME)) checkTrustDomain(url, report)
   else if (!isAcceptableUrl(url, { loopback, query: false }))
     report(['issuer'], foundInsteadOf(url, 'an https URL without user, query and fragment'))
   return url ?? ''
+}
+
+/** SPIFFE ID §2.1: the name of a trust domain, without a path. */
+function checkTrustDomain(url: string, report: EntryReport): void {
+  if (!/^spiffe:\/\/[a-z0-9._-]{1,255}$/.test(url))
+    report(['issuer'], foundInsteadOf(url, 'a trust domain such as spiffe://example.org'))
 }
 
 function keySource(
@@ -96,7 +103,14 @@ function keySource(
   report: EntryReport,
 ): KeySource {
   const keys = source.keys ?? preset?.keys ?? 'discovery'
-  if (keys === 'discovery') return { kind: 'discovery' }
+  if (keys === 'discovery') {
+    if (source.issuer?.startsWith(SPIFFE_SCHEME))
+      report(
+        ['keys'],
+        'found discovery, which trust domains do not have; allowed: the bundle, as jwks_uri or jwks',
+      )
+    return { kind: 'discovery' }
+  }
   if ('jwks' in keys)
     return {
       kind: 'inline',

@@ -14,6 +14,9 @@ import type { PresetName } from './presets.ts'
 /** The reserved issuer id of the broker's own tokens. */
 export const BROKER = 'broker' as IssuerId
 
+/** What the issuer URL of a SPIFFE trust domain begins with. Its tokens (JWT-SVID) need no `iss`: `sub` names the domain. */
+export const SPIFFE_SCHEME = 'spiffe://'
+
 /** Where an issuer's public keys come from. */
 export type KeySource =
   | { readonly kind: 'discovery' }

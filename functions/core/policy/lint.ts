@@ -1,7 +1,15 @@
-import { BROKER, type CompiledPolicy, type Condition, type Grant, type Matcher } from './compiled.ts'
+import {
+  BROKER,
+  type CompiledPolicy,
+  type Condition,
+  type Grant,
+  type Matcher,
+  type TrustedIssuer,
+} from './compiled.ts'
 import { findingAt, inReadingOrder, type PolicyFile, type PolicyFinding, type PolicyPath } from './finding.ts'
 import { globMatcher, isGlob } from './glob.ts'
-import { overlaps } from './overlaps.ts'
+import { lintIssuers } from './lint-issuers.ts'
+import { implies, overlaps } from './overlaps.ts'
 import { type IssuerPreset, type PresetName, presetOf } from './presets.ts'
 
 interface Warning {
@@ -12,8 +20,11 @@ interface Warning {
 
 interface LintedGrant {
   readonly grant: Grant
+  /** `undefined` for our own tokens. */
+  readonly issuer: TrustedIssuer | undefined
   readonly presetName: PresetName | undefined
   readonly preset: IssuerPreset | undefined
+  readonly policy: CompiledPolicy
 }
 
 type Rule = (linted: LintedGrant) => readonly Warning[]
@@ -24,26 +35,30 @@ const RULES: readonly Rule[] = [
   warnOfPullRequests,
   warnOfMissingAudience,
   warnOfOneSubjectForm,
+  warnOfUnusedLifetime,
+  warnOfImpossibleClaims,
 ]
 
 /** Warns of trust that is wider than it looks, and of grants that refuse each other. `policy` is made from `files`. */
 export function lintPolicy(files: readonly PolicyFile[], policy: CompiledPolicy): readonly PolicyFinding[] {
-  const fileOf = filesByGrant(files)
-  const presets = new Map(policy.issuers.map(({ id, preset }) => [id, preset]))
-  const linted = policy.grants.map((grant) => {
-    const presetName = presets.get(grant.issuer)
-    return { grant, presetName, preset: presetOf(presetName) }
+  const issuers = new Map(policy.issuers.map((issuer) => [issuer.id, issuer]))
+  const linted = policy.grants.map((grant): LintedGrant => {
+    const issuer = issuers.get(grant.issuer)
+    return { grant, issuer, presetName: issuer?.preset, preset: presetOf(issuer?.preset), policy }
   })
   const ofGrants = linted.flatMap((one) =>
-    RULES.flatMap((rule) => rule(one)).map((warning) => ({ grant: one.grant, ...warning })),
+    RULES.flatMap((rule) => rule(one)).map((warning) => below(one.grant, warning)),
   )
-  const ofPairs = overlaps(policy.grants).map(([grant, other]) => ({ grant, ...overlapWarning(other) }))
-  const findings = [...ofGrants, ...ofPairs].flatMap(({ grant, path, message }) => {
-    const file = fileOf.get(grant.id)
-    const full = ['grants', grant.id, ...path]
-    return file === undefined ? [] : [findingAt(file, full, { severity: 'warning', message })]
+  const ofPairs = overlaps(policy.grants).flatMap(([grant, other]) => pairWarnings(grant, other))
+  const findings = [...lintIssuers(policy), ...ofGrants, ...ofPairs].flatMap(({ path, message }) => {
+    const file = files.find(({ document }) => isDefinedIn(document, path))
+    return file === undefined ? [] : [findingAt(file, path, { severity: 'warning', message })]
   })
   return inReadingOrder(findings)
+}
+
+function below({ id }: Grant, { path, message }: Warning): Warning {
+  return { path: ['grants', id, ...path], message }
 }
 
 /** A name can be given up and registered by somebody else, who then is trusted. */
@@ -148,6 +163,35 @@ function coversBothForms({ anyOf }: Condition): boolean {
   )
 }
 
+/** An issued token never outlives the token that it was issued for. */
+function warnOfUnusedLifetime({ grant, issuer }: LintedGrant): readonly Warning[] {
+  if (issuer === undefined || grant.lifetimeSeconds <= issuer.maxLifetimeSeconds) return []
+  const message = `found a lifetime of ${grant.lifetimeSeconds}s, which no token reaches: those of ${issuer.id} live ${issuer.maxLifetimeSeconds}s at most; allowed, but clearer: that`
+  return [{ path: ['lifetime'], message }]
+}
+
+/** Some claims are checked before any grant is looked at: a condition that contradicts them lets nothing through. */
+function warnOfImpossibleClaims({ grant, issuer, policy }: LintedGrant): readonly Warning[] {
+  const audiences = issuer?.audiences ?? policy.targets.map(({ audience }) => audience)
+  const possible = new Map([['aud', audiences], ...(issuer ? [['iss', [issuer.issuer]] as const] : [])])
+  return grant.when.flatMap((condition) => {
+    const values = possible.get(nameOf(condition))
+    if (values === undefined) return []
+    if (values.some((value) => condition.anyOf.some((matcher) => accepts(matcher, value)))) return []
+    const message = `found a condition that no accepted token meets: the grant is never used; allowed: ${values.join(', ')}`
+    return [at(condition, message)]
+  })
+}
+
+function pairWarnings(grant: Grant, other: Grant): readonly Warning[] {
+  const hidden = [
+    [grant, other],
+    [other, grant],
+  ].filter(([narrow, wide]) => narrow && wide && implies(narrow.when, wide.when))
+  if (hidden.length === 0) return [below(grant, overlapWarning(other))]
+  return hidden.flatMap(([narrow, wide]) => (narrow && wide ? [below(narrow, unreachableWarning(wide))] : []))
+}
+
 function overlapWarning(other: Grant): Warning {
   return {
     path: [],
@@ -155,13 +199,23 @@ function overlapWarning(other: Grant): Warning {
   }
 }
 
-function filesByGrant(files: readonly PolicyFile[]): ReadonlyMap<string, PolicyFile> {
-  return new Map(files.flatMap((file) => grantIdsIn(file.document).map((id) => [id, file] as const)))
+function unreachableWarning(wide: Grant): Warning {
+  return {
+    path: [],
+    message: `found that ${wide.id} matches every token of this grant: all of them are refused, and it is never used; allowed: conditions that exclude each other`,
+  }
 }
 
-function grantIdsIn(document: unknown): readonly string[] {
-  if (typeof document !== 'object' || document === null || !('grants' in document)) return []
-  return Object.keys(document.grants ?? {})
+/** Whether the file has the entry that `path` begins with: section and id. */
+function isDefinedIn(document: unknown, [section, id]: PolicyPath): boolean {
+  const entries = childOf(document, section)
+  return childOf(entries, id) !== undefined
+}
+
+function childOf(value: unknown, key: string | number | undefined): unknown {
+  return typeof value === 'object' && value !== null && key !== undefined
+    ? Reflect.get(value, key)
+    : undefined
 }
 
 function memberOf<Value>(record: Readonly<Record<string, Value>>, name: string): Value | undefined {

@@ -13,6 +13,18 @@ export function overlaps(grants: readonly Grant[]): readonly (readonly [Grant, G
   )
 }
 
+/** Whether every token that meets `narrow` meets `wide` too, as far as that can be shown. */
+export function implies(narrow: readonly Condition[], wide: readonly Condition[]): boolean {
+  return wide.every((condition) =>
+    narrow.some(
+      (other) =>
+        other.path.length === condition.path.length &&
+        isWithin(condition.path, other.path) &&
+        other.anyOf.every((matcher) => condition.anyOf.some((wider) => covers(wider, matcher))),
+    ),
+  )
+}
+
 /** Only grants for the same issuer, target and client are ever candidates together. */
 function groupByQuestion(grants: readonly Grant[]): ReadonlyMap<string, readonly Grant[]> {
   const groups = new Map<string, Grant[]>()

@@ -8,6 +8,9 @@ export const PRESET_NAMES = [
   'kubernetes',
   'aws-outbound',
   'google',
+  'okta',
+  'entra',
+  'spiffe',
 ] as const
 
 export type PresetName = (typeof PRESET_NAMES)[number]
@@ -70,6 +73,7 @@ const GITLAB: IssuerPreset = {
     user_email: 'user_id',
     job_project_path: 'job_project_id',
     job_namespace_path: 'job_namespace_id',
+    source_project_path: 'source_project_id',
   },
   pullRequests: {
     pipeline_source: ['merge_request_event', 'external_pull_request_event'],
@@ -120,6 +124,32 @@ const AWS_OUTBOUND: IssuerPreset = {
   keys: 'discovery',
 }
 
+/** One issuer per organisation and authorization server. */
+const OKTA: IssuerPreset = {
+  ...NOTHING_KNOWN,
+  example: 'https://example.okta.com/oauth2/default',
+  algorithms: ['RS256'],
+  keys: 'discovery',
+  idsOfNames: { sub: 'uid', email: 'uid' },
+}
+
+/** One issuer per tenant. Tokens of version 1.0 come from `https://sts.windows.net/TENANT/` instead. */
+const ENTRA: IssuerPreset = {
+  ...NOTHING_KNOWN,
+  example: 'https://login.microsoftonline.com/00000000-0000-4000-8000-000000000000/v2.0',
+  algorithms: ['RS256'],
+  keys: 'discovery',
+  idsOfNames: { preferred_username: 'oid', upn: 'oid', unique_name: 'oid', email: 'oid' },
+}
+
+/** One issuer per trust domain: the keys are those of its bundle, which has no discovery document. */
+const SPIFFE: IssuerPreset = {
+  ...NOTHING_KNOWN,
+  example: 'spiffe://example.org',
+  algorithms: ['ES256', 'RS256'],
+  keys: 'discovery',
+}
+
 /** The issuers that a policy file can name by `preset`. `issuer`, `algorithms` and `keys` may be overridden there. */
 const PRESETS: Readonly<Record<PresetName, IssuerPreset>> = {
   'github-actions': GITHUB_ACTIONS,
@@ -129,6 +159,9 @@ const PRESETS: Readonly<Record<PresetName, IssuerPreset>> = {
   kubernetes: KUBERNETES,
   'aws-outbound': AWS_OUTBOUND,
   google: GOOGLE,
+  okta: OKTA,
+  entra: ENTRA,
+  spiffe: SPIFFE,
 }
 
 /** What is known about issuers of that preset; nothing about one without. */

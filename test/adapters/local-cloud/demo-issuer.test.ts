@@ -28,6 +28,10 @@ const ISSUERS = [
     keys: { kind: 'jwks_uri', uri: `${CORPORATE}/keys` },
     algorithms: ['ES256' as SubjectAlgorithm],
   }),
+  trusted('mesh', 'spiffe://example.org', {
+    keys: { kind: 'jwks_uri', uri: 'https://example.org/bundle' },
+    algorithms: ['ES256' as SubjectAlgorithm],
+  }),
   trusted('fixed', 'https://fixed.example', { keys: { kind: 'inline', keys: [] } }),
   trusted('mine', 'http://127.0.0.1:9999'),
 ]
@@ -50,6 +54,13 @@ describe('the demo issuer', () => {
     return (await jwtVerify(token, createRemoteJWKSet(new URL(jwks_uri)), { issuer })).payload
   }
 
+  it('signs for a trust domain without naming an issuer', async () => {
+    const token = await sign({ preset: 'spiffe' })
+    expect(decodeJwt(token)).toMatchObject({ sub: 'spiffe://example.org/ns/payments/sa/worker' })
+    expect(decodeJwt(token)).not.toHaveProperty('iss')
+    expect(decodeProtectedHeader(token).alg).toBe('ES256')
+  })
+
   it('signs as the real issuer, for the first audience of the policy, and publishes the keys on loopback', async () => {
     const payload = await verify(await sign({ preset: 'github-actions' }), GITHUB)
     expect(payload).toMatchObject({
@@ -70,6 +81,7 @@ describe('the demo issuer', () => {
     expect(cloud.demoIssuer.localIssuers()).toEqual({
       [GITHUB]: `${cloud.url}/demo-issuer/github`,
       [CORPORATE]: `${cloud.url}/demo-issuer/corporate`,
+      'spiffe://example.org': `${cloud.url}/demo-issuer/mesh`,
     })
   })
 

@@ -9,7 +9,7 @@ describe('an issuer', () => {
     ])
   })
 
-  it.each(['circleci', 'kubernetes', 'aws-outbound', undefined])(
+  it.each(['circleci', 'kubernetes', 'aws-outbound', 'okta', 'entra', 'spiffe', undefined])(
     'of preset %s needs an issuer URL',
     (preset) => {
       const { preset: _, ...rest } = { ...GITHUB, algorithms: ['RS256'] }
@@ -19,6 +19,34 @@ describe('an issuer', () => {
       ])
     },
   )
+
+  it('of preset spiffe is a trust domain, with the keys of its bundle', () => {
+    const spiffe = (changes: object) =>
+      findingsIn(
+        withIssuer(
+          {
+            preset: 'spiffe',
+            issuer: 'spiffe://example.org',
+            keys: { jwks_uri: 'https://a.example' },
+            ...changes,
+          },
+          'mesh',
+        ),
+      )
+    expect(spiffe({})).toEqual([])
+    expect(spiffe({ keys: 'discovery' })).toEqual([
+      expect.stringContaining('issuers.mesh.keys: found discovery, which trust domains do not have'),
+    ])
+    for (const issuer of ['spiffe://Example.org', 'spiffe://example.org/', 'spiffe://a@b', 'spiffe://'])
+      expect(spiffe({ issuer })).toEqual([expect.stringContaining('issuers.mesh.issuer: found')])
+    expect(spiffe({ preset: 'kubernetes' })).toEqual([expect.stringContaining('issuers.mesh.issuer: found')])
+  })
+
+  it('of preset spiffe with an OpenID Connect provider in front is a URL as any other', () => {
+    expect(findingsIn(withIssuer({ preset: 'spiffe', issuer: 'https://oidc.example.org' }, 'mesh'))).toEqual(
+      [],
+    )
+  })
 
   it('without preset needs algorithms', () => {
     const { preset: _, ...rest } = { ...GITHUB, issuer: 'https://a.example' }

@@ -1,6 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import { lintPolicy } from '../../../functions/core/policy/lint.ts'
-import { compiled, PAYMENTS_CI, POLICY, policyFile, withGrant, withIssuer } from './policy-fixture.ts'
+import {
+  compiled,
+  GITHUB,
+  PAYMENTS,
+  PAYMENTS_CI,
+  POLICY,
+  policyFile,
+  withGrant,
+  withIssuer,
+} from './policy-fixture.ts'
 
 /** Warnings as `path: message`. */
 function warnings(source: unknown): readonly string[] {
@@ -113,7 +122,7 @@ describe('policy lint', () => {
     expect(warnings(grantFor({ sub: 'github:a' }))).toEqual([
       expect.stringContaining('when: found no condition on aud'),
     ])
-    expect(warnings(grantFor({ aud: 'https://a.example' }))).toEqual([])
+    expect(warnings(grantFor({ aud: PAYMENTS.audience }))).toEqual([])
     expect(warnings(grantFor({ sub: 'github:a', aud: '**' }))).toHaveLength(1)
     expect(warnings(grantFor({ aud: '**' }))).toHaveLength(2)
   })
@@ -125,10 +134,26 @@ describe('policy lint for two grants', () => {
     return warnings({ ...POLICY, grants })
   }
 
+  const unreachable = (grant: string, by: string) =>
+    `grants.${grant}: found that ${by} matches every token of this grant: all of them are refused, and it is never used; allowed: conditions that exclude each other`
+
+  it('reports a grant that another one makes unreachable', () => {
+    const narrow = { ...ID, environment: 'prod-1' }
+    expect(pair(narrow, { ...ID, environment: 'prod-*' })).toEqual([unreachable('a', 'b')])
+    expect(pair(ID, narrow)).toEqual([unreachable('b', 'a')])
+    expect(pair(ID, ID)).toEqual([unreachable('a', 'b'), unreachable('b', 'a')])
+    expect(pair({ ...ID, environment: ['prod-1', 'test'] }, { ...ID, environment: 'prod-*' })).toEqual([
+      expect.stringContaining('found tokens that b matches too'),
+    ])
+  })
+
   it.each([
-    ['the same conditions', ID, ID],
     ['conditions on different claims', { ...ID, ref: 'a' }, { ...ID, environment: 'b' }],
-    ['a value in a glob', { ...ID, environment: 'prod-1' }, { ...ID, environment: 'prod-*' }],
+    [
+      'a value in a glob',
+      { ...ID, environment: 'prod-1', ref: 'a' },
+      { ...ID, environment: 'prod-*', actor_id: '1' },
+    ],
     ['a value in common', { ...ID, environment: ['a', 'b'] }, { ...ID, environment: ['b', 'c'] }],
   ])('reports that they overlap: %s', (_, a, b) => {
     expect(pair(a, b)).toEqual([
@@ -149,5 +174,65 @@ describe('policy lint for two grants', () => {
     const targets = { ...POLICY.targets, other: { audience: 'other' } }
     const other = { ...PAYMENTS_CI, target: 'other', scopes: [], default_scopes: [] }
     expect(warnings({ ...POLICY, targets, grants: { a: PAYMENTS_CI, b: other } })).toEqual([])
+  })
+})
+
+describe('policy lint for what is never used', () => {
+  it("warns of a lifetime that the issuer's tokens cannot reach", () => {
+    const policy = {
+      ...withGrant({ lifetime: '10m' }),
+      issuers: { github: { ...GITHUB, max_lifetime: '5m' } },
+    }
+    expect(warnings(policy)).toEqual([
+      'grants.payments-ci.lifetime: found a lifetime of 600s, which no token reaches: those of github live 300s at most; allowed, but clearer: that',
+    ])
+    expect(warnings(withGrant({ lifetime: '10m' }))).toEqual([])
+  })
+
+  it.each([
+    ['aud', 'https://elsewhere.example', 'https://broker.example.com'],
+    ['iss', 'https://elsewhere.example', 'https://token.actions.githubusercontent.com'],
+  ])('warns of a condition on %s that contradicts the issuer', (claim, value, right) => {
+    expect(warnings(withGrant({ when: { ...ID, [claim]: value } }))).toEqual([
+      expect.stringContaining(`when.${claim}: found a condition that no accepted token meets`),
+    ])
+    expect(warnings(withGrant({ when: { ...ID, [claim]: right } }))).toEqual([])
+  })
+
+  it('warns of an onward grant for the audience of no target', () => {
+    expect(warnings(withGrant({ issuer: 'broker', when: { aud: 'https://elsewhere.example' } }))).toEqual([
+      expect.stringContaining('when.aud: found a condition that no accepted token meets'),
+    ])
+  })
+})
+
+describe('policy lint for issuers', () => {
+  it.each([
+    'sts.amazonaws.com',
+    'https://kubernetes.default.svc',
+    'https://kubernetes.default.svc.cluster.local',
+    'api://AzureADTokenExchange',
+    'sigstore',
+    'https://github.com/octo-org',
+  ])('warns of the audience %s, which others accept too', (audience) => {
+    expect(warnings(withIssuer({ audiences: ['https://broker.example.com', audience] }))).toEqual([
+      expect.stringContaining('issuers.github.audiences[1]: found an audience that others accept too'),
+    ])
+  })
+
+  it("does not warn of an audience of the broker's own", () => {
+    expect(warnings(withIssuer({ audiences: ['https://github.com/octo-org/broker'] }))).toEqual([])
+  })
+
+  it.each([
+    ['kubernetes', { issuer: 'https://cluster.example' }],
+    ['spiffe', { issuer: 'spiffe://example.org', keys: { jwks_uri: 'https://example.org/bundle' } }],
+  ])('warns where tokens of %s may be presented once only', (preset, changes) => {
+    const policy = (replay: string) => withIssuer({ preset, replay, ...changes }, 'workloads')
+    expect(warnings(policy('single-use'))).toEqual([
+      expect.stringContaining('issuers.workloads: found replay single-use'),
+    ])
+    expect(warnings(policy('reusable'))).toEqual([])
+    expect(warnings(policy('once-per-target'))).toEqual([])
   })
 })
