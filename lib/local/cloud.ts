@@ -12,7 +12,8 @@ import { DEMO_ISSUER_PATH, DemoIssuer } from './demo-issuer.ts'
 import { EventSource } from './event-source.ts'
 import { accessKeyIdOf, Functions } from './functions.ts'
 import { HttpApi } from './http-api.ts'
-import { resolveStacks } from './resolved-stacks.ts'
+import { LOCAL_OPERATOR } from './operator.ts'
+import { describeStacks, resolveStacks } from './resolved-stacks.ts'
 import { type CloudPlan, type EventSourcePlan, planCloud, type SchedulePlan } from './resources.ts'
 import { scheduledEvent, startSchedules } from './schedules.ts'
 
@@ -112,6 +113,16 @@ export class LocalCloud {
     return started(this.#aws)
   }
 
+  /** Variables with which any AWS client, and `npx token-broker`, finds this cloud as its operator. */
+  get operatorEnvironment(): Readonly<Record<string, string>> {
+    return {
+      AWS_ENDPOINT_URL: this.aws.url,
+      AWS_REGION: REGION,
+      AWS_ACCESS_KEY_ID: LOCAL_OPERATOR.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: LOCAL_OPERATOR.secretAccessKey,
+    }
+  }
+
   get demoIssuer(): DemoIssuer {
     return started(this.#demoIssuer)
   }
@@ -147,9 +158,11 @@ export class LocalCloud {
     })
     this.#api = this.#closeLater(api)
     const deployment = { account: ACCOUNT, region: REGION, apiEndpoint: api.url }
-    this.#plan = planCloud(resolveStacks(readAssembly(assemblyFolder), deployment))
+    const stacks = readAssembly(assemblyFolder)
+    this.#plan = planCloud(resolveStacks(stacks, deployment))
     await this.#startDemoIssuer()
     await this.#startAws()
+    for (const stack of describeStacks(stacks, deployment)) this.aws.cloudformation.add(stack)
     this.#startFunctions()
     this.#startEventSources()
     if (this.plan.api !== undefined) api.serve(this.plan.api)
@@ -194,6 +207,7 @@ export class LocalCloud {
       await aws.dynamodb.createTable(definition as unknown as TableDefinition)
       this.#progress(`table ${name}`)
     }
+    aws.registerPrincipal(LOCAL_OPERATOR.accessKeyId, { name: LOCAL_OPERATOR.name })
     for (const { name, roleArn, policies } of this.plan.functions) {
       aws.registerPrincipal(accessKeyIdOf(roleArn), { name, roleArn, policies })
     }
