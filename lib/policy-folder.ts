@@ -50,7 +50,7 @@ export function policyWarnings(folder: string, policy: CompiledPolicy): readonly
 }
 
 /**
- * Parses every `*.yaml` and `*.yml` directly in `folder`. Throws {@link PolicyError} if there is none, or if one is not
+ * Parses every `*.yaml` and `*.yml` directly in `folder`, but not `*.test.yaml`. Throws {@link PolicyError} if there is none, or if one is not
  * YAML 1.2, has a key twice or uses an alias.
  */
 export function readPolicyFolder(folder: string): readonly PolicyFile[] {
@@ -112,10 +112,13 @@ function aliasesIn(document: Document): readonly Problem[] {
   return offsets.map((offset) => ({ offset, message: 'found an alias; allowed: the value itself' }))
 }
 
+/** Examples beside the policy, for `policy test`. */
+export const TEST_FILE = /\.test\.ya?ml$/
+
 function policyFileNames(folder: string): readonly string[] {
   try {
     return readdirSync(folder)
-      .filter((name) => /\.ya?ml$/.test(name))
+      .filter((name) => /\.ya?ml$/.test(name) && !TEST_FILE.test(name))
       .toSorted()
   } catch (cause) {
     throw new PolicyError(

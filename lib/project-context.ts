@@ -19,6 +19,12 @@ export function projectStage(): string {
   return stage ?? STAGE_NAME.default
 }
 
+/** The policy folder that `cdk.json` deploys. */
+export function projectPolicyFolder(): string {
+  const { policyFolder } = (projectContext()['broker'] ?? {}) as { readonly policyFolder?: string }
+  return policyFolder ?? 'policy'
+}
+
 /** The names of a stage's stacks. */
 export function stackNames(stage: string): { readonly state: string; readonly service: string } {
   return { state: `token-broker-${stage}-state`, service: `token-broker-${stage}-service` }

@@ -18,7 +18,7 @@ export interface PreparedGrant {
 }
 
 export interface PreparedCondition {
-  readonly path: readonly string[]
+  readonly condition: Condition
   readonly tests: readonly ((claim: JsonValue) => boolean)[]
 }
 
@@ -72,6 +72,23 @@ export interface GrantQuestion {
   readonly target: Target
 }
 
+/** Why a grant does not match. */
+export type GrantMismatch =
+  | { readonly kind: 'client'; readonly expected: ClientId; readonly found: ClientId | undefined }
+  | {
+      readonly kind: 'condition'
+      readonly path: readonly string[]
+      readonly expected: readonly Matcher[]
+      /** `undefined` if the token has no such claim. */
+      readonly found: JsonValue | undefined
+    }
+
+export interface ExplainedGrant {
+  readonly grant: GrantId
+  /** `undefined` for a grant that matches. */
+  readonly mismatch: GrantMismatch | undefined
+}
+
 /** Longest text that a mapped claim may become. */
 const MAX_CLAIM_CHARACTERS = 1024
 const ARRAY_INDEX = /^(?:0|[1-9][0-9]*)$/
@@ -120,6 +137,15 @@ export function decideGrant(index: PolicyIndex, question: GrantQuestion): Grant 
   return { kind: 'several_grants_match', grants: matching.map(({ id }) => id).toSorted(compareText) }
 }
 
+/** The grants that were looked at to answer a question, each with what keeps it from matching. For people, not for decisions. */
+export function explainGrants(index: PolicyIndex, question: GrantQuestion): readonly ExplainedGrant[] {
+  const candidates = index.grants.get(question.issuerId)?.get(question.target.id) ?? []
+  return candidates.map((prepared) => ({
+    grant: prepared.grant.id,
+    mismatch: mismatchOf(prepared, question),
+  }))
+}
+
 /** The claim at a path of names, array positions included (RFC 6901 §4); `undefined` where the token has none. */
 export function claimAt(claims: JsonObject, path: readonly string[]): JsonValue | undefined {
   return path.reduce<JsonValue | undefined>(memberOf, claims)
@@ -148,8 +174,8 @@ function indexGrants(grants: readonly Grant[]): PolicyIndex['grants'] {
   return byIssuer
 }
 
-function prepareCondition({ path, anyOf }: Condition): PreparedCondition {
-  return { path, tests: anyOf.map(testFor) }
+function prepareCondition(condition: Condition): PreparedCondition {
+  return { condition, tests: condition.anyOf.map(testFor) }
 }
 
 /** Equality is by type and value: the text "123" is not the number 123, and nothing is normalised. */
@@ -165,13 +191,25 @@ function defaultTarget(index: PolicyIndex, issuer: TargetQuestion['issuer']): Ta
 }
 
 /** A grant without conditions allows nothing: compilation refuses one, and here it could only be a defect. */
-function allows({ grant, conditions }: PreparedGrant, { claims, clientId }: GrantQuestion): boolean {
-  if (grant.client !== undefined && grant.client !== clientId) return false
-  return conditions.length > 0 && conditions.every((condition) => holds(condition, claims))
+function allows(prepared: PreparedGrant, question: GrantQuestion): boolean {
+  return prepared.conditions.length > 0 && mismatchOf(prepared, question) === undefined
 }
 
-function holds({ path, tests }: PreparedCondition, claims: JsonObject): boolean {
-  const claim = claimAt(claims, path)
+/** The first thing that keeps a grant from matching, or `undefined` if nothing does. */
+function mismatchOf(
+  { grant, conditions }: PreparedGrant,
+  { claims, clientId }: GrantQuestion,
+): GrantMismatch | undefined {
+  if (grant.client !== undefined && grant.client !== clientId)
+    return { kind: 'client', expected: grant.client, found: clientId }
+  const failed = conditions.find((prepared) => !holds(prepared, claims))
+  if (failed === undefined) return undefined
+  const { path, anyOf } = failed.condition
+  return { kind: 'condition', path, expected: anyOf, found: claimAt(claims, path) }
+}
+
+function holds({ condition, tests }: PreparedCondition, claims: JsonObject): boolean {
+  const claim = claimAt(claims, condition.path)
   if (claim === undefined) return false
   const values: readonly JsonValue[] = isArray(claim) ? claim : [claim]
   return values.some((value) => tests.some((test) => test(value)))

@@ -4,16 +4,24 @@ import { type PolicySource, policySchema } from './schema.ts'
 
 type Issue = z.core.$ZodIssue
 
-/** A policy file of the right form, or everything that is wrong with its form. */
-export type ReadPolicy = { readonly source: PolicySource } | { readonly findings: readonly PolicyFinding[] }
+/** A file of the right form, or everything that is wrong with its form. */
+export type ReadSource<Source> = { readonly source: Source } | { readonly findings: readonly PolicyFinding[] }
 
-/** Reads a policy file by the schema. */
-export function readPolicySource(file: PolicyFile): ReadPolicy {
+/** Reads a policy file. */
+export function readPolicySource(file: PolicyFile): ReadSource<PolicySource> {
+  return readSource(file, policySchema)
+}
+
+/** Reads a file by a schema whose errors say what is allowed. */
+export function readSource<Schema extends z.ZodType>(
+  file: PolicyFile,
+  schema: Schema,
+): ReadSource<z.output<Schema>> {
   const forbidden = prototypeKeys(file.document, []).map((path) =>
     errorAt(file, path, 'found the key __proto__; allowed: any other name'),
   )
   if (forbidden.length > 0) return { findings: forbidden }
-  const result = policySchema.safeParse(file.document)
+  const result = schema.safeParse(file.document)
   if (result.success) return { source: result.data }
   return { findings: result.error.issues.flatMap((issue) => findingsFor(file, issue)) }
 }

@@ -1,0 +1,105 @@
+import { type Authorised, authorise } from './authorise.ts'
+import type { PreparsedJwt } from './jwt-preparse.ts'
+import type { Target, TrustedIssuer } from './policy/compiled.ts'
+import { type ExplainedGrant, explainGrants, type PolicyIndex, resolveTarget } from './policy/decide.ts'
+import type { Refusal } from './refusal.ts'
+import { type AuthenticJwt, type ValidatedSubject, validateSubject } from './subject-token.ts'
+import { trustedIssuerOf } from './trusted-issuer.ts'
+import type { ClientId, JsonObject } from './types.ts'
+
+/** An exchange as far as policy goes: claims that somebody might present, and what they would ask for. */
+export interface Question {
+  readonly claims: JsonObject
+  readonly clientId?: ClientId | undefined
+  readonly audiences: readonly string[]
+  readonly resources: readonly string[]
+  /** `undefined` when left out: the grant's default scopes. */
+  readonly scopes: readonly string[] | undefined
+}
+
+/** What policy says to a question, and how it got there. */
+export type Explanation =
+  | {
+      readonly outcome: 'granted'
+      readonly issuer: TrustedIssuer
+      readonly target: Target
+      readonly authorised: Authorised
+      readonly candidates: readonly ExplainedGrant[]
+    }
+  | {
+      readonly outcome: 'refused'
+      readonly refusal: Refusal
+      /** As far as it was known by then. */
+      readonly issuer: TrustedIssuer | undefined
+      readonly target: Target | undefined
+      readonly candidates: readonly ExplainedGrant[]
+    }
+
+/**
+ * Answers as an exchange would, step by step through the same functions, with all but the signature, replay and
+ * revocation, which no policy decides. For people and tests of a policy: nothing here is ever signed. `now` in epoch
+ * seconds.
+ */
+export function explainExchange(
+  policy: PolicyIndex,
+  question: Question,
+  at: { readonly now: number; readonly brokerIssuer: string },
+): Explanation {
+  const { claims, clientId } = question
+  const refused = (
+    refusal: Refusal,
+    known: { issuer?: TrustedIssuer; target?: Target } = {},
+  ): Explanation => ({
+    outcome: 'refused',
+    refusal,
+    issuer: known.issuer,
+    target: known.target,
+    candidates: [],
+  })
+  const jwt = unverifiedJwt(claims)
+  const issuer = trustedIssuerOf(policy, jwt, at.brokerIssuer)
+  if (issuer === undefined) return refused({ kind: 'issuer_not_trusted' })
+  const subject = validateSubject(typedFor(jwt, issuer, at.brokerIssuer), issuer, {
+    type: 'jwt',
+    now: at.now,
+  })
+  if ('refused' in subject) return refused(subject.refused, { issuer })
+  const target = resolveTarget(policy, { ...question, issuer })
+  if ('kind' in target) return refused(target, { issuer })
+  const candidates = explainGrants(policy, {
+    issuerId: subject.issuer,
+    claims: subject.claims,
+    clientId,
+    target,
+  })
+  const authorised = authoriseAs(policy, { subject, target, question }, at.now)
+  if ('refused' in authorised) return { ...refused(authorised.refused, { issuer, target }), candidates }
+  return { outcome: 'granted', issuer, target, authorised, candidates }
+}
+
+function authoriseAs(
+  policy: PolicyIndex,
+  asked: { readonly subject: ValidatedSubject; readonly target: Target; readonly question: Question },
+  now: number,
+) {
+  const { subject, target, question } = asked
+  return authorise(policy, { subject, target, scopes: question.scopes }, now)
+}
+
+/** The claims in the form in which the pipeline takes them; the signature is what nobody asks about here. */
+function unverifiedJwt(claims: JsonObject): AuthenticJwt {
+  const jwt: Omit<PreparsedJwt, symbol> = {
+    compact: '',
+    signingInput: '',
+    algorithm: '',
+    kid: '',
+    type: 'jwt',
+    claims,
+  }
+  return jwt as AuthenticJwt
+}
+
+/** Our own tokens are of another type than everybody else's. */
+function typedFor(jwt: AuthenticJwt, { issuer }: TrustedIssuer, brokerIssuer: string): AuthenticJwt {
+  return issuer === brokerIssuer ? ({ ...jwt, type: 'at+jwt' } as AuthenticJwt) : jwt
+}

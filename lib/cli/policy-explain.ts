@@ -1,0 +1,125 @@
+import { z } from 'zod'
+import { type Explanation, explainExchange } from '../../functions/core/explain.ts'
+import { preparseJwt } from '../../functions/core/jwt-preparse.ts'
+import type { PolicyIndex } from '../../functions/core/policy/decide.ts'
+import type { ClientId, JsonObject } from '../../functions/core/types.ts'
+import { type Command, type CommandContext, CommandFailed, UsageError } from './command.ts'
+import { claimsOf, IDENTITY, OWN_ISSUER, readDataFile } from './identity.ts'
+import { loadFor, POLICY_OPTION } from './policy-source.ts'
+import { candidateText, refusalText } from './refusal-text.ts'
+import type { Terminal } from './terminal.ts'
+
+const DETAILS = `The token is read from standard input, so that it does not stand in the process list, and is not sent anywhere. Its
+signature is not checked, nor whether it was used or revoked: this is about the policy. With --claims, a YAML or JSON
+file says who asks: {issuer: github, claims: {…}}; what is left out of iss, aud, sub, iat and exp is filled in.`
+
+export const policyExplain: Command = {
+  path: ['policy', 'explain'],
+  summary: 'say what a token would get, and which condition is in its way',
+  details: DETAILS,
+  example: 'npx token-broker policy explain --audience https://payments.example.com < token.txt',
+  options: {
+    ...POLICY_OPTION,
+    claims: { type: 'string', value: 'FILE', description: 'explain these claims instead of a token' },
+    audience: { type: 'string', value: 'AUDIENCE', description: 'as the request would have it' },
+    resource: { type: 'string', value: 'URI', description: 'as the request would have it' },
+    scope: { type: 'string', value: 'SCOPES', description: 'as the request would have it' },
+    client: { type: 'string', value: 'ID', description: 'the client that would be authenticated' },
+    issuer: {
+      type: 'string',
+      value: 'URL',
+      description: 'the broker’s own URL, to explain a token that it has issued',
+    },
+  },
+  run: async (context) => {
+    const { text, flag, terminal, now } = context
+    const { index } = loadFor(text('policy'))
+    const { claims, client } = await presented(context, index)
+    const asked = {
+      claims,
+      clientId: (text('client') ?? client) as ClientId | undefined,
+      audiences: listed(text('audience')),
+      resources: listed(text('resource')),
+      scopes: text('scope')?.split(' '),
+    }
+    const at = { now: now(), brokerIssuer: text('issuer') ?? OWN_ISSUER }
+    const explanation = explainExchange(index, asked, at)
+    if (flag('json')) terminal.out(JSON.stringify(asJson(explanation, claims, index), null, 2))
+    else print(terminal, { explanation, claims, policy: index })
+    return explanation.outcome === 'granted' ? 0 : 1
+  },
+}
+
+/** Who asks: the claims of a token, or those of a file. */
+async function presented(
+  { text, terminal, now }: CommandContext,
+  policy: PolicyIndex,
+): Promise<{ readonly claims: JsonObject; readonly client?: string | undefined }> {
+  const file = text('claims')
+  if (file !== undefined) {
+    const identity = readDataFile(
+      file,
+      z.strictObject(IDENTITY, 'a map with the keys issuer, claims, client'),
+    )
+    const claims = claimsOf(identity, policy, now())
+    if (claims !== undefined) return { claims, client: identity.client }
+    const known = [...policy.issuers.values()].map(({ id }) => id).join(', ')
+    throw new CommandFailed(`the policy has no issuer ${identity.issuer}`, `known are ${known}`)
+  }
+  if (terminal.isInteractive)
+    throw new UsageError('no token: give it on standard input, or a file of claims with --claims')
+  const jwt = preparseJwt((await terminal.readInput()).trim())
+  if (typeof jwt !== 'string') return { claims: jwt.claims }
+  throw new CommandFailed(
+    `standard input is no token that the broker would look at: ${jwt.replaceAll('_', ' ')}`,
+    'give the token alone, as the platform handed it out',
+  )
+}
+
+function listed(value: string | undefined): readonly string[] {
+  return value === undefined ? [] : [value]
+}
+
+interface Explained {
+  readonly explanation: Explanation
+  readonly claims: JsonObject
+  readonly policy: PolicyIndex
+}
+
+function print(terminal: Terminal, { explanation, claims, policy }: Explained): void {
+  const { issuer, target, candidates } = explanation
+  const place = `tokens of ${issuer?.id ?? '?'} for ${target?.id ?? '?'}`
+  if (explanation.outcome === 'granted') {
+    const { grant, scopes, mappedClaims } = explanation.authorised
+    terminal.out(`${terminal.style('green', 'granted')} by ${terminal.style('bold', grant.id)}: ${place}`)
+    terminal.out(`  scopes    ${scopes.join(' ') || '(none)'}`)
+    terminal.out(`  lifetime  ${grant.lifetimeSeconds} s at most, and never longer than the token itself`)
+    for (const [name, value] of Object.entries(mappedClaims))
+      terminal.out(`  claim     ${name} = ${JSON.stringify(value)}`)
+    return
+  }
+  const { why, change } = refusalText({ explanation, claims, policy })
+  terminal.out(`${terminal.style('red', 'refused')}: ${why}`)
+  if (candidates.length > 0) terminal.out(`  ${place}; grants looked at: ${candidates.length}`)
+  for (const candidate of candidates) terminal.out(`  ${candidateText(candidate)}`)
+  terminal.out(`${terminal.style('bold', 'to change it')}: ${change}`)
+}
+
+/** For machines: names as in policy files. */
+function asJson(explanation: Explanation, claims: JsonObject, policy: PolicyIndex): object {
+  const { issuer, target, candidates } = explanation
+  const common = { issuer: issuer?.id, target: target?.id, candidates }
+  if (explanation.outcome === 'refused') {
+    const { kind, ...detail } = explanation.refusal
+    return {
+      outcome: 'refused',
+      reason: kind,
+      detail,
+      ...refusalText({ explanation, claims, policy }),
+      ...common,
+    }
+  }
+  const { grant, scopes, mappedClaims } = explanation.authorised
+  const granted = { grant: grant.id, scopes, lifetime_seconds: grant.lifetimeSeconds, claims: mappedClaims }
+  return { outcome: 'granted', ...granted, ...common }
+}
