@@ -7,6 +7,7 @@ import { BrokerIssuerKeys } from './adapters/broker-issuer-keys.ts'
 import { CachedKeyManifests } from './adapters/cached-key-manifests.ts'
 import { DynamoDbExchangeLedger } from './adapters/dynamodb-exchange-ledger.ts'
 import { DynamoDbKeyManifests } from './adapters/dynamodb-key-manifests.ts'
+import { DynamoDbRatePermits } from './adapters/dynamodb-rate-permits.ts'
 import { DynamoDbRevocationStore } from './adapters/dynamodb-revocation-store.ts'
 import { jsonFetcher } from './adapters/fetch-json.ts'
 import { FetchedIssuerKeys } from './adapters/fetched-issuer-keys.ts'
@@ -27,7 +28,14 @@ export const epochSeconds = () => Math.floor(Date.now() / 1000)
 const randomId = () => randomBytes(16).toString('base64url')
 
 export function composeExchange(): ExchangeDependencies & { readonly stage: string } {
-  const settings = readSettings(['issuer', 'stage', 'exchangesTable', 'revocationsTable', 'signingKeysTable'])
+  const settings = readSettings([
+    'issuer',
+    'stage',
+    'exchangesTable',
+    'revocationsTable',
+    'signingKeysTable',
+    'limitsTable',
+  ])
   const dynamoDb = new DynamoDBClient(AWS_CLIENT)
   const manifests = new CachedKeyManifests(
     new DynamoDbKeyManifests(dynamoDb, settings.signingKeysTable),
@@ -41,6 +49,7 @@ export function composeExchange(): ExchangeDependencies & { readonly stage: stri
     policy: indexPolicy(readBundledPolicy()),
     issuerKeys: new BrokerIssuerKeys(manifests, new FetchedIssuerKeys(fetchJson, epochSeconds, standIns)),
     ledger: new DynamoDbExchangeLedger(dynamoDb, settings.exchangesTable),
+    permits: new DynamoDbRatePermits(dynamoDb, settings.limitsTable, Date.now),
     revocations: new DynamoDbRevocationStore(dynamoDb, settings.revocationsTable),
     signer: new KmsSigner(new KMSClient(AWS_CLIENT), manifests),
     randomId,

@@ -5,7 +5,8 @@ import { exchangeRecordOf } from './exchange-record.ts'
 import { DependencyUnavailable } from './fault.ts'
 import { preparseJwt } from './jwt-preparse.ts'
 import { type PolicyIndex, resolveTarget } from './policy/decide.ts'
-import type { ExchangeLedger, IssuerKeys, RevocationStore, Signer } from './ports.ts'
+import type { ExchangeLedger, IssuerKeys, RatePermits, RevocationStore, Signer } from './ports.ts'
+import { rateRuleFor } from './rate.ts'
 import { type Refused, refuse } from './refusal.ts'
 import { replayScopeOf } from './replay.ts'
 import { findRevocation, revocationKeysFor } from './revocation.ts'
@@ -20,6 +21,7 @@ export interface ExchangeDependencies {
   readonly policy: PolicyIndex
   readonly issuerKeys: IssuerKeys
   readonly ledger: ExchangeLedger
+  readonly permits: RatePermits
   readonly revocations: RevocationStore
   readonly signer: Signer
   /** 128 random bits, base64url. */
@@ -87,6 +89,11 @@ export async function exchange(
   const authorised = authorise(policy, { subject, target, scopes: request.scopes }, at.now)
   if ('refused' in authorised) return refused(authorised)
   known = { ...known, grant: authorised.grant.id }
+
+  const rate = rateRuleFor(authorised)
+  // Before anything is spent: whoever is told to come back later must be able to.
+  const permit = rate && (await world.permits.take(rate))
+  if (permit?.kind === 'exceeded') return refused(refuse({ ...permit, kind: 'rate_exceeded' }))
 
   const key = await world.signer.activeKey(target.algorithm)
   const retry = { idempotencyKey: request.idempotencyKey, scope: replayScopeOf(authorised, issuer) }

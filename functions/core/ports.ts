@@ -2,6 +2,7 @@ import type { CryptoKey } from 'jose'
 import type { AuditEvent } from './audit-event.ts'
 import type { KeyManifest, ManifestKey } from './key-lifecycle.ts'
 import type { TrustedIssuer } from './policy/compiled.ts'
+import type { RateRule } from './rate.ts'
 import type { PublicJwk, SigningAlgorithm, TokenId } from './types.ts'
 
 /** A public key ready for `jose`, already bound to one algorithm. */
@@ -61,6 +62,19 @@ export interface RevocationStore {
    * complete. Throws {@link DependencyUnavailable} rather than answer with a part.
    */
   cutOffs(keys: readonly RevocationKey[]): Promise<ReadonlyMap<RevocationKey, number>>
+}
+
+export type PermitOutcome =
+  | { readonly kind: 'permitted' }
+  /** The limit is reached; a permit is given back after so long, at the earliest. */
+  | { readonly kind: 'exceeded'; readonly retryAfterSeconds: number }
+
+export interface RatePermits {
+  /**
+   * Takes one permit of the rule: in any window of its length there are never more than its limit, over all callers.
+   * Throws {@link DependencyUnavailable} if that cannot be known.
+   */
+  take(rule: RateRule): Promise<PermitOutcome>
 }
 
 export interface Signer {

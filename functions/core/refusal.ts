@@ -44,6 +44,7 @@ export type AuthorisationRefusal =
   | GrantRefusal
   | ClaimRefusal
   | { readonly kind: 'scope_not_allowed' }
+  | { readonly kind: 'rate_exceeded'; readonly retryAfterSeconds: number }
   | { readonly kind: 'token_replayed' }
   | { readonly kind: 'token_revoked'; readonly by: string }
 
@@ -137,6 +138,13 @@ export function wireErrorFor(refusal: Refusal): WireError {
       }
     case 'dpop_not_supported':
       return { status: 400, error: 'invalid_dpop_proof', description: 'DPoP proofs are not accepted here' }
+    case 'rate_exceeded':
+      return {
+        status: 429,
+        error: 'temporarily_unavailable',
+        description: 'too many requests: try again later',
+        headers: { 'retry-after': String(refusal.retryAfterSeconds) },
+      }
     case 'scope_malformed':
     case 'scope_not_allowed':
       return INVALID_SCOPE

@@ -75,11 +75,14 @@ export class ServiceStack extends Stack {
         exchangesTable: state.exchanges.tableName,
         revocationsTable: state.revocations.tableName,
         signingKeysTable: state.signingKeys.tableName,
+        limitsTable: state.limits.tableName,
       },
       files: { 'policy.json': JSON.stringify(policy) },
     })
     state.exchanges.grant(exchange, 'dynamodb:PutItem')
     state.revocations.grant(exchange, 'dynamodb:BatchGetItem')
+    if (policy.grants.some(({ rate }) => rate !== undefined))
+      state.limits.grant(exchange, 'dynamodb:UpdateItem')
     this.#signingKeys.grantRead(exchange)
     this.#signingKeys.grantSign(exchange)
     this.#api.addRoute(TOKEN_PATH, exchange)

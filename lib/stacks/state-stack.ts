@@ -31,6 +31,8 @@ export class StateStack extends Stack {
   readonly revocations: TableV2
   /** One manifest per key ring. */
   readonly signingKeys: TableV2
+  /** Leases of grants' rates. */
+  readonly limits: TableV2
 
   constructor(scope: Construct, id: string, props: StateStackProps) {
     super(scope, id, { ...props, terminationProtection: props.removalProtection })
@@ -41,6 +43,7 @@ export class StateStack extends Stack {
     })
     this.revocations = this.#table('Revocations', props, { timeToLiveAttribute: 'expires_at' })
     this.signingKeys = this.#table('SigningKeys', props, {})
+    this.limits = this.#table('Limits', props, { timeToLiveAttribute: 'expires_at' })
     this.#output(
       'ExchangesTable',
       this.exchanges,

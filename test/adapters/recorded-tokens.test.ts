@@ -29,6 +29,7 @@ async function brokerFor(recorded: RecordedToken) {
     policy: indexPolicy(policy),
     issuerKeys: new FetchedIssuerKeys(noFetch, () => NOW),
     ledger: broker.ledger,
+    permits: broker.permits,
     revocations: broker.revocations,
     signer: broker.keys,
     randomId: () => 'random-1'.padEnd(22, 'x'),

@@ -607,6 +607,66 @@ describe('revocation', () => {
   })
 })
 
+describe('a rate', () => {
+  const rated = (rate: object, grants: readonly string[] = ['ci-payments', 'pod-payments', 'onward']) => {
+    const policy = testPolicy()
+    const withRate = policy.grants.map((grant) => (grants.includes(grant.id) ? { ...grant, rate } : grant))
+    return createTestBroker({ ...policy, grants: withRate } as never)
+  }
+  const present = async (broker: TestBroker, changes: Record<string, unknown> = {}) =>
+    broker.exchange({ subject_token: await broker.subjectToken('ci', changes) })
+
+  it('refuses what is beyond it, says when to come back, and spends nothing', async () => {
+    const broker = await rated({ limit: 2, perSeconds: 60, by: 'grant' })
+    expect(await present(broker)).toHaveProperty('answer')
+    expect(await present(broker)).toHaveProperty('answer')
+    const { size } = broker.ledger.records
+    const { signatures } = broker.keys
+    expect(await present(broker)).toMatchObject({
+      refused: { kind: 'rate_exceeded', retryAfterSeconds: 60 },
+      event: { reason: 'rate_exceeded', grant: 'ci-payments' },
+    })
+    expect(broker.ledger.records.size).toBe(size)
+    expect(broker.keys.signatures).toBe(signatures)
+  })
+
+  it('is 429 on the wire, with Retry-After', () => {
+    expect(wireErrorFor({ kind: 'rate_exceeded', retryAfterSeconds: 7 })).toEqual({
+      status: 429,
+      error: 'temporarily_unavailable',
+      description: 'too many requests: try again later',
+      headers: { 'retry-after': '7' },
+    })
+  })
+
+  it('by subject counts each subject by itself', async () => {
+    const broker = await rated({ limit: 1, perSeconds: 60, by: 'subject' })
+    expect(await present(broker)).toHaveProperty('answer')
+    expect(await present(broker, { sub: 'another' })).toHaveProperty('answer')
+    expect(await present(broker)).toHaveProperty('refused.kind', 'rate_exceeded')
+  })
+
+  it('of one grant is not that of another', async () => {
+    const broker = await rated({ limit: 1, perSeconds: 60, by: 'grant' })
+    expect(await present(broker)).toHaveProperty('answer')
+    const other = { subject_token: await broker.subjectToken('pod') }
+    expect(await broker.exchange(other)).toHaveProperty('answer')
+    expect(await broker.exchange(other)).toHaveProperty('refused.kind', 'rate_exceeded')
+  })
+
+  it('is asked for only where a grant has one', async () => {
+    const broker = await createTestBroker()
+    broker.permits.take = () => Promise.reject(new Error('not asked'))
+    expect(await present(broker)).toHaveProperty('answer')
+  })
+
+  it('counts no request that policy refuses', async () => {
+    const broker = await rated({ limit: 1, perSeconds: 60, by: 'grant' })
+    expect(await present(broker, { repository_id: '1' })).toHaveProperty('refused.kind', 'no_grant_matches')
+    expect(await present(broker)).toHaveProperty('answer')
+  })
+})
+
 describe('a signing key that was revoked', () => {
   it('signs nothing more, and that is no fault of the subject', async () => {
     const { kid } = await broker.keys.activeKey('RS256')

@@ -33,6 +33,7 @@ function tokenHandler() {
     policy: indexPolicy(testPolicy()),
     issuerKeys: broker.issuerKeys,
     ledger: broker.ledger,
+    permits: broker.permits,
     revocations: broker.revocations,
     signer: broker.keys,
     randomId: () => 'r'.repeat(22),

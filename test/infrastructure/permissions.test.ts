@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { Grant } from '../../functions/core/policy/compiled.ts'
 import { readable, resources, synthesize } from './synthesize.ts'
 
 const { service } = synthesize({ stage: 'test' })
@@ -112,8 +113,8 @@ interface Statement {
   readonly Condition?: Readonly<Record<string, unknown>>
 }
 
-function allowedTo(name: string): readonly Allowed[] {
-  const policies = Object.values(resources(service, 'AWS::IAM::Policy'))
+function allowedTo(name: string, template = service): readonly Allowed[] {
+  const policies = Object.values(resources(template, 'AWS::IAM::Policy'))
     .map((policy) => readable(policy.Properties) as PolicyProperties)
     .filter((policy) => policy.Roles.includes(`<${name}Role>`))
   return policies.flatMap((policy) =>
@@ -138,6 +139,14 @@ describe('the permissions', () => {
     const inAnyOrder = expect.arrayContaining([...expected])
     expect(allowedTo(name)).toEqual(inAnyOrder)
     expect(allowedTo(name)).toHaveLength(expected.length)
+  })
+
+  it('to take permits of a rate are there only where the policy has one', () => {
+    const grant = { id: 'g', rate: { limit: 1, perSeconds: 60, by: 'grant' } } as unknown as Grant
+    const rated = synthesize({ stage: 'test' }, { grants: [grant] })
+    const permits = { actions: ['dynamodb:UpdateItem'], resource: TABLE('Limits') }
+    expect(allowedTo('Exchange', rated.service)).toContainEqual(permits)
+    expect(allowedTo('Exchange')).not.toContainEqual(permits)
   })
 
   it('are those of the three functions: there is no other role and no other policy', () => {

@@ -118,7 +118,12 @@ describe('the functions', () => {
       const { Variables } = lambdaOf(name)['Environment'] as { readonly Variables: Record<string, string> }
       return Object.keys(Variables).filter((variable) => variable.endsWith('_TABLE'))
     }
-    expect(tables('Exchange').sort()).toEqual(['EXCHANGES_TABLE', 'REVOCATIONS_TABLE', 'SIGNING_KEYS_TABLE'])
+    expect(tables('Exchange').sort()).toEqual([
+      'EXCHANGES_TABLE',
+      'LIMITS_TABLE',
+      'REVOCATIONS_TABLE',
+      'SIGNING_KEYS_TABLE',
+    ])
     expect(tables('Jwks')).toEqual(['SIGNING_KEYS_TABLE'])
     expect(tables('RotateKeys')).toEqual(['SIGNING_KEYS_TABLE'])
   })

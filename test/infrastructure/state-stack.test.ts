@@ -11,7 +11,7 @@ const outputs = Object.entries(
 const tables = resources(state, 'AWS::DynamoDB::GlobalTable')
 
 /** Renaming one of these makes CloudFormation replace a table: it needs a decision note and a migration. */
-const STATEFUL = ['Exchanges4CADE47B', 'RevocationsAE845E47', 'SigningKeysA56F0358']
+const STATEFUL = ['Exchanges4CADE47B', 'LimitsA6AFC87B', 'RevocationsAE845E47', 'SigningKeysA56F0358']
 
 describe('the state stack', () => {
   it('holds the stateful resources under the ids that they were deployed with, and no others', () => {
@@ -37,7 +37,7 @@ describe('the state stack', () => {
     })
   })
 
-  it.each(['Exchanges4CADE47B', 'RevocationsAE845E47'])('lets items of %s expire', (id) => {
+  it.each(['Exchanges4CADE47B', 'LimitsA6AFC87B', 'RevocationsAE845E47'])('lets items of %s expire', (id) => {
     expect(tables[id]?.Properties['TimeToLiveSpecification']).toEqual({
       AttributeName: 'expires_at',
       Enabled: true,
@@ -60,7 +60,7 @@ describe('the state stack', () => {
 
   it('exports names and ARNs, which keeps CloudFormation from removing a table in use', () => {
     const exported = outputs.filter(([name]) => name.startsWith('ExportsOutput'))
-    expect(exported).toHaveLength(6)
+    expect(exported).toHaveLength(7)
     for (const [, output] of exported) expect(output.Export?.Name).toMatch(/^token-broker-dev-state:/)
   })
 

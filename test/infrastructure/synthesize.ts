@@ -33,7 +33,10 @@ export interface SynthesizedBroker {
 }
 
 /** Synthesizes the broker with trivial functions: what is looked at here is the infrastructure around them. */
-export function synthesize(config: Readonly<Record<string, unknown>> = {}): SynthesizedBroker {
+export function synthesize(
+  config: Readonly<Record<string, unknown>> = {},
+  policy: Partial<CompiledPolicy> = {},
+): SynthesizedBroker {
   const app = new App({
     context: projectContext(),
     outdir: temporaryFolder('assembly'),
@@ -41,7 +44,7 @@ export function synthesize(config: Readonly<Record<string, unknown>> = {}): Synt
   })
   const stacks = addBrokerStacks(app, parseConfig(config), {
     loopbackIssuers: false,
-    policy: EMPTY_POLICY,
+    policy: { ...EMPTY_POLICY, ...policy },
     functionsFolder: trivialFunctions(),
   })
   const assembly = app.synth()

@@ -5,7 +5,7 @@ import { exchange } from '../../functions/core/exchange.ts'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
 import { indexPolicy } from '../../functions/core/policy/decide.ts'
 import { TOKEN_EXCHANGE_GRANT, type TokenRequestInput } from '../../functions/core/token-request.ts'
-import { MemoryIssuerKeys, MemoryKeys, MemoryLedger, MemoryRevocations } from './fakes.ts'
+import { MemoryIssuerKeys, MemoryKeys, MemoryLedger, MemoryRatePermits, MemoryRevocations } from './fakes.ts'
 import { createTestIssuer, type TestIssuer } from './tokens.ts'
 
 export const NOW = 1_800_000_000
@@ -70,6 +70,7 @@ export function testPolicy(): CompiledPolicy {
 
 export interface TestBroker {
   readonly ledger: MemoryLedger
+  readonly permits: MemoryRatePermits
   readonly revocations: MemoryRevocations
   readonly keys: MemoryKeys
   readonly issuerKeys: MemoryIssuerKeys
@@ -124,6 +125,7 @@ export async function createTestBroker(policy = testPolicy()): Promise<TestBroke
     policy: indexPolicy(policy),
     issuerKeys,
     ledger: new MemoryLedger(),
+    permits: new MemoryRatePermits(() => NOW * 1000),
     revocations: new MemoryRevocations(),
     signer: keys,
     randomId: () => `random-${++ids}`.padEnd(22, 'x'),

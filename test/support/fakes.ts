@@ -9,6 +9,8 @@ import type {
   IssuerKeys,
   KeyManifestStore,
   KeyPair,
+  PermitOutcome,
+  RatePermits,
   RecordOutcome,
   RevocationKey,
   RevocationStore,
@@ -18,6 +20,7 @@ import type {
   TaggedKey,
   VerificationKey,
 } from '../../functions/core/ports.ts'
+import type { RateRule } from '../../functions/core/rate.ts'
 import type { PublicJwk, SigningAlgorithm } from '../../functions/core/types.ts'
 
 /** In-memory implementations of the ports. Each passes the contract suite that the AWS adapter passes. */
@@ -37,6 +40,28 @@ export class MemoryLedger implements ExchangeLedger {
       exchange.fingerprint === existing.fingerprint &&
       exchange.recordedAt - existing.recordedAt <= LIMITS.idempotencySeconds
     return isSameRequest ? { kind: 'same_request', issued: existing.issued } : { kind: 'replayed' }
+  }
+}
+
+/** Counts every exchange by itself: what the leases of the real one may only approach from below. */
+export class MemoryRatePermits implements RatePermits {
+  private readonly times = new Map<string, readonly number[]>()
+  private readonly nowMs: () => number
+
+  constructor(nowMs: () => number = () => 0) {
+    this.nowMs = nowMs
+  }
+
+  async take({ key, limit, perSeconds }: RateRule): Promise<PermitOutcome> {
+    const now = this.nowMs()
+    const inWindow = (this.times.get(key) ?? []).filter((time) => time > now - perSeconds * 1000)
+    const [oldest = now] = inWindow
+    if (inWindow.length >= limit) {
+      const waitMs = oldest + perSeconds * 1000 - now
+      return { kind: 'exceeded', retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1000)) }
+    }
+    this.times.set(key, [...inWindow, now])
+    return { kind: 'permitted' }
   }
 }
 

@@ -1,6 +1,6 @@
 import type { ClientId, GrantId, IssuerId, TargetId } from '../types.ts'
 import { checkScopes, type EntryReport, idsOf, LIFETIME, secondsOf } from './checks.ts'
-import { BROKER, type Grant, type TemplatePart } from './compiled.ts'
+import { BROKER, type Grant, type Rate, type TemplatePart } from './compiled.ts'
 import { compileConditions } from './conditions.ts'
 import { foundInsteadOf } from './finding.ts'
 import type { Entry, MergedPolicy, Report } from './merge.ts'
@@ -16,6 +16,9 @@ const RESERVED_CLAIMS: ReadonlySet<string> = new Set([
   // Marks of an ID token (OpenID Connect Core §2).
   ...['nonce', 'at_hash'],
 ])
+
+type RateSource = NonNullable<GrantSource['rate']>
+const RATE = { maxLimit: 1_000_000, per: { min: 1, max: 24 * 60 * 60 } } as const
 
 /** Session tags and source identity in a web identity token (AWS STS), nested or flattened. */
 const AWS_CLAIMS = 'https://aws.amazon.com/'
@@ -86,7 +89,15 @@ function compileGrant({ id, source }: Entry<GrantSource>, otherwise: number, rep
       report,
     ),
     claims: compileClaims(source.claims ?? {}, report),
+    ...(source.rate !== undefined && { rate: compileRate(source.rate, report) }),
   }
+}
+
+function compileRate({ limit, per, by }: RateSource, report: EntryReport): Rate {
+  if (limit > RATE.maxLimit)
+    report(['rate', 'limit'], foundInsteadOf(limit, `a whole number from 1 to ${RATE.maxLimit}`))
+  const perSeconds = secondsOf({ key: ['rate', 'per'], duration: per, otherwise: 0, ...RATE.per }, report)
+  return { limit, perSeconds, by }
 }
 
 function compileClaims(templates: Readonly<Record<string, string>>, report: EntryReport): Grant['claims'] {

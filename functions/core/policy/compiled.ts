@@ -63,6 +63,13 @@ export interface Condition {
 /** A claim template, cut into literal text and paths of claims to insert. */
 export type TemplatePart = string | { readonly path: readonly string[] }
 
+/** At most `limit` exchanges in any `perSeconds`, for each subject or client, or for all of them together. */
+export interface Rate {
+  readonly limit: number
+  readonly perSeconds: number
+  readonly by: 'subject' | 'client' | 'grant'
+}
+
 export interface Grant {
   readonly id: GrantId
   readonly issuer: IssuerId
@@ -74,6 +81,7 @@ export interface Grant {
   readonly lifetimeSeconds: number
   /** Claims of the issued token by name. */
   readonly claims: Readonly<Record<string, readonly TemplatePart[]>>
+  readonly rate?: Rate
 }
 
 /** A policy folder after validation: plain JSON, bundled with the functions. */

@@ -20,7 +20,6 @@ const UNAVAILABLE: readonly UnavailableFeature[] = [
   { path: 'targets.*.session_tags' },
   { path: 'targets.*.source_identity' },
   { path: 'grants.*.client' },
-  { path: 'grants.*.rate' },
   { path: 'grants.*.delegation' },
 ]
 

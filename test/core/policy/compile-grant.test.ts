@@ -96,3 +96,29 @@ describe('a grant', () => {
     expect(compiled(withGrant({ claims: { x: template } })).grants[0]?.claims).toEqual({ x: parts })
   })
 })
+
+describe('the rate of a grant', () => {
+  const rate = { limit: 60, per: '1m', by: 'subject' }
+
+  it('is compiled with its window in seconds', () => {
+    expect(compiled(withGrant({ rate })).grants[0]?.rate).toEqual({
+      limit: 60,
+      perSeconds: 60,
+      by: 'subject',
+    })
+    expect(compiled(POLICY).grants[0]).not.toHaveProperty('rate')
+  })
+
+  it.each([
+    [{ limit: 0 }, 'rate.limit: found 0'],
+    [{ limit: 1.5 }, 'rate.limit: found 1.5'],
+    [{ limit: 1_000_001 }, 'rate.limit: found 1000001; allowed: a whole number from 1 to 1000000'],
+    [{ per: '0s' }, 'rate.per: found "0s"; allowed: 1s to 86400s'],
+    [{ per: '25h' }, 'rate.per: found "25h"; allowed: 1s to 86400s'],
+    [{ by: 'issuer' }, 'rate.by: found "issuer"; allowed: subject, client, grant'],
+  ])('cannot be %j', (changes, finding) => {
+    expect(findingsIn(withGrant({ rate: { ...rate, ...changes } }))).toEqual([
+      expect.stringContaining(`grants.payments-ci.${finding}`),
+    ])
+  })
+})

@@ -24,7 +24,6 @@ describe('what this version cannot do', () => {
     ['duration', withTarget({ duration: '15m' }), 'targets.payments.duration'],
     ['session tags', withTarget({ session_tags: { a: 'b' } }), 'targets.payments.session_tags'],
     ['source identity', withTarget({ source_identity: 'a' }), 'targets.payments.source_identity'],
-    ['rates', withGrant({ rate: { limit: 1, per: '1m', by: 'grant' } }), 'grants.payments-ci.rate'],
     [
       'delegation',
       withGrant({ delegation: { actors: [{ issuer: 'github', when: { sub: 'a' } }] } }),
