@@ -10,8 +10,11 @@ import type { IssuerSource } from './schema.ts'
 
 const CLOCK_SKEW = { min: 0, max: 60, otherwise: LIMITS.clockSkewSeconds } as const
 const LOOPBACK_HOSTS: readonly string[] = ['127.0.0.1', '[::1]', 'localhost']
-/** Printable ASCII without backslash: the URL parser would silently drop or turn anything else. */
-const URL_CHARACTERS = /^[\x21-\x5b\x5d-\x7e]+$/
+/**
+ * Printable ASCII without backslash: the URL parser would silently drop or turn anything else. Without `*` as well: an
+ * issuer is one issuer, and what looks like a pattern is no name of one.
+ */
+const URL_CHARACTERS = /^[\x21-\x29\x2b-\x5b\x5d-\x7e]+$/
 
 interface UrlRule {
   readonly loopback: boolean
@@ -86,7 +89,7 @@ function issuerUrl(source: IssuerSource, { preset, loopback }: IssuerContext, re
   const example = preset === undefined ? '' : `, for example ${preset.example}`
   if (url === undefined) report(['issuer'], foundInsteadOf(url, `the issuer URL${example}`))
   else if (!isAcceptableUrl(url, { loopback, query: false }))
-    report(['issuer'], foundInsteadOf(url, 'an https URL without user, query and fragment'))
+    report(['issuer'], foundInsteadOf(url, 'an https URL without user, query, fragment and wildcard'))
   return url ?? ''
 }
 

@@ -1,4 +1,11 @@
-import { BROKER, type CompiledPolicy, type Condition, type Grant, type Matcher } from './compiled.ts'
+import {
+  BROKER,
+  type CompiledPolicy,
+  type Condition,
+  type Grant,
+  type Matcher,
+  type TrustedIssuer,
+} from './compiled.ts'
 import { findingAt, inReadingOrder, type PolicyFile, type PolicyFinding, type PolicyPath } from './finding.ts'
 import { globMatcher, isGlob } from './glob.ts'
 import { overlaps } from './overlaps.ts'
@@ -38,12 +45,39 @@ export function lintPolicy(files: readonly PolicyFile[], policy: CompiledPolicy)
     RULES.flatMap((rule) => rule(one)).map((warning) => ({ grant: one.grant, ...warning })),
   )
   const ofPairs = overlaps(policy.grants).map(([grant, other]) => ({ grant, ...overlapWarning(other) }))
+  const ofIssuers = policy.issuers.flatMap((issuer) => sharedAudiences(files, issuer))
   const findings = [...ofGrants, ...ofPairs].flatMap(({ grant, path, message }) => {
     const file = fileOf.get(grant.id)
     const full = ['grants', grant.id, ...path]
     return file === undefined ? [] : [findingAt(file, full, { severity: 'warning', message })]
   })
-  return inReadingOrder(findings)
+  return inReadingOrder([...findings, ...ofIssuers])
+}
+
+/** Audiences that tokens have by default, or for somebody else: each of these could be presented to us. */
+const SHARED_AUDIENCES: ReadonlySet<string> = new Set([
+  'sts.amazonaws.com',
+  'https://kubernetes.default.svc',
+  'https://kubernetes.default.svc.cluster.local',
+  'https://container.googleapis.com',
+  'api://AzureADTokenExchange',
+  'sigstore',
+  'vault',
+])
+
+function sharedAudiences(files: readonly PolicyFile[], issuer: TrustedIssuer): readonly PolicyFinding[] {
+  const file = files.find(({ document }) => idsIn(document, 'issuers').includes(issuer.id))
+  if (file === undefined) return []
+  return issuer.audiences.flatMap((audience, at) =>
+    SHARED_AUDIENCES.has(audience)
+      ? [
+          findingAt(file, ['issuers', issuer.id, 'audiences', at], {
+            severity: 'warning',
+            message: 'found an audience that tokens for others have too; allowed, but safer: one of our own',
+          }),
+        ]
+      : [],
+  )
 }
 
 /** A name can be given up and registered by somebody else, who then is trusted. */
@@ -156,12 +190,12 @@ function overlapWarning(other: Grant): Warning {
 }
 
 function filesByGrant(files: readonly PolicyFile[]): ReadonlyMap<string, PolicyFile> {
-  return new Map(files.flatMap((file) => grantIdsIn(file.document).map((id) => [id, file] as const)))
+  return new Map(files.flatMap((file) => idsIn(file.document, 'grants').map((id) => [id, file] as const)))
 }
 
-function grantIdsIn(document: unknown): readonly string[] {
-  if (typeof document !== 'object' || document === null || !('grants' in document)) return []
-  return Object.keys(document.grants ?? {})
+function idsIn(document: unknown, section: 'grants' | 'issuers'): readonly string[] {
+  if (typeof document !== 'object' || document === null) return []
+  return Object.keys((document as Readonly<Record<string, object | null>>)[section] ?? {})
 }
 
 function memberOf<Value>(record: Readonly<Record<string, Value>>, name: string): Value | undefined {
