@@ -5,6 +5,7 @@ import {
   type Condition,
   type Grant,
   type Matcher,
+  type TrustedIssuer,
 } from './compiled.ts'
 import { findingAt, inReadingOrder, type PolicyFile, type PolicyFinding, type PolicyPath } from './finding.ts'
 import { globMatcher, isGlob } from './glob.ts'
@@ -46,6 +47,7 @@ export function lintPolicy(files: readonly PolicyFile[], policy: CompiledPolicy)
     RULES.flatMap((rule) => rule(one)).map((warning) => ({ grant: one.grant, ...warning })),
   )
   const ofPairs = overlaps(policy.grants).map(([grant, other]) => ({ grant, ...overlapWarning(other) }))
+  const ofIssuers = policy.issuers.flatMap((issuer) => sharedAudiences(files, issuer))
   const findings = [...ofGrants, ...ofPairs].flatMap(({ grant, path, message }) => {
     const file = grantFiles.get(grant.id)
     const full = ['grants', grant.id, ...path]
@@ -56,7 +58,7 @@ export function lintPolicy(files: readonly PolicyFile[], policy: CompiledPolicy)
     if (file === undefined || isUsed(client, policy)) return []
     return [findingAt(file, ['clients', client.id], { severity: 'warning', message: UNUSED_CLIENT })]
   })
-  return inReadingOrder([...findings, ...ofClients])
+  return inReadingOrder([...findings, ...ofIssuers, ...ofClients])
 }
 
 const UNUSED_CLIENT =
@@ -68,6 +70,32 @@ function isUsed(client: Client, { grants, issuers }: CompiledPolicy): boolean {
   if (client.defaultTarget !== undefined) return true
   if (issuers.some(({ clientAuthentication }) => clientAuthentication === 'required')) return true
   return grants.some((grant) => grant.client === client.id)
+}
+
+/** Audiences that tokens have by default, or for somebody else: each of these could be presented to us. */
+const SHARED_AUDIENCES: ReadonlySet<string> = new Set([
+  'sts.amazonaws.com',
+  'https://kubernetes.default.svc',
+  'https://kubernetes.default.svc.cluster.local',
+  'https://container.googleapis.com',
+  'api://AzureADTokenExchange',
+  'sigstore',
+  'vault',
+])
+
+function sharedAudiences(files: readonly PolicyFile[], issuer: TrustedIssuer): readonly PolicyFinding[] {
+  const file = files.find(({ document }) => idsIn(document, 'issuers').includes(issuer.id))
+  if (file === undefined) return []
+  return issuer.audiences.flatMap((audience, at) =>
+    SHARED_AUDIENCES.has(audience)
+      ? [
+          findingAt(file, ['issuers', issuer.id, 'audiences', at], {
+            severity: 'warning',
+            message: 'found an audience that tokens for others have too; allowed, but safer: one of our own',
+          }),
+        ]
+      : [],
+  )
 }
 
 /** A name can be given up and registered by somebody else, who then is trusted. */
@@ -186,7 +214,7 @@ function filesById(
   return new Map(files.flatMap((file) => idsIn(file.document, section).map((id) => [id, file] as const)))
 }
 
-function idsIn(document: unknown, section: 'grants' | 'clients'): readonly string[] {
+function idsIn(document: unknown, section: 'grants' | 'clients' | 'issuers'): readonly string[] {
   if (typeof document !== 'object' || document === null) return []
   const entries = (document as Partial<Record<typeof section, object | null>>)[section]
   return Object.keys(entries ?? {})
