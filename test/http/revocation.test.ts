@@ -1,7 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
 import { tokenIdOf } from '../../functions/core/token-id.ts'
-import { BROKER_ISSUER, createTestBroker, LEDGER, NOW, RECEIPTS, type TestBroker } from '../support/broker.ts'
+import {
+  BROKER_ISSUER,
+  createTestBroker,
+  LEDGER,
+  NOW,
+  PAYMENTS,
+  RECEIPTS,
+  type TestBroker,
+} from '../support/broker.ts'
 import { assertionParameters, basic, SECRETS } from '../support/clients.ts'
 import { createEndpoints, OPERATOR_ARN, type Sent, type TestEndpoints } from '../support/endpoints.ts'
 import { decode } from '../support/tokens.ts'
