@@ -29,7 +29,7 @@ import { tokenEvent } from './proxy-event.ts'
 // The real thing, counted: F09 compares how much work is done.
 vi.mock('node:crypto', async (original) => {
   const crypto = await original<typeof import('node:crypto')>()
-  return { ...crypto, createHmac: vi.fn(crypto.createHmac) }
+  return { ...crypto, createHmac: vi.fn<typeof crypto.createHmac>(crypto.createHmac) }
 })
 
 const KEYS = {
@@ -119,7 +119,7 @@ const expectGranted = (broker: AttackedBroker, presented: Presented, check?: (wi
   expectVerdict(broker, presented, granted(check))
 
 function describeFailures(name: string, attacks: readonly Attack[]): void {
-  describe(name, () => {
+  describe(`${name}`, () => {
     freezeTime()
     it.each(attacks)('%s', async (_title, present, failure) => {
       const broker = newBroker()
