@@ -1,9 +1,10 @@
 import { type Authorised, authorise } from './authorise.ts'
+import { type AuthenticatedClient, refuseClient } from './client-authentication.ts'
 import type { PreparsedJwt } from './jwt-preparse.ts'
 import type { Target, TrustedIssuer } from './policy/compiled.ts'
 import { type ExplainedGrant, explainGrants, type PolicyIndex, resolveTarget } from './policy/decide.ts'
 import type { Refusal } from './refusal.ts'
-import { type AuthenticJwt, type ValidatedSubject, validateSubject } from './subject-token.ts'
+import { type AuthenticJwt, validateSubject } from './subject-token.ts'
 import { trustedIssuerOf } from './trusted-issuer.ts'
 import type { ClientId, JsonObject } from './types.ts'
 
@@ -64,7 +65,10 @@ export function explainExchange(
     now: at.now,
   })
   if ('refused' in subject) return refused(subject.refused, { issuer })
-  const target = resolveTarget(policy, { ...question, issuer })
+  const client = assumedClient(policy, clientId)
+  if (issuer.clientAuthentication === 'required' && client === undefined)
+    return refused(refuseClient('authentication_missing').refused, { issuer })
+  const target = resolveTarget(policy, { ...question, issuer, client: client?.client })
   if ('kind' in target) return refused(target, { issuer })
   const candidates = explainGrants(policy, {
     issuerId: subject.issuer,
@@ -72,18 +76,15 @@ export function explainExchange(
     clientId,
     target,
   })
-  const authorised = authoriseAs(policy, { subject, target, question }, at.now)
+  const authorised = authorise(policy, { subject, client, target, scopes: question.scopes }, at.now)
   if ('refused' in authorised) return { ...refused(authorised.refused, { issuer, target }), candidates }
   return { outcome: 'granted', issuer, target, authorised, candidates }
 }
 
-function authoriseAs(
-  policy: PolicyIndex,
-  asked: { readonly subject: ValidatedSubject; readonly target: Target; readonly question: Question },
-  now: number,
-) {
-  const { subject, target, question } = asked
-  return authorise(policy, { subject, target, scopes: question.scopes }, now)
+/** The client as if it had proved who it is. */
+function assumedClient(policy: PolicyIndex, id: ClientId | undefined): AuthenticatedClient | undefined {
+  const client = id && policy.clients.get(id)
+  return client && ({ client } as AuthenticatedClient)
 }
 
 /** The claims in the form in which the pipeline takes them; the signature is what nobody asks about here. */

@@ -25,7 +25,8 @@ function trustDomainOf({ sub }: JsonObject): string | undefined {
   return typeof sub === 'string' ? SPIFFE_ID.exec(sub)?.[1] : undefined
 }
 
-function brokerAsIssuer(brokerIssuer: string): TrustedIssuer {
+/** The broker as the issuer of the subject tokens that it issued itself. */
+export function brokerAsIssuer(brokerIssuer: string): TrustedIssuer {
   return {
     id: BROKER,
     issuer: brokerIssuer,
@@ -35,5 +36,6 @@ function brokerAsIssuer(brokerIssuer: string): TrustedIssuer {
     maxLifetimeSeconds: LIMITS.maxLifetimeSeconds,
     clockSkewSeconds: LIMITS.clockSkewSeconds,
     replay: 'reusable',
+    clientAuthentication: 'none',
   }
 }

@@ -28,6 +28,8 @@ async function brokerFor(recorded: RecordedToken) {
     issuer: 'https://tokens.example.com',
     policy: indexPolicy(policy),
     issuerKeys: new FetchedIssuerKeys(noFetch, () => NOW),
+    clientKeys: broker.clientKeys,
+    assertions: broker.assertions,
     ledger: broker.ledger,
     permits: broker.permits,
     revocations: broker.revocations,

@@ -1,5 +1,6 @@
 import {
   BROKER,
+  type Client,
   type CompiledPolicy,
   type Condition,
   type Grant,
@@ -39,7 +40,7 @@ const RULES: readonly Rule[] = [
   warnOfImpossibleClaims,
 ]
 
-/** Warns of trust that is wider than it looks, and of grants that refuse each other. `policy` is made from `files`. */
+/** Warns of trust that is wider than it looks, and of what refuses each other or is never used. `policy` is made from `files`. */
 export function lintPolicy(files: readonly PolicyFile[], policy: CompiledPolicy): readonly PolicyFinding[] {
   const issuers = new Map(policy.issuers.map((issuer) => [issuer.id, issuer]))
   const linted = policy.grants.map((grant): LintedGrant => {
@@ -50,11 +51,27 @@ export function lintPolicy(files: readonly PolicyFile[], policy: CompiledPolicy)
     RULES.flatMap((rule) => rule(one)).map((warning) => below(one.grant, warning)),
   )
   const ofPairs = overlaps(policy.grants).flatMap(([grant, other]) => pairWarnings(grant, other))
-  const findings = [...lintIssuers(policy), ...ofGrants, ...ofPairs].flatMap(({ path, message }) => {
+  const ofClients = policy.clients.filter((client) => !isUsed(client, policy)).map(unusedWarning)
+  const warnings = [...lintIssuers(policy), ...ofClients, ...ofGrants, ...ofPairs]
+  const findings = warnings.flatMap(({ path, message }) => {
     const file = files.find(({ document }) => isDefinedIn(document, path))
     return file === undefined ? [] : [findingAt(file, path, { severity: 'warning', message })]
   })
   return inReadingOrder(findings)
+}
+
+function unusedWarning({ id }: Client): Warning {
+  const message =
+    'found a client that nothing uses; allowed, but safer: to remove it, with whatever key or secret it has'
+  return { path: ['clients', id], message }
+}
+
+/** Whether it gains anything by proving who it is. */
+function isUsed(client: Client, { grants, issuers }: CompiledPolicy): boolean {
+  if (client.introspects.length > 0 || client.revokes.length > 0) return true
+  if (client.defaultTarget !== undefined) return true
+  if (issuers.some(({ clientAuthentication }) => clientAuthentication === 'required')) return true
+  return grants.some((grant) => grant.client === client.id)
 }
 
 function below({ id }: Grant, { path, message }: Warning): Warning {
