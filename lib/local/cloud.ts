@@ -12,7 +12,7 @@ import { DEMO_ISSUER_PATH, DemoIssuer } from './demo-issuer.ts'
 import { EventSource } from './event-source.ts'
 import { accessKeyIdOf, Functions } from './functions.ts'
 import { HttpApi } from './http-api.ts'
-import { LOCAL_OPERATOR } from './operator.ts'
+import { iamAuthorizer } from './iam-authorizer.ts'
 import { describeStacks, resolveStacks } from './resolved-stacks.ts'
 import { type CloudPlan, type EventSourcePlan, planCloud, type SchedulePlan } from './resources.ts'
 import { scheduledEvent, startSchedules } from './schedules.ts'
@@ -21,6 +21,14 @@ const REGION = 'eu-west-1'
 const ACCOUNT = '111111111111'
 /** DynamoDB deletes expired items within days; sooner here, so that a stream's consumer can be watched. */
 const SWEEP_MILLISECONDS = 60_000
+
+/** Who runs the local cloud, and may do everything in it: for the AWS CLI, and to sign requests to the API. */
+export const LOCAL_OPERATOR = {
+  accessKeyId: 'AKIALOCALOPERATOR000',
+  secretAccessKey: 'local-operator',
+} as const
+
+const OPERATOR_NAME = 'local-operator'
 
 const STREAM_ACTIONS = ['dynamodb:DescribeStream', 'dynamodb:GetRecords', 'dynamodb:GetShardIterator']
 
@@ -155,6 +163,8 @@ export class LocalCloud {
       account: ACCOUNT,
       clock,
       invoke: (name, event, requestId) => this.functions.invoke(name, event, requestId),
+      authorize: (request, route) =>
+        iamAuthorizer({ aws: this.aws, region: REGION, account: ACCOUNT, clock })(request, route),
     })
     this.#api = this.#closeLater(api)
     const deployment = { account: ACCOUNT, region: REGION, apiEndpoint: api.url }
@@ -207,10 +217,11 @@ export class LocalCloud {
       await aws.dynamodb.createTable(definition as unknown as TableDefinition)
       this.#progress(`table ${name}`)
     }
-    aws.registerPrincipal(LOCAL_OPERATOR.accessKeyId, { name: LOCAL_OPERATOR.name })
     for (const { name, roleArn, policies } of this.plan.functions) {
       aws.registerPrincipal(accessKeyIdOf(roleArn), { name, roleArn, policies })
     }
+    const { accessKeyId, secretAccessKey } = LOCAL_OPERATOR
+    aws.registerPrincipal(accessKeyId, { name: OPERATOR_NAME, secretAccessKey })
   }
 
   #startFunctions(): void {
@@ -293,6 +304,8 @@ export class LocalCloud {
     if (this.#closing !== undefined) return
     if (this.#options.onDefect !== undefined) {
       this.#options.onDefect(defect)
+    } else if (isOfSomebodyElse(defect)) {
+      this.#progress(`refused: ${describeDefect(defect)}`)
     } else {
       this.#stop(new CloudDefectError(defect))
       void this.close()
@@ -321,6 +334,11 @@ function abortion(signal: AbortSignal | undefined): Promise<never> {
 function started<T>(part: T | undefined): T {
   if (part === undefined) throw new Error('the local cloud is not started')
   return part
+}
+
+/** A call by whoever operates the cloud, or mistypes an access key: functions have the keys that they were given. */
+function isOfSomebodyElse(defect: CloudDefect): boolean {
+  return defect.kind === 'credential' || ('principal' in defect && defect.principal === OPERATOR_NAME)
 }
 
 function isUsedByAws(action: string): boolean {
