@@ -1,5 +1,8 @@
 import type { Command } from './command.ts'
 import { keysList } from './keys-list.ts'
+import { keysReconcile } from './keys-reconcile.ts'
+import { keysRevoke } from './keys-revoke.ts'
+import { keysRotate } from './keys-rotate.ts'
 
 /** Every command of `token-broker`. */
-export const COMMANDS: readonly Command[] = [keysList]
+export const COMMANDS: readonly Command[] = [keysList, keysRotate, keysRevoke, keysReconcile]
