@@ -3,6 +3,7 @@ import { keysList } from './keys-list.ts'
 import { keysReconcile } from './keys-reconcile.ts'
 import { keysRevoke } from './keys-revoke.ts'
 import { keysRotate } from './keys-rotate.ts'
+import { revoke } from './revoke.ts'
 
 /** Every command of `token-broker`. */
-export const COMMANDS: readonly Command[] = [keysList, keysRotate, keysRevoke, keysReconcile]
+export const COMMANDS: readonly Command[] = [keysList, keysRotate, keysRevoke, keysReconcile, revoke]
