@@ -1,3 +1,4 @@
+import { clientsSecret } from './clients-secret.ts'
 import type { Command } from './command.ts'
 import { keysList } from './keys-list.ts'
 import { keysReconcile } from './keys-reconcile.ts'
@@ -6,4 +7,11 @@ import { keysRotate } from './keys-rotate.ts'
 import { revoke } from './revoke.ts'
 
 /** Every command of `token-broker`. */
-export const COMMANDS: readonly Command[] = [keysList, keysRotate, keysRevoke, keysReconcile, revoke]
+export const COMMANDS: readonly Command[] = [
+  keysList,
+  keysRotate,
+  keysRevoke,
+  keysReconcile,
+  revoke,
+  clientsSecret,
+]

@@ -4,10 +4,9 @@ import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { DynamoDbKeyManifests } from '../../functions/adapters/dynamodb-key-manifests.ts'
 import type { KeyManifest, ManifestKey } from '../../functions/core/key-lifecycle.ts'
-import { runCli } from '../../lib/cli/run.ts'
-import { LOCAL_OPERATOR } from '../../lib/local/cloud.ts'
 import { LEDGER, PAYMENTS, RECEIPTS, startTestCloud, type TestCloud } from '../support/cloud.ts'
 import { MemoryTerminal } from './memory-terminal.ts'
+import { runAsOperator } from './operator.ts'
 
 const HOUR = 3600
 const MINUTE = 60
@@ -25,17 +24,8 @@ afterEach(async () => {
   expect(broker.defects).toEqual([])
 })
 
-async function run(args: readonly string[], terminal = new MemoryTerminal()) {
-  const { accessKeyId, secretAccessKey } = LOCAL_OPERATOR
-  const aws = {
-    endpoint: broker.cloud.aws.url,
-    region: 'eu-west-1',
-    credentials: { accessKeyId, secretAccessKey },
-    maxAttempts: 1,
-  }
-  const code = await runCli(args, { terminal, aws, now: () => time })
-  return { code, out: terminal.outText, err: terminal.errText }
-}
+const run = (args: readonly string[], terminal = new MemoryTerminal()) =>
+  runAsOperator(broker, args, { terminal, time })
 
 async function manifestOf(ring: 'RS256' | 'ES256'): Promise<KeyManifest> {
   const manifest = await new DynamoDbKeyManifests(broker.dynamoDb, broker.table('SigningKeys')).read(ring)
