@@ -1,9 +1,25 @@
+import { clientsSecret } from './clients-secret.ts'
 import type { Command } from './command.ts'
 import { keysList } from './keys-list.ts'
+import { keysReconcile } from './keys-reconcile.ts'
+import { keysRevoke } from './keys-revoke.ts'
+import { keysRotate } from './keys-rotate.ts'
 import { policyDiff } from './policy-diff.ts'
 import { policyExplain } from './policy-explain.ts'
 import { policyLint } from './policy-lint.ts'
 import { policyTest } from './policy-test.ts'
+import { revoke } from './revoke.ts'
 
 /** Every command of `token-broker`. */
-export const COMMANDS: readonly Command[] = [keysList, policyLint, policyTest, policyExplain, policyDiff]
+export const COMMANDS: readonly Command[] = [
+  keysList,
+  keysRotate,
+  keysRevoke,
+  keysReconcile,
+  revoke,
+  clientsSecret,
+  policyLint,
+  policyTest,
+  policyExplain,
+  policyDiff,
+]
