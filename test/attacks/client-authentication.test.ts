@@ -60,6 +60,7 @@ const policyOf = (clients: object = CLIENTS): object => ({
   grants: {
     ...POLICY.grants,
     'pod-receipts': { ...grant('pod', 'receipts'), client: 'checkout' },
+    onward: { ...POLICY.grants.onward, client: 'billing' },
   },
 })
 const newBroker = (clients?: object) => new AttackedBroker({ policy: policyOf(clients) })
@@ -544,7 +545,7 @@ describe('a client that the next policy no longer trusts', () => {
 
   it('F12 is unknown once it is removed', async () => {
     const broker = new AttackedBroker({
-      policy: { ...policyOf(others), grants: POLICY.grants },
+      policy: { ...policyOf(others), grants: { 'ci-payments': grant('ci', 'payments') } },
     })
     await expectFailure(broker, asserted(assertion())(broker), 'client_unknown')
   })
@@ -566,6 +567,28 @@ describe('a client that the next policy no longer trusts', () => {
     )
     expect(witness.body).not.toHaveProperty('access_token')
     await expectGranted(broker, asserted(assertion())(broker))
+  })
+})
+
+describe('a token that was issued to somebody else', () => {
+  freezeTime()
+  const receipts = 'https://receipts.example.com'
+
+  it('B23 goes onward only by the client that the grant names, and only from its audience', async () => {
+    const broker = newBroker()
+    const onward = async (name: 'checkout' | 'billing', changes: object) => {
+      const subject_token = await broker.ownToken(changes)
+      return asserted(assertion({}, {}, name), { subject_token, audience: receipts })(broker)
+    }
+    const foreign = { client_id: 'checkout' }
+    const notAllowed = refused('client_not_allowed', 'unauthorized_client')
+    await expectVerdict(broker, await onward('checkout', foreign), notAllowed)
+    const elsewhere = await onward('billing', { ...foreign, aud: 'https://ledger.example.com' })
+    await expectVerdict(broker, elsewhere, refused('no_grant_matches'))
+    expectNothingConsumed(broker)
+    await expectGranted(broker, await onward('billing', foreign), ({ claims }) => {
+      expect(claims).toMatchObject({ client_id: 'billing', lineage_clients: ['checkout'] })
+    })
   })
 })
 
