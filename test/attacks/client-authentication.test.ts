@@ -268,11 +268,7 @@ describeFailures('an assertion that does not prove its client', [
     'assertion_signature_invalid',
   ],
   ['F05 an unknown client', asserted(assertion({ iss: 'nobody', sub: 'nobody' })), 'client_unknown'],
-  [
-    'F05 D17 another client_id beside it',
-    asserted(assertion(), { client_id: 'billing' }),
-    'client_id_mismatch',
-  ],
+  ['F05 another client_id beside it', asserted(assertion(), { client_id: 'billing' }), 'client_id_mismatch'],
   ...['exp', 'iat', 'jti'].map(
     (name): Attack => [
       `F05 no ${name}`,
@@ -397,7 +393,7 @@ describe('a method that was not verified', () => {
     await expectFailure(broker, present(broker), 'client_id_mismatch')
   })
 
-  it('F07 D18 a client that proved itself gets nothing that is for another', async () => {
+  it('F07 a client that proved itself gets nothing that is for another', async () => {
     const broker = newBroker()
     const receipts = { subject_token: broker.token('pod'), audience: 'https://receipts.example.com' }
     const present = byBasic('legacy', SECRET.secret, receipts)
@@ -438,9 +434,9 @@ describeFailures('Basic that is not quite right', [
     'client_or_secret_wrong',
   ],
   ['F08 a secret that is cut off', byBasic('legacy', SECRET.secret.slice(0, 42)), 'client_or_secret_wrong'],
-  ['F08 E06 two values', withHeader([`Basic ${GOOD}`, `Basic ${GOOD}`]), 'header_malformed'],
-  ['F08 E06 two values joined by a comma', withHeader(`Basic ${GOOD}, Basic ${GOOD}`), 'header_malformed'],
-  ['F08 E06 two schemes', withHeader([`Basic ${GOOD}`, 'Bearer x']), 'header_malformed'],
+  ['F08 two values', withHeader([`Basic ${GOOD}`, `Basic ${GOOD}`]), 'header_malformed'],
+  ['F08 two values joined by a comma', withHeader(`Basic ${GOOD}, Basic ${GOOD}`), 'header_malformed'],
+  ['F08 two schemes', withHeader([`Basic ${GOOD}`, 'Bearer x']), 'header_malformed'],
   ['F08 another scheme', withHeader(`Bearer ${GOOD}`), 'scheme_not_supported'],
   ['F08 no scheme', withHeader(GOOD), 'scheme_not_supported'],
 ])
@@ -574,7 +570,7 @@ describe('a token that was issued to somebody else', () => {
   freezeTime()
   const receipts = 'https://receipts.example.com'
 
-  it('B23 goes onward only by the client that the grant names, and only from its audience', async () => {
+  it('goes onward only by the client that the grant names, and only from its audience', async () => {
     const broker = newBroker()
     const onward = async (name: 'checkout' | 'billing', changes: object) => {
       const subject_token = await broker.ownToken(changes)
@@ -595,7 +591,7 @@ describe('a token that was issued to somebody else', () => {
 describe('an assertion where a subject token belongs', () => {
   freezeTime()
 
-  it.each(['JWT', 'client-authentication+jwt'])('A25 is nothing that an issuer signed: %s', async (typ) => {
+  it.each(['JWT', 'client-authentication+jwt'])('is nothing that an issuer signed: %s', async (typ) => {
     const broker = newBroker()
     const subject_token = assertion({}, { typ })
     await expectVerdict(
