@@ -464,11 +464,13 @@ describe('the front door', () => {
       routeKey: String(Properties['RouteKey']),
       functionName: 'exchange',
       timeoutMilliseconds: 30_000,
+      authorization: 'NONE' as const,
     }))
     api = await HttpApi.listen({
       port: 0,
       account: '111111111111',
       clock: Date.now,
+      authorize: () => undefined,
       invoke: async (_name, event) => {
         invoked++
         return (await printedBy(() => broker.handler(event, {}))).result
@@ -547,6 +549,7 @@ describe('the front door', () => {
       port: 0,
       account: '111111111111',
       clock: Date.now,
+      authorize: () => undefined,
       invoke: async (_name, event) => {
         events.push(event as Record<string, unknown>)
         return { statusCode: 200, body: '' }
@@ -554,7 +557,9 @@ describe('the front door', () => {
     })
     other.serve({
       id: 'api',
-      routes: [{ routeKey: 'ANY /token', functionName: 'x', timeoutMilliseconds: 1000 }],
+      routes: [
+        { routeKey: 'ANY /token', functionName: 'x', timeoutMilliseconds: 1000, authorization: 'NONE' },
+      ],
     })
     await new Promise((resolve) => {
       httpRequest(`${other.url}/token`, { method: 'POST', headers: { DPoP: ['a', 'b'] } }, resolve).end()

@@ -204,9 +204,15 @@ function pairWarnings(grant: Grant, other: Grant): readonly Warning[] {
   const hidden = [
     [grant, other],
     [other, grant],
-  ].filter(([narrow, wide]) => narrow && wide && implies(narrow.when, wide.when))
+  ].filter(([narrow, wide]) => narrow && wide && isHiddenBy(narrow, wide))
   if (hidden.length === 0) return [below(grant, overlapWarning(other))]
   return hidden.flatMap(([narrow, wide]) => (narrow && wide ? [below(narrow, unreachableWarning(wide))] : []))
+}
+
+/** Whether every request that `narrow` is for matches `wide` too. */
+function isHiddenBy(narrow: Grant, wide: Grant): boolean {
+  const isSameClient = wide.client === undefined || wide.client === narrow.client
+  return isSameClient && implies(narrow.when, wide.when)
 }
 
 function overlapWarning(other: Grant): Warning {

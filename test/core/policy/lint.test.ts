@@ -197,9 +197,9 @@ describe('policy lint for two grants', () => {
     const clients = { ...withClient({}).clients, ...withClient({}, 'other').clients }
     const lint = (a: object, b: object) =>
       warnings({ ...POLICY, clients, grants: { a: { ...PAYMENTS_CI, ...a }, b: { ...PAYMENTS_CI, ...b } } })
-    expect(lint({ client: 'checkout' }, {})).toHaveLength(1)
-    expect(lint({}, { client: 'checkout' })).toHaveLength(1)
-    expect(lint({ client: 'checkout' }, { client: 'checkout' })).toHaveLength(1)
+    expect(lint({ client: 'checkout' }, {})).toEqual([unreachable('a', 'b')])
+    expect(lint({}, { client: 'checkout' })).toEqual([unreachable('b', 'a')])
+    expect(lint({ client: 'checkout' }, { client: 'checkout' })).toHaveLength(2)
     expect(lint({ client: 'checkout' }, { client: 'other' })).toEqual([])
   })
 
