@@ -197,8 +197,7 @@ describe('of every exchange', () => {
           const chained = await ask({ act: actor, may_act: actor })
           if (reasonIn(chained) !== 'token_malformed') expect(reasonIn(chained)).toBe(reasonIn(without))
           const answer = grantedIn(chained)
-          if (answer !== undefined)
-            expect(Object.keys(claimsOf(answer))).not.toEqual(expect.arrayContaining(['act']))
+          expect(answer === undefined ? {} : claimsOf(answer)).not.toHaveProperty('act')
           if (withActor)
             expect(
               reasonIn(
@@ -290,7 +289,7 @@ describe('of every exchange', () => {
     const expected = decisionIn(await broker.present({ subject_token: base, audience: RED }))
     const change = fc.record({
       at: fc.nat({ max: base.length - 1 }),
-      to: fc.constantFrom(...'AQgw4_-.=+/ \n\0é'),
+      to: fc.constantFrom('A', 'Q', 'g', 'w', '4', '_', '-', '.', '=', '+', '/', ' ', '\n', '\0', 'é'),
       how: fc.constantFrom('replace', 'insert', 'remove'),
     })
     const noise = fc.dictionary(
@@ -306,7 +305,8 @@ describe('of every exchange', () => {
           base,
         )
         const outcome = await broker.present({ ...unknown, subject_token: text, audience: RED })
-        if (grantedIn(outcome) !== undefined || text === base) expect(decisionIn(outcome)).toEqual(expected)
+        // What was verified decides; and that is either all there or not.
+        expect([expected, text === base ? expected : undefined]).toContainEqual(decisionIn(outcome))
       }),
     )
   })
