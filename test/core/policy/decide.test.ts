@@ -180,7 +180,7 @@ describe('the grant', () => {
     expect([...(group?.byValue.keys() ?? [])]).toEqual(['["repository_id"]'])
     expect(group?.rest).toEqual([])
     const ask = (repository_id: unknown) =>
-      decideGrant(index, question(policy, { claims: claimsOf({ repository_id }) }))
+      decideGrant(index, question(policy, { claims: claimsOf({ repository_id, ref: 'refs/heads/main' }) }))
     expect(ask('4711')).toMatchObject({ id: 'n4711' })
     expect(ask(['x', '4711'])).toMatchObject({ id: 'n4711' })
     expect(ask(['4711', '4712'])).toMatchObject({ kind: 'several_grants_match', grants: ['n4711', 'n4712'] })
