@@ -78,13 +78,16 @@ export function parsePolicyFile(name: string, text: string): ParsedFile {
     // A `%YAML 1.1` line would otherwise make `no` a boolean and `<<` a merge.
     schema: 'core',
     resolveKnownTags: false,
-    // By text: `1` and `"1"` are one key to everybody who reads the data.
-    uniqueKeys: (a, b) => isScalar(a) && isScalar(b) && String(a.value) === String(b.value),
+    // Looked for below: the parser would compare each key with every other, and take seconds over a long file.
+    uniqueKeys: false,
+    logLevel: 'error',
   })
   const problems = [...document.errors, ...document.warnings].map(problemOf)
-  const findings = [...problems, ...aliasesIn(document)].map(({ offset, message }): PolicyFinding => {
-    return { severity: 'error', file: name, path: '', message, ...placeOf(lines, offset) }
-  })
+  const findings = [...problems, ...keyProblemsIn(document), ...aliasesIn(document)].map(
+    ({ offset, message }): PolicyFinding => {
+      return { severity: 'error', file: name, path: '', message, ...placeOf(lines, offset) }
+    },
+  )
   if (findings.length > 0) return { findings }
   const locate = (path: PolicyPath) => placeOf(lines, offsetOf(document, path))
   return { file: { name, document: document.toJS() ?? {}, locate } }
@@ -95,10 +98,28 @@ interface Problem {
   readonly message: string
 }
 
-function problemOf({ code, pos, message }: YAMLError): Problem {
-  if (code === 'DUPLICATE_KEY')
-    return { offset: pos[0], message: 'found a key twice; allowed: each key once' }
+function problemOf({ pos, message }: YAMLError): Problem {
   return { offset: pos[0], message: `found invalid YAML: ${message}; allowed: YAML 1.2` }
+}
+
+/** Keys by their text: `1` and `"1"` are one key to everybody who reads the data. */
+function keyProblemsIn(document: Document): readonly Problem[] {
+  const problems: Problem[] = []
+  visit(document, {
+    Map: (_, map) => {
+      const texts = new Set<string>()
+      for (const { key } of map.items) {
+        const offset = startOf(key)
+        const text = isScalar(key) ? String(key.value) : undefined
+        if (text === undefined)
+          problems.push({ offset, message: 'found a list or a map for a key; allowed: a text' })
+        else if (texts.has(text))
+          problems.push({ offset, message: 'found a key twice; allowed: each key once' })
+        else texts.add(text)
+      }
+    },
+  })
+  return problems
 }
 
 /** What a grant says must stand where it is read; and nested aliases can grow without bound. */

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Refusal } from '../../functions/core/refusal.ts'
+import { printedBy } from '../support/printed.ts'
 import {
   AttackedBroker,
   type BrokerOptions,
@@ -251,24 +252,6 @@ export async function witnessOf(broker: AttackedBroker, presented: Presented): P
     refusals: refusalsIn(printed),
     calls: [...broker.calls],
     claims: claimsIn(JSON.parse(result.body)),
-  }
-}
-
-/** Runs `work` and collects what the process prints meanwhile. */
-export async function printedBy<T>(
-  work: () => Promise<T>,
-): Promise<{ readonly result: T; readonly printed: string }> {
-  const chunks: string[] = []
-  const spies = [process.stdout, process.stderr].map((stream) =>
-    vi.spyOn(stream, 'write').mockImplementation((chunk) => {
-      chunks.push(String(chunk))
-      return true
-    }),
-  )
-  try {
-    return { result: await work(), printed: chunks.join('') }
-  } finally {
-    for (const spy of spies) spy.mockRestore()
   }
 }
 

@@ -5,7 +5,7 @@ import { FetchedIssuerKeys } from '../../functions/adapters/fetched-issuer-keys.
 import { epochSeconds } from '../../functions/compose.ts'
 import { compactJws } from '../../functions/core/access-token.ts'
 import type { ExchangeDependencies } from '../../functions/core/exchange.ts'
-import { indexPolicy } from '../../functions/core/policy/decide.ts'
+import { indexPolicy, type PolicyIndex } from '../../functions/core/policy/decide.ts'
 import { TOKEN_EXCHANGE_GRANT } from '../../functions/core/token-request.ts'
 import { serveToken } from '../../functions/exchange/serve-token.ts'
 import type { HttpAnswer } from '../../functions/http/answer.ts'
@@ -95,6 +95,16 @@ const BROKER_KEYS = new MemoryKeys()
 await BROKER_KEYS.activate('RS256')
 await BROKER_KEYS.activate('ES256')
 
+/** Loggers and metrics are made once per function, as in Lambda. */
+const TELEMETRY = createTelemetry('token', 'test')
+const INDEXES = new WeakMap<object, PolicyIndex>()
+
+function indexOf(policy: object): PolicyIndex {
+  const known = INDEXES.get(policy) ?? indexPolicy(compiled(policy))
+  INDEXES.set(policy, known)
+  return known
+}
+
 export interface BrokerOptions {
   readonly policy?: object
   /** Instead of the documents in {@link AttackedBroker.published}. */
@@ -137,7 +147,7 @@ export class AttackedBroker {
     this.signer.sign = this.#counted('sign', this.signer.sign.bind(this.signer))
     this.world = {
       issuer: BROKER_ISSUER,
-      policy: indexPolicy(compiled(policy)),
+      policy: indexOf(policy),
       issuerKeys: new BrokerIssuerKeys(own, fetched),
       clientKeys: ofClients,
       assertions: this.assertions,
@@ -147,8 +157,7 @@ export class AttackedBroker {
       signer: this.signer,
       randomId: () => `random-${++this.#ids}`.padEnd(22, 'x'),
     }
-    const telemetry = createTelemetry('token', 'test')
-    this.handler = httpHandler(serveToken(this.world, telemetry), telemetry)
+    this.handler = httpHandler(serveToken(this.world, TELEMETRY), TELEMETRY)
   }
 
   /** Makes the issuer serve these keys. */

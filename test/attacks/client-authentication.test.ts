@@ -3,13 +3,13 @@ import { describe, expect, it, vi } from 'vitest'
 import { makeClientSecret } from '../../functions/core/client-secret.ts'
 import { findingsIn } from '../core/policy/policy-fixture.ts'
 import { assertionParameters, basic } from '../support/clients.ts'
+import { printedBy } from '../support/printed.ts'
 import {
   expectVerdict,
   freezeTime,
   granted,
   leakedRun,
   type Presented,
-  printedBy,
   refused,
   type Witness,
   witnessOf,

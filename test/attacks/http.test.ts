@@ -7,6 +7,7 @@ import { httpHandler } from '../../functions/http/rim.ts'
 import { serveDocuments } from '../../functions/jwks/serve-documents.ts'
 import { HttpApi } from '../../lib/local/http-api.ts'
 import { readable, resources, synthesize } from '../infrastructure/synthesize.ts'
+import { printedBy } from '../support/printed.ts'
 import {
   type Attack,
   describeAttacks,
@@ -14,7 +15,6 @@ import {
   freezeTime,
   granted,
   type Presented,
-  printedBy,
   refused,
 } from './attack.ts'
 import { AttackedBroker, BROKER_ISSUER, exchangeForm, NOW, PAYMENTS } from './broker.ts'

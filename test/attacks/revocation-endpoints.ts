@@ -6,7 +6,8 @@ import { serveIntrospection } from '../../functions/introspect/serve-introspecti
 import { serveOperatorRevocation, serveRevocation } from '../../functions/revoke/serve-revocation.ts'
 import { createTelemetry, type Endpoint } from '../../functions/telemetry.ts'
 import { basic } from '../support/clients.ts'
-import { leakedRun, printedBy } from './attack.ts'
+import { printedBy } from '../support/printed.ts'
+import { leakedRun } from './attack.ts'
 import { AttackedBroker, grant, POLICY, RECEIPTS } from './broker.ts'
 import { type EventParts, tokenEvent } from './proxy-event.ts'
 

@@ -5,8 +5,9 @@ import { INTROSPECTION_JWT } from '../../functions/core/introspection.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
 import type { ExchangeRecord, RevocationKey } from '../../functions/core/ports.ts'
 import { tokenIdOf } from '../../functions/core/token-id.ts'
+import { printedBy } from '../support/printed.ts'
 import { decode, rawJws } from '../support/tokens.ts'
-import { freezeTime, printedBy, type Witness, witnessOf } from './attack.ts'
+import { freezeTime, type Witness, witnessOf } from './attack.ts'
 import {
   type AttackedBroker,
   BROKER_ISSUER,

@@ -5,7 +5,6 @@ import { dynamoDbLocal } from './legs/dynamodb-local.ts'
 import { ministack } from './legs/ministack.ts'
 import { moto } from './legs/moto.ts'
 import { nodeVersions } from './legs/node-versions.ts'
-import { oauthClients } from './legs/oauth-clients.ts'
 import { verifiers } from './legs/verifiers.ts'
 
 /** Every leg, in the order in which they run. */
@@ -16,6 +15,5 @@ export const LEGS: readonly Leg[] = [
   verifiers,
   moto,
   ministack,
-  oauthClients,
   nodeVersions,
 ]

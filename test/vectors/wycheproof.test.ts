@@ -114,14 +114,15 @@ describe.skipIf(!existsSync(VECTORS))(`Wycheproof in ${VECTORS}, or WYCHEPROOF_V
     ['ed25519', 'EdDSA', { name: 'Ed25519' }],
   ] as const)('%s', (file, algorithm, parameters) => {
     it('is verified as Wycheproof says', async () => {
+      const wrong: string[] = []
       for (const group of vectorGroups(file)) {
-        const jwk = keyOf(group).export({ format: 'jwk' }) as PublicJwk
-        const key = await importPublicKey(jwk, algorithm)
+        const key = await importPublicKey(keyOf(group).export({ format: 'jwk' }) as PublicJwk, algorithm)
         for (const { tcId, comment, result, msg, sig } of group.tests) {
           const isVerified = await crypto.subtle.verify(parameters, key as never, bytes(sig), bytes(msg))
-          if (result !== 'acceptable') expect(isVerified, `${tcId} ${comment}`).toBe(result === 'valid')
+          if (result !== 'acceptable' && isVerified !== (result === 'valid')) wrong.push(`${tcId} ${comment}`)
         }
       }
+      expect(wrong).toEqual([])
     })
   })
 })

@@ -1,4 +1,4 @@
-import type { ClientId, GrantId, IssuerId, JsonObject, JsonValue, TargetId } from '../types.ts'
+import type { ClientId, GrantId, IssuerId, JsonObject, JsonScalar, JsonValue, TargetId } from '../types.ts'
 import type {
   Client,
   CompiledPolicy,
@@ -23,6 +23,15 @@ export interface PreparedCondition {
   readonly tests: readonly ((claim: JsonValue) => boolean)[]
 }
 
+/** The grants of one issuer for one target. */
+export interface GrantGroup {
+  readonly all: readonly PreparedGrant[]
+  /** Grants that want one of certain values of a claim, by the claim's path, then by value. Each is below one path only. */
+  readonly byValue: ReadonlyMap<string, ReadonlyMap<JsonScalar, readonly PreparedGrant[]>>
+  /** The others: every decision looks at each of them. */
+  readonly rest: readonly PreparedGrant[]
+}
+
 /** A policy arranged for look-up: no decision walks all grants. */
 export interface PolicyIndex {
   /** Names the policy in audit records. */
@@ -34,7 +43,7 @@ export interface PolicyIndex {
   readonly targets: ReadonlyMap<TargetId, Target>
   readonly targetsByAudience: ReadonlyMap<string, Target>
   readonly targetsByResource: ReadonlyMap<string, Target>
-  readonly grants: ReadonlyMap<IssuerId, ReadonlyMap<TargetId, readonly PreparedGrant[]>>
+  readonly grants: ReadonlyMap<IssuerId, ReadonlyMap<TargetId, GrantGroup>>
 }
 
 /** The request does not name exactly one target. */
@@ -137,19 +146,20 @@ export function resolveTarget(index: PolicyIndex, question: TargetQuestion): Tar
 
 /** The one grant that allows the exchange. None or several refuse it, in whatever order the policy lists them. */
 export function decideGrant(index: PolicyIndex, question: GrantQuestion): Grant | GrantRefusal {
-  const candidates = index.grants.get(question.issuerId)?.get(question.target.id) ?? []
+  const group = index.grants.get(question.issuerId)?.get(question.target.id)
+  const candidates = group === undefined ? [] : candidatesIn(group, question.claims)
   const matching = candidates.filter((candidate) => allows(candidate, question)).map(({ grant }) => grant)
   const [grant, ...others] = matching
-  if (grant === undefined && isOnlyForOthers(candidates, question.clientId))
+  if (grant === undefined && isOnlyForOthers(group?.all ?? [], question.clientId))
     return { kind: 'client_not_allowed' }
-  if (grant === undefined) return { kind: 'no_grant_matches', candidates: candidates.length }
+  if (grant === undefined) return { kind: 'no_grant_matches', candidates: group?.all.length ?? 0 }
   if (others.length === 0) return grant
   return { kind: 'several_grants_match', grants: matching.map(({ id }) => id).toSorted(compareText) }
 }
 
 /** The grants that were looked at to answer a question, each with what keeps it from matching. For people, not for decisions. */
 export function explainGrants(index: PolicyIndex, question: GrantQuestion): readonly ExplainedGrant[] {
-  const candidates = index.grants.get(question.issuerId)?.get(question.target.id) ?? []
+  const candidates = index.grants.get(question.issuerId)?.get(question.target.id)?.all ?? []
   return candidates.map((prepared) => ({
     grant: prepared.grant.id,
     mismatch: mismatchOf(prepared, question),
@@ -181,7 +191,74 @@ function indexGrants(grants: readonly Grant[]): PolicyIndex['grants'] {
     prepared.push({ grant, conditions: grant.when.map(prepareCondition) })
     byIssuer.set(grant.issuer, byTarget.set(grant.target, prepared))
   }
-  return byIssuer
+  return new Map(
+    [...byIssuer].map(([issuer, byTarget]) => [
+      issuer,
+      new Map([...byTarget].map(([target, prepared]) => [target, groupOf(prepared)])),
+    ]),
+  )
+}
+
+/** Puts each grant below the condition that fewest others share: a token then has few grants to be looked at. */
+function groupOf(prepared: readonly PreparedGrant[]): GrantGroup {
+  const shared = new Map<string, number>()
+  for (const { grant } of prepared)
+    for (const name of grant.when.flatMap(valueNames)) shared.set(name, (shared.get(name) ?? 0) + 1)
+  const crowd = (condition: Condition) =>
+    Math.max(...valueNames(condition).map((name) => shared.get(name) ?? 0))
+  const byValue = new Map<string, Map<JsonScalar, PreparedGrant[]>>()
+  const rest: PreparedGrant[] = []
+  for (const one of prepared) {
+    const [best] = one.grant.when.filter(isByValue).toSorted((a, b) => crowd(a) - crowd(b))
+    if (best === undefined) rest.push(one)
+    else fileUnder(byValue, best, one)
+  }
+  return { all: prepared, byValue, rest }
+}
+
+function fileUnder(
+  byValue: Map<string, Map<JsonScalar, PreparedGrant[]>>,
+  condition: Condition,
+  prepared: PreparedGrant,
+): void {
+  const path = JSON.stringify(condition.path)
+  const values = byValue.get(path) ?? new Map<JsonScalar, PreparedGrant[]>()
+  for (const value of new Set(condition.anyOf.map(expectedBy))) {
+    const grants = values.get(value)
+    if (grants === undefined) values.set(value, [prepared])
+    else grants.push(prepared)
+  }
+  byValue.set(path, values)
+}
+
+/** Whether a condition names all values that it accepts. */
+function isByValue({ anyOf }: Condition): boolean {
+  return anyOf.length > 0 && anyOf.every(({ kind }) => kind === 'equals')
+}
+
+function valueNames(condition: Condition): readonly string[] {
+  return isByValue(condition)
+    ? condition.anyOf.map((matcher) => JSON.stringify([condition.path, expectedBy(matcher)]))
+    : []
+}
+
+function expectedBy(matcher: Matcher): JsonScalar {
+  return matcher.kind === 'equals' ? matcher.value : matcher.pattern
+}
+
+/** The grants that these claims could match, each once. */
+function candidatesIn({ byValue, rest }: GrantGroup, claims: JsonObject): readonly PreparedGrant[] {
+  const found = new Set(rest)
+  for (const [path, values] of byValue)
+    for (const value of valuesOf(claimAt(claims, JSON.parse(path) as string[])))
+      for (const grant of values.get(value as JsonScalar) ?? []) found.add(grant)
+  return [...found]
+}
+
+/** A claim that is an array stands for each of its elements. */
+function valuesOf(claim: JsonValue | undefined): readonly JsonValue[] {
+  if (claim === undefined) return []
+  return isArray(claim) ? claim : [claim]
 }
 
 function prepareCondition(condition: Condition): PreparedCondition {
@@ -226,10 +303,7 @@ function mismatchOf(
 }
 
 function holds({ condition, tests }: PreparedCondition, claims: JsonObject): boolean {
-  const claim = claimAt(claims, condition.path)
-  if (claim === undefined) return false
-  const values: readonly JsonValue[] = isArray(claim) ? claim : [claim]
-  return values.some((value) => tests.some((test) => test(value)))
+  return valuesOf(claimAt(claims, condition.path)).some((value) => tests.some((test) => test(value)))
 }
 
 /** Own members only: what a prototype has is no claim. */

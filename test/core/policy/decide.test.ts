@@ -192,7 +192,7 @@ describe('the grant', () => {
     const policy = compiled({ issuers, targets, grants })
     const index = indexPolicy(policy)
     const sizes = [...index.grants.values()].flatMap((byTarget) =>
-      [...byTarget.values()].map((some) => some.length),
+      [...byTarget.values()].map(({ all }) => all.length),
     )
     expect(sizes).toEqual(Array.from({ length: 10_000 }, () => 1))
     expect(decideGrant(index, question(policy))).toMatchObject({ id: 'n0-n0' })
@@ -200,6 +200,26 @@ describe('the grant', () => {
       kind: 'no_grant_matches',
       candidates: 1,
     })
+  })
+
+  it('is looked for only among those that want a value which the token has, of 10,000', () => {
+    const grants = Object.fromEntries(
+      Array.from({ length: 10_000 }, (_, n) => [
+        `n${n}`,
+        { issuer: 'github', target: 'payments', when: { repository_id: String(n), ref: 'refs/heads/main' } },
+      ]),
+    )
+    const policy = compiled({ ...POLICY, grants })
+    const index = indexPolicy(policy)
+    const [group] = [...index.grants.values()].flatMap((byTarget) => [...byTarget.values()])
+    expect([...(group?.byValue.keys() ?? [])]).toEqual(['["repository_id"]'])
+    expect(group?.rest).toEqual([])
+    const ask = (repository_id: unknown) =>
+      decideGrant(index, question(policy, { claims: claimsOf({ repository_id, ref: 'refs/heads/main' }) }))
+    expect(ask('4711')).toMatchObject({ id: 'n4711' })
+    expect(ask(['x', '4711'])).toMatchObject({ id: 'n4711' })
+    expect(ask(['4711', '4712'])).toMatchObject({ kind: 'several_grants_match', grants: ['n4711', 'n4712'] })
+    expect(ask(4711)).toEqual({ kind: 'no_grant_matches', candidates: 10_000 })
   })
 
   it('does not depend on the order of grants', () => {
