@@ -1,16 +1,67 @@
+import type { JsonScalar } from '../types.ts'
 import type { Condition, Grant, Matcher } from './compiled.ts'
 import { globMatcher } from './glob.ts'
 
 /** Pairs of grants that one token can match, as far as that can be shown. Such a token is refused. */
 export function overlaps(grants: readonly Grant[]): readonly (readonly [Grant, Grant])[] {
-  return [...groupByQuestion(grants).values()].flatMap((group) =>
-    group.flatMap((grant, at) =>
-      group
-        .slice(at + 1)
-        .filter((other) => haveCommonClient(grant, other) && canMeet(grant.when, other.when))
-        .map((other) => [grant, other] as const),
-    ),
+  return [...groupByQuestion(grants).values()].flatMap(pairsIn)
+}
+
+function pairsIn(group: readonly Grant[]): readonly (readonly [Grant, Grant])[] {
+  const rivalsOf = rivalsIn(group)
+  return group.flatMap((grant, at) =>
+    rivalsOf(grant)
+      .filter((rival) => rival > at)
+      .flatMap((rival) => group[rival] ?? [])
+      .filter((other) => haveCommonClient(grant, other) && canMeet(grant.when, other.when))
+      .map((other) => [grant, other] as const),
   )
+}
+
+/**
+ * The positions of the grants that one of the group could meet, in order. Two that want different values of one claim never
+ * meet: by the claim of which they want most values, nearly all pairs of a long policy need not be looked at.
+ */
+function rivalsIn(group: readonly Grant[]): (grant: Grant) => readonly number[] {
+  const path = commonestPath(group)
+  const everyone = group.map((_, at) => at)
+  const unlimited: number[] = []
+  const byValue = new Map<JsonScalar, number[]>()
+  group.forEach((grant, at) => {
+    const values = valuesWanted(grant, path)
+    if (values === undefined) unlimited.push(at)
+    for (const value of values ?? []) {
+      const filed = byValue.get(value)
+      if (filed === undefined) byValue.set(value, [at])
+      else filed.push(at)
+    }
+  })
+  return (grant) => {
+    const values = valuesWanted(grant, path)
+    if (values === undefined) return everyone
+    const found = values.flatMap((value) => byValue.get(value) ?? [])
+    return [...new Set([...found, ...unlimited])].toSorted((a, b) => a - b)
+  }
+}
+
+function commonestPath(group: readonly Grant[]): string {
+  const values = new Map<string, Set<JsonScalar>>()
+  for (const path of group.flatMap(({ when }) => when.map(pathOf))) values.set(path, new Set())
+  for (const grant of group)
+    for (const [path, seen] of values) for (const value of valuesWanted(grant, path) ?? []) seen.add(value)
+  const [best] = [...values].toSorted(([, a], [, b]) => b.size - a.size)
+  return best?.[0] ?? ''
+}
+
+/** All values that the grant accepts of the claim at `path`, or `undefined` if it does not list them. */
+function valuesWanted({ when }: Grant, path: string): readonly JsonScalar[] | undefined {
+  const matchers = when.find((condition) => pathOf(condition) === path)?.anyOf ?? []
+  const values = matchers.flatMap((matcher) => (matcher.kind === 'equals' ? [matcher.value] : []))
+  return values.length > 0 && values.length === matchers.length ? [...new Set(values)] : undefined
+}
+
+function pathOf({ path }: Condition): string {
+  return JSON.stringify(path)
 }
 
 /** Whether every token that meets `narrow` meets `wide` too, as far as that can be shown. */
