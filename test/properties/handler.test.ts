@@ -22,6 +22,7 @@ const ERRORS: ReadonlySet<string> = new Set([
   '400 invalid_scope the scope is malformed or wider than allowed',
   '400 invalid_target audience and resource must name exactly one known target',
   '400 invalid_request the subject token is not acceptable',
+  '400 invalid_request more than one method of client authentication is used',
   '401 invalid_client client authentication failed',
   '405 invalid_request the method is not allowed here',
   '413 invalid_request the request is too large',

@@ -15,7 +15,8 @@ describe('of every token that is read', () => {
         accepted++
         const header = decodeProtectedHeader(compact)
         expect([header.alg, header.kid]).toEqual([read.algorithm, read.kid])
-        expect(decodeJwt(compact)).toEqual(plain(read.claims))
+        // `-0` is `0` to whoever writes JSON, and to everybody who compares numbers.
+        expect(plain(decodeJwt(compact))).toEqual(plain(read.claims))
         const parts = compact.split('.').map((part) => Buffer.from(part, 'base64url').toString('base64url'))
         expect(parts.join('.')).toBe(compact)
         expect(read.signingInput).toBe(parts.slice(0, 2).join('.'))
