@@ -93,8 +93,11 @@ export async function introspect(
   const introspection = 'refused' in checked ? INACTIVE : factsOf(checked)
   const why = 'refused' in checked && { event: eventOf(checked) }
   if (key === undefined) return { answer: introspection, ...why }
-  if (cutOffs.has(`key#${key.kid}`))
+  if (cutOffs.has(`key#${key.kid}`)) {
+    // As in an exchange: another key may have taken over since the manifest was read.
+    world.signer.forget(RING)
     throw new DependencyUnavailable('kms', 'the active signing key is revoked')
+  }
   return { answer: await signedAnswer(introspection, { client, key, now: at.now }, world), ...why }
 }
 
