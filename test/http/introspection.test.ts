@@ -48,10 +48,14 @@ describe('introspection', () => {
     expect(endpoints.said.audit).toEqual([])
   })
 
-  it('passes on actor and confirmation', async () => {
+  it('passes on actor and confirmation, and calls no bound token a bearer token', async () => {
     const act = { sub: 'pod:worker' }
     const cnf = { jkt: 'thumbprint' }
-    expect((await introspect(await broker.own({ act, cnf }))).json).toMatchObject({ act, cnf })
+    expect((await introspect(await broker.own({ act, cnf }))).json).toMatchObject({
+      act,
+      cnf,
+      token_type: 'DPoP',
+    })
   })
 
   it('knows a client by its secret too', async () => {
