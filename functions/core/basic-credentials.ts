@@ -6,7 +6,6 @@ export interface BasicCredentials {
 
 const BASIC = /^Basic +([A-Za-z0-9+/]+={0,2})$/i
 const PRINTABLE_ASCII = /^[\x20-\x7e]*$/
-const PERCENT_ENCODED = /^(?:[^%]|%[0-9a-f]{2})*$/i
 
 /**
  * Reads the values of `Authorization`: exactly one, of scheme Basic, in canonical base64, with a colon, each half
@@ -31,7 +30,6 @@ export function readBasicCredentials(
 
 /** `application/x-www-form-urlencoded`, undone once; `undefined` for what that encoding cannot have made. */
 function formDecoded(text: string): string | undefined {
-  if (!PERCENT_ENCODED.test(text)) return undefined
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch (error) {

@@ -43,8 +43,9 @@ export async function verifyClientAssertion(
   if (typeof jwt === 'string') return { failure: 'assertion_malformed' }
   const { iss, sub } = jwt.claims
   const client = typeof iss === 'string' ? clients.get(iss) : undefined
-  if (client === undefined || sub !== iss) return { failure: 'client_unknown' }
+  if (client === undefined) return { failure: 'client_unknown' }
   const failed = (failure: ClientAuthenticationFailure) => ({ failure, client })
+  if (sub !== iss) return failed('assertion_claim_malformed')
   const { authentication } = client
   if (authentication.method !== 'private_key_jwt') return failed('method_not_registered')
   const algorithm = authentication.algorithms.find((allowed) => allowed === jwt.algorithm)

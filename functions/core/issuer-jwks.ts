@@ -1,4 +1,5 @@
 import { LIMITS } from './limits.ts'
+import { isStrongRsa } from './rsa-strength.ts'
 import type { PublicJwk, SubjectAlgorithm } from './types.ts'
 
 /** The usable keys of a JWK Set by `kid`, or `undefined` if the set as a whole cannot be used. */
@@ -21,9 +22,6 @@ const KEY_FOR: Readonly<Record<SubjectAlgorithm, { readonly kty: string; readonl
 /** Every algorithm by which the broker can verify a token. */
 export const SUBJECT_ALGORITHMS = Object.keys(KEY_FOR) as readonly SubjectAlgorithm[]
 
-const MIN_RSA_BITS = 2048
-const MAX_RSA_BITS = 8192
-const MIN_RSA_EXPONENT = 65537n
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'k'] as const
 /** SPIFFE bundles mark JWT keys with a `use` of their own. */
 const SIGNATURE_USES = ['sig', 'jwt-svid'] as const
@@ -60,14 +58,4 @@ function isUsable(key: unknown): key is PublicJwk & { readonly kid: string } {
   if (use !== undefined && !SIGNATURE_USES.some((known) => known === use)) return false
   if (key_ops !== undefined && !(Array.isArray(key_ops) && key_ops.includes('verify'))) return false
   return kty === 'RSA' ? isStrongRsa(key as PublicJwk) : kty === 'EC' || kty === 'OKP'
-}
-
-function isStrongRsa({ n, e }: PublicJwk): boolean {
-  if (typeof n !== 'string' || typeof e !== 'string') return false
-  const modulus = Buffer.from(n, 'base64url')
-  const bits = modulus.length * 8 - Math.clz32(modulus[0] ?? 0) + 24
-  // RFC 7518 §2: no leading zero octets. They would make a short modulus look long.
-  if (modulus[0] === 0) return false
-  const exponent = BigInt(`0x${Buffer.from(e, 'base64url').toString('hex') || '0'}`)
-  return bits >= MIN_RSA_BITS && bits <= MAX_RSA_BITS && exponent >= MIN_RSA_EXPONENT
 }

@@ -2,19 +2,20 @@ import { LIMITS } from './limits.ts'
 import { parseStrictObject } from './strict-json.ts'
 import type { Brand, JsonObject } from './types.ts'
 
-/** A compact JWS that every parser reads alike. Nothing in it is verified yet. */
-export type PreparsedJwt = Brand<
-  {
-    readonly compact: string
-    readonly signingInput: string
-    readonly algorithm: string
-    readonly kid: string
-    /** `typ` in lower case without an `application/` prefix (RFC 7515 §4.1.9); `jwt` where the header has none. */
-    readonly type: string
-    readonly claims: JsonObject
-  },
-  'PreparsedJwt'
->
+interface JwsFacts {
+  readonly compact: string
+  readonly signingInput: string
+  readonly algorithm: string
+  readonly kid: string
+  /** `typ` in lower case without an `application/` prefix (RFC 7515 §4.1.9); `jwt` where the header has none. */
+  readonly type: string
+}
+
+/** A compact JWS whose form and header every parser reads alike. Its payload may be anything; nothing is verified yet. */
+export type PreparsedJws = Brand<JwsFacts & { readonly payload: string }, 'PreparsedJws'>
+
+/** A compact JWS that every parser reads alike, with claims. Nothing in it is verified yet. */
+export type PreparsedJwt = Brand<JwsFacts & { readonly claims: JsonObject }, 'PreparsedJwt'>
 
 /** Why a token was refused before its signature was looked at. */
 export type JwtMalformation =
@@ -36,14 +37,22 @@ const REFUSED_PARAMETERS = ['crit', 'b64', 'zip', 'enc', 'jwk', 'jku', 'x5u', 'x
 
 /** Reads a token that nobody has verified, strictly, before `jose` sees it. */
 export function preparseJwt(compact: string): PreparsedJwt | JwtMalformation {
+  const jws = preparseJws(compact)
+  if (typeof jws === 'string') return jws
+  const { payload, ...facts }: JwsFacts & { readonly payload: string } = jws
+  const claims = decodeObject(payload)
+  return claims === undefined ? 'not_strict_json' : ({ ...facts, claims } as PreparsedJwt)
+}
+
+/** As {@link preparseJwt}, but for its payload, which stays encoded. */
+export function preparseJws(compact: string): PreparsedJws | JwtMalformation {
   if (compact.length > LIMITS.tokenBytes) return 'too_large'
   if (!COMPACT_JWS.test(compact)) return 'not_compact_jws'
   const [header = '', payload = '', signature = ''] = compact.split('.')
   if (Buffer.byteLength(header, 'base64url') > LIMITS.tokenHeaderBytes) return 'too_large'
   if (![header, payload, signature].every(isCanonicalBase64url)) return 'not_canonical_base64url'
   const parameters = decodeObject(header)
-  const claims = decodeObject(payload)
-  if (parameters === undefined || claims === undefined) return 'not_strict_json'
+  if (parameters === undefined) return 'not_strict_json'
   const { alg, kid, typ } = parameters
   if (REFUSED_PARAMETERS.some((name) => name in parameters)) return 'header_not_acceptable'
   if (typeof alg !== 'string' || (typ !== undefined && typeof typ !== 'string'))
@@ -51,7 +60,7 @@ export function preparseJwt(compact: string): PreparsedJwt | JwtMalformation {
   if (typeof kid !== 'string' || !KID.test(kid)) return 'kid_missing'
   const signingInput = compact.slice(0, compact.lastIndexOf('.'))
   const type = (typ ?? 'jwt').toLowerCase().replace(/^application\//, '')
-  return { compact, signingInput, algorithm: alg, kid, type, claims } as PreparsedJwt
+  return { compact, signingInput, payload, algorithm: alg, kid, type } as PreparsedJws
 }
 
 /** Whether `segment` is what encoding its own bytes gives: no padding, no unused bits (RFC 4648 §3.5). */

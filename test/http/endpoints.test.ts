@@ -303,6 +303,10 @@ describe('the public documents', () => {
         issuer: BROKER_ISSUER,
         token_endpoint: `${BROKER_ISSUER}/token`,
         jwks_uri: `${BROKER_ISSUER}/.well-known/jwks.json`,
+        token_endpoint_auth_methods_supported: ['none', 'private_key_jwt', 'client_secret_basic'],
+        token_endpoint_auth_signing_alg_values_supported: ['RS', 'PS', 'ES']
+          .flatMap((kind) => ['256', '384', '512'].map((bits) => kind + bits))
+          .toSpliced(9, 0, 'EdDSA'),
       })
     },
   )

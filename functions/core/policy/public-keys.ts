@@ -69,7 +69,7 @@ function checkUse(key: JwkSource, path: PolicyPath, report: EntryReport): void {
   if (readJwks({ keys: [key] }) === undefined)
     report(
       path,
-      'found a key that no token would be verified with; allowed: keys for signatures, RSA of 2048 to 8192 bits with an exponent of 65537 or more',
+      'found a key that no token would be verified with; allowed: keys for signatures, RSA of 2048 to 8192 bits with an odd exponent of 65537 or more, not of the ROCA kind',
     )
 }
 

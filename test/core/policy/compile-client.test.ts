@@ -12,7 +12,7 @@ import {
   withIssuer,
 } from './policy-fixture.ts'
 
-const RSA_KEY = { kty: 'RSA', kid: '1', use: 'sig', n: 'n'.repeat(342), e: 'AQAB' }
+const RSA_KEY = { kty: 'RSA', kid: '1', use: 'sig', n: `${'n'.repeat(341)}Q`, e: 'AQAB' }
 const EC_KEY = { kty: 'EC', kid: '2', crv: 'P-256', x: 'x', y: 'y' }
 const { secret, digest } = makeClientSecret(randomBytes)
 const { digest: nextDigest } = makeClientSecret(randomBytes)

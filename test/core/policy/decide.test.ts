@@ -9,8 +9,16 @@ import {
   renderClaims,
   resolveTarget,
 } from '../../../functions/core/policy/decide.ts'
-import type { ClientId, JsonObject } from '../../../functions/core/types.ts'
-import { compiled, deepFreeze, PAYMENTS_CI, POLICY, withGrant, withIssuer } from './policy-fixture.ts'
+import type { ClientId, JsonObject, TargetId } from '../../../functions/core/types.ts'
+import {
+  CHECKOUT,
+  compiled,
+  deepFreeze,
+  PAYMENTS_CI,
+  POLICY,
+  withGrant,
+  withIssuer,
+} from './policy-fixture.ts'
 
 const CLAIMS = claimsOf({ repository_id: '123456', ref: 'refs/heads/main', repository: 'o/r' })
 
@@ -65,6 +73,18 @@ describe('the target', () => {
     ['nothing, where the issuer has a default', [], []],
   ])('is found by %s', (_, audiences, resources) => {
     expect(ask(audiences, resources)).toMatchObject({ id: 'payments' })
+  })
+
+  it('is that of the client, before that of the issuer, where nothing names it', () => {
+    const client = { defaultTarget: index.targetsByAudience.get('ledger')?.id as TargetId }
+    const asked = { audiences: [], resources: [], client }
+    expect(resolveTarget(index, { ...asked, issuer: github })).toMatchObject({ id: 'ledger' })
+    expect(resolveTarget(index, { ...asked, issuer: {} })).toMatchObject({ id: 'ledger' })
+    const named = { ...asked, audiences: ['https://payments.example.com'], issuer: {} }
+    expect(resolveTarget(index, named)).toMatchObject({ id: 'payments' })
+    expect(resolveTarget(index, { ...asked, client: {} as never, issuer: github })).toMatchObject({
+      id: 'payments',
+    })
   })
 
   it('is missing where nothing names it and the issuer has no default', () => {
@@ -136,6 +156,21 @@ describe('the grant', () => {
     expect(ask(client)).toMatchObject({ id: 'payments-ci' })
     expect(ask('other' as ClientId)).toEqual({ kind: 'client_not_allowed' })
     expect(ask()).toMatchObject({ kind: 'no_grant_matches' })
+  })
+
+  it('is not there for a client for other reasons than its token says', () => {
+    const client = 'checkout' as ClientId
+    const other = { ...PAYMENTS_CI, client: 'other', when: { repository_id: '1' } }
+    const clients = { other: CHECKOUT }
+    const both = { ...POLICY, clients, grants: { all: PAYMENTS_CI, other } }
+    expect(decide(both, { clientId: client })).toMatchObject({ id: 'all' })
+    const claims = claimsOf({ ...CLAIMS, repository_id: '9' })
+    expect(decide(both, { clientId: client, claims })).toMatchObject({ kind: 'no_grant_matches' })
+    expect(decide({ ...POLICY, clients, grants: { other } }, { clientId: client })).toEqual({
+      kind: 'client_not_allowed',
+    })
+    const elsewhere = { ...POLICY, targets: { ...POLICY.targets, 'a-other': { audience: 'a-other' } } }
+    expect(decide(elsewhere, { clientId: client })).toEqual({ kind: 'no_grant_matches', candidates: 0 })
   })
 
   it('without conditions allows nothing', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { compiled, findingsIn, withIssuer } from './policy-fixture.ts'
 
-const RSA_KEY = { kty: 'RSA', kid: '1', alg: 'RS256', use: 'sig', n: 'n'.repeat(342), e: 'AQAB' }
+const RSA_KEY = { kty: 'RSA', kid: '1', alg: 'RS256', use: 'sig', n: `${'n'.repeat(341)}Q`, e: 'AQAB' }
 const EC_KEY = { kty: 'EC', kid: '2', crv: 'P-256', x: 'x', y: 'y' }
 
 describe('inline keys', () => {
