@@ -7,6 +7,7 @@ import { BrokerIssuerKeys } from './adapters/broker-issuer-keys.ts'
 import { CachedKeyManifests } from './adapters/cached-key-manifests.ts'
 import { DynamoDbExchangeLedger } from './adapters/dynamodb-exchange-ledger.ts'
 import { DynamoDbKeyManifests } from './adapters/dynamodb-key-manifests.ts'
+import { DynamoDbReferenceTokens } from './adapters/dynamodb-reference-tokens.ts'
 import { DynamoDbRevocationStore } from './adapters/dynamodb-revocation-store.ts'
 import { jsonFetcher } from './adapters/fetch-json.ts'
 import { FetchedIssuerKeys } from './adapters/fetched-issuer-keys.ts'
@@ -25,6 +26,7 @@ import { readLocalIssuers, readSeconds, readSettings } from './settings.ts'
 
 export const epochSeconds = () => Math.floor(Date.now() / 1000)
 const randomId = () => randomBytes(16).toString('base64url')
+const randomSecret = () => randomBytes(32).toString('base64url')
 
 export function composeExchange(): ExchangeDependencies & { readonly stage: string } {
   const settings = readSettings(['issuer', 'stage', 'exchangesTable', 'revocationsTable', 'signingKeysTable'])
@@ -41,9 +43,11 @@ export function composeExchange(): ExchangeDependencies & { readonly stage: stri
     policy: indexPolicy(readBundledPolicy()),
     issuerKeys: new BrokerIssuerKeys(manifests, new FetchedIssuerKeys(fetchJson, epochSeconds, standIns)),
     ledger: new DynamoDbExchangeLedger(dynamoDb, settings.exchangesTable),
+    references: new DynamoDbReferenceTokens(dynamoDb, settings.exchangesTable),
     revocations: new DynamoDbRevocationStore(dynamoDb, settings.revocationsTable),
     signer: new KmsSigner(new KMSClient(AWS_CLIENT), manifests),
     randomId,
+    randomSecret,
   }
 }
 

@@ -2,6 +2,7 @@ import type { Authorised } from './authorise.ts'
 import type { ManifestKey } from './key-lifecycle.ts'
 import type { IssuedIdentity } from './ports.ts'
 import { digestOf, tokenIdOf } from './token-id.ts'
+import type { JsonObject } from './types.ts'
 
 /** What an issued token takes from its surroundings. `now` in epoch seconds; `randomId` gives 128 random bits, base64url. */
 export interface Issuance {
@@ -29,19 +30,18 @@ export function identifyIssued(
 }
 
 /**
- * The JWS signing input of an access token (RFC 9068): `typ` `at+jwt`, one audience, and the lineage by which a
- * revocation reaches descendants. `txn` is the `jti` of the first token that the broker issued in this lineage.
+ * The claims of an access token (RFC 9068), whatever its format: one audience, and the lineage by which a revocation
+ * reaches descendants. `txn` is the `jti` of the first token that the broker issued in this lineage.
  */
-export function accessTokenSigningInput(
+export function accessTokenClaims(
   authorised: Authorised,
   issued: IssuedIdentity,
-  signed: { readonly issuer: string; readonly key: ManifestKey },
-): string {
+  issuer: string,
+): JsonObject {
   const { subject, target, grant, scopes } = authorised
-  const header = { alg: signed.key.algorithm, typ: 'at+jwt', kid: signed.key.kid }
-  const claims = {
+  return {
     ...authorised.mappedClaims,
-    iss: signed.issuer,
+    iss: issuer,
     sub: subject.subject,
     aud: target.audience,
     exp: issued.expiresAt,
@@ -56,6 +56,11 @@ export function accessTokenSigningInput(
     ...(subject.signedBy.length > 0 && { lineage_keys: subject.signedBy }),
     idp: subject.idp,
   }
+}
+
+/** The JWS signing input of an access token's claims: `typ` is `at+jwt`. */
+export function signingInputOf(claims: JsonObject, key: ManifestKey): string {
+  const header = { alg: key.algorithm, typ: 'at+jwt', kid: key.kid }
   return `${encode(header)}.${encode(claims)}`
 }
 

@@ -1,27 +1,22 @@
-import { accessTokenSigningInput, compactJws, identifyIssued } from './access-token.ts'
+import { identifyIssued } from './access-token.ts'
 import { type AuditContext, type KnownFacts, type RefusedEvent, refusedEvent } from './audit-event.ts'
+import { authenticateToken, type TokenAuthentication } from './authentic-token.ts'
 import { authorise } from './authorise.ts'
 import { exchangeRecordOf } from './exchange-record.ts'
 import { DependencyUnavailable } from './fault.ts'
-import { preparseJwt } from './jwt-preparse.ts'
-import { type PolicyIndex, resolveTarget } from './policy/decide.ts'
-import type { ExchangeLedger, IssuerKeys, RevocationStore, Signer } from './ports.ts'
+import { type Mint, minterFor } from './mint.ts'
+import { resolveTarget } from './policy/decide.ts'
+import type { ExchangeLedger, RevocationStore } from './ports.ts'
 import { type Refused, refuse } from './refusal.ts'
 import { replayScopeOf } from './replay.ts'
 import { findRevocation, revocationKeysFor } from './revocation.ts'
-import { authenticate, validateSubject } from './subject-token.ts'
+import { validateSubject } from './subject-token.ts'
 import { readTokenRequest, type TokenRequestInput, tokenTypeUri } from './token-request.ts'
-import { trustedIssuerOf } from './trusted-issuer.ts'
 
 /** What an exchange needs of the world. */
-export interface ExchangeDependencies {
-  /** The broker's own issuer URL. */
-  readonly issuer: string
-  readonly policy: PolicyIndex
-  readonly issuerKeys: IssuerKeys
+export interface ExchangeDependencies extends TokenAuthentication, Mint {
   readonly ledger: ExchangeLedger
   readonly revocations: RevocationStore
-  readonly signer: Signer
   /** 128 random bits, base64url. */
   readonly randomId: () => string
 }
@@ -43,9 +38,10 @@ export type ExchangeOutcome =
     })
 
 /**
- * THE FLOW. One token exchange, in the one order that every path follows: parse → pre-parse JWT → issuer → key →
- * signature → claims → authorise → record ‖ revocation check ‖ sign → release. The last three run at the same time, and
- * the token is released only if all three agree. Until the signature is verified nothing is written and nothing consumed.
+ * THE FLOW. One token exchange, in the one order that every path follows: parse → authenticate the token (pre-parse JWT →
+ * issuer → key → signature; or look the handle up) → claims → authorise → record ‖ revocation check ‖ mint → release. The
+ * last three run at the same time, and the token is released only if all three agree. Until the subject token is known to
+ * be authentic nothing is written and nothing consumed.
  *
  * Returns a refusal; throws {@link DependencyUnavailable} or another fault, and then nothing is released either.
  */
@@ -62,61 +58,58 @@ export async function exchange(
   const request = readTokenRequest(input)
   if ('refused' in request) return refused(request)
 
-  const jwt = preparseJwt(request.subjectToken)
-  if (typeof jwt === 'string') return refused(refuse({ kind: 'token_malformed', malformation: jwt }))
-
-  const issuer = trustedIssuerOf(policy, jwt, brokerIssuer)
-  if (issuer === undefined) return refused(refuse({ kind: 'issuer_not_trusted' }))
-  known = { issuer: issuer.id }
-
-  const algorithm = issuer.algorithms.find((allowed) => allowed === jwt.algorithm)
-  if (algorithm === undefined) return refused(refuse({ kind: 'algorithm_not_allowed' }))
-  const issuerKey = await world.issuerKeys.find(issuer, jwt.kid, algorithm)
-  if (issuerKey === undefined) return refused(refuse({ kind: 'key_unknown' }))
-  const authentic = await authenticate(jwt, issuerKey)
+  const presented = { token: request.subjectToken, type: request.subjectTokenType }
+  const authentic = await authenticateToken(presented, world)
+  if (authentic.issuer !== undefined) known = { issuer: authentic.issuer.id }
   if ('refused' in authentic) return refused(authentic)
+  const { issuer, token } = authentic
 
-  const subject = validateSubject(authentic, issuer, { type: request.subjectTokenType, now: at.now })
+  const subject = validateSubject(token, issuer, { type: request.subjectTokenType, now: at.now })
   if ('refused' in subject) return refused(subject)
   known = { ...known, subject: subject.subject, subject_token: subject.tokenId }
 
   const target = resolveTarget(policy, { ...request, issuer })
   if ('kind' in target) return refused(refuse(target))
   known = { ...known, target: target.id }
+  if (target.format === 'reference' && request.requestedTokenType === 'jwt')
+    return refused(refuse({ kind: 'requested_token_type_not_supported' }))
 
   const authorised = authorise(policy, { subject, target, scopes: request.scopes }, at.now)
   if ('refused' in authorised) return refused(authorised)
   known = { ...known, grant: authorised.grant.id }
 
-  const key = await world.signer.activeKey(target.algorithm)
+  const minter = await minterFor(authorised, world)
   const retry = { idempotencyKey: request.idempotencyKey, scope: replayScopeOf(authorised, issuer) }
   const issuance = { issuer: brokerIssuer, now: at.now, randomId: world.randomId }
   const issued = identifyIssued(authorised, retry, issuance)
   const attempt = world.randomId()
-  const record = exchangeRecordOf(authorised, issued, { request, issuer, key, attempt, audit })
-  let signingInput = accessTokenSigningInput(authorised, issued, { issuer: brokerIssuer, key })
-  const ownKey = `key#${key.kid}` as const
+  const record = exchangeRecordOf(authorised, issued, {
+    request,
+    issuer,
+    kid: minter.key?.kid,
+    attempt,
+    audit,
+  })
+  const ownKeys = minter.key === undefined ? [] : [`key#${minter.key.kid}` as const]
   const [recorded, cutOffs, speculative] = await Promise.all([
     world.ledger.record(record),
-    world.revocations.cutOffs([...revocationKeysFor(authorised, issued), ownKey]),
-    world.signer.sign(key, signingInput),
+    world.revocations.cutOffs([...revocationKeysFor(authorised, issued), ...ownKeys]),
+    minter.mint(issued),
   ])
   const revokedBy = findRevocation(subject, cutOffs)
   if (revokedBy !== undefined) return refused(refuse({ kind: 'token_revoked', by: revokedBy }))
-  if (cutOffs.has(ownKey)) throw new DependencyUnavailable('kms', 'the active signing key is revoked')
+  if (ownKeys.some((key) => cutOffs.has(key)))
+    throw new DependencyUnavailable('kms', 'the active signing key is revoked')
   const isSpent = recorded.kind === 'same_request' && recorded.issued.expiresAt <= at.now
   if (recorded.kind === 'replayed' || isSpent) return refused(refuse({ kind: 'token_replayed' }))
 
-  let released = issued
-  let signature = speculative
-  if (recorded.kind === 'same_request') {
-    released = recorded.issued
-    signingInput = accessTokenSigningInput(authorised, released, { issuer: brokerIssuer, key })
-    signature = await world.signer.sign(key, signingInput)
-  }
+  const [released, accessToken] =
+    recorded.kind === 'same_request'
+      ? [recorded.issued, await minter.mint(recorded.issued)]
+      : [issued, speculative]
   return {
     answer: {
-      access_token: compactJws(signingInput, signature),
+      access_token: accessToken,
       issued_token_type: tokenTypeUri(request.requestedTokenType),
       token_type: 'Bearer',
       expires_in: released.expiresAt - at.now,

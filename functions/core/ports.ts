@@ -2,7 +2,7 @@ import type { CryptoKey } from 'jose'
 import type { AuditEvent } from './audit-event.ts'
 import type { KeyManifest, ManifestKey } from './key-lifecycle.ts'
 import type { TrustedIssuer } from './policy/compiled.ts'
-import type { PublicJwk, SigningAlgorithm, TokenId } from './types.ts'
+import type { JsonObject, PublicJwk, SigningAlgorithm, TokenId } from './types.ts'
 
 /** A public key ready for `jose`, already bound to one algorithm. */
 export type VerificationKey = CryptoKey
@@ -50,6 +50,26 @@ export interface ExchangeLedger {
    * Throws {@link DependencyUnavailable} if the outcome cannot be known.
    */
   record(exchange: ExchangeRecord): Promise<RecordOutcome>
+}
+
+/** What the broker keeps of a reference token: everything but the handle. */
+export interface StoredReference {
+  /** SHA-256 of the handle, base64url. */
+  readonly handleHash: string
+  /** What the JWT would have said. */
+  readonly claims: JsonObject
+  /** From then on the store may forget it, epoch seconds. Whether the token has expired, its claims say. */
+  readonly expiresAt: number
+}
+
+export interface ReferenceTokens {
+  /** Keeps the token durably, and never overwrites another. Throws {@link DependencyUnavailable} if that cannot be known. */
+  store(token: StoredReference): Promise<void>
+  /**
+   * The claims kept under the hash of a handle, strongly consistent, or `undefined`. Throws
+   * {@link DependencyUnavailable} rather than guess.
+   */
+  find(handleHash: string): Promise<JsonObject | undefined>
 }
 
 /** `kind#id`, for example `token#<token id>` or `subject#<sub>`. Made only by `revocation.ts`. */

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { Grant } from 'aws-cdk-lib/aws-iam'
 import { CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib/core'
 import type { Construct } from 'constructs'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
@@ -78,6 +79,7 @@ export class ServiceStack extends Stack {
       files: { 'policy.json': JSON.stringify(policy) },
     })
     state.exchanges.grant(exchange, 'dynamodb:PutItem')
+    this.#grantReadReferences(exchange)
     state.revocations.grant(exchange, 'dynamodb:BatchGetItem')
     this.#signingKeys.grantRead(exchange)
     this.#signingKeys.grantSign(exchange)
@@ -112,6 +114,16 @@ export class ServiceStack extends Stack {
     })
     this.#signingKeys.grantReconcile(rotateKeys)
     this.#signingKeys.reconcileWith(rotateKeys)
+  }
+
+  /** Allows to read reference tokens, and no record of an exchange, from the table that holds both. */
+  #grantReadReferences(grantee: BrokerFunction): void {
+    Grant.addToPrincipal({
+      grantee,
+      actions: ['dynamodb:GetItem'],
+      resourceArns: [this.#props.state.exchanges.tableArn],
+      conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['reference#*'] } },
+    })
   }
 
   #function(id: string, name: string, options: FunctionOptions): BrokerFunction {

@@ -35,7 +35,9 @@ function tokenHandler() {
     ledger: broker.ledger,
     revocations: broker.revocations,
     signer: broker.keys,
+    references: broker.references,
     randomId: () => 'r'.repeat(22),
+    randomSecret: () => 'r'.repeat(42).concat('A'),
   }
   return httpHandler(serveToken(world, telemetry), telemetry)
 }

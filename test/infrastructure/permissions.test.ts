@@ -48,11 +48,19 @@ const SIGN: Allowed = {
   },
 }
 
+/** The table holds the records of exchanges too: those can be written, not read. */
+const READ_REFERENCES: Allowed = {
+  actions: ['dynamodb:GetItem'],
+  resource: TABLE('Exchanges'),
+  conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['reference#*'] } },
+}
+
 const PERMISSIONS: Readonly<Record<string, readonly Allowed[]>> = {
   Exchange: [
     log('Exchange'),
     TRACES,
     { actions: ['dynamodb:PutItem'], resource: TABLE('Exchanges') },
+    READ_REFERENCES,
     { actions: ['dynamodb:BatchGetItem'], resource: TABLE('Revocations') },
     { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') },
     SIGN,

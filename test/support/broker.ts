@@ -5,7 +5,13 @@ import { exchange } from '../../functions/core/exchange.ts'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
 import { indexPolicy } from '../../functions/core/policy/decide.ts'
 import { TOKEN_EXCHANGE_GRANT, type TokenRequestInput } from '../../functions/core/token-request.ts'
-import { MemoryIssuerKeys, MemoryKeys, MemoryLedger, MemoryRevocations } from './fakes.ts'
+import {
+  MemoryIssuerKeys,
+  MemoryKeys,
+  MemoryLedger,
+  MemoryReferenceTokens,
+  MemoryRevocations,
+} from './fakes.ts'
 import { createTestIssuer, type TestIssuer } from './tokens.ts'
 
 export const NOW = 1_800_000_000
@@ -14,6 +20,7 @@ export const OUR_AUDIENCE = 'https://broker.example.com'
 export const PAYMENTS = 'https://payments.example.com'
 export const LEDGER = 'https://ledger.example.com'
 export const RECEIPTS = 'https://receipts.example.com'
+export const REPORTS = 'https://reports.example.com'
 
 /** A policy with one issuer per replay mode, and an onward grant. */
 export function testPolicy(): CompiledPolicy {
@@ -28,11 +35,12 @@ export function testPolicy(): CompiledPolicy {
     replay,
     ...(id === 'ci' && { defaultTarget: 'payments-api' }),
   })
-  const target = (id: string, audience: string, algorithm: string) => ({
+  const target = (id: string, audience: string, algorithm: string, format = 'jwt') => ({
     id,
     audience,
     resources: [`${audience}/v1`],
     scopes: ['payments.read', 'payments.write'],
+    format,
     algorithm,
     maxLifetimeSeconds: 900,
   })
@@ -41,7 +49,7 @@ export function testPolicy(): CompiledPolicy {
     issuer: from,
     when:
       from === 'broker'
-        ? [{ path: ['aud'], anyOf: [{ kind: 'equals', value: PAYMENTS }] }]
+        ? [{ path: ['aud'], anyOf: [PAYMENTS, REPORTS].map((value) => ({ kind: 'equals', value })) }]
         : [{ path: ['repository_id'], anyOf: [{ kind: 'equals', value: '123456' }] }],
     target: to,
     scopes: ['payments.read', 'payments.write'],
@@ -57,19 +65,23 @@ export function testPolicy(): CompiledPolicy {
       target('payments-api', PAYMENTS, 'RS256'),
       target('ledger-api', LEDGER, 'ES256'),
       target('receipts-api', RECEIPTS, 'RS256'),
+      target('reports-api', REPORTS, 'RS256', 'reference'),
     ],
     grants: [
       ...['ci', 'pod', 'job'].flatMap((from) => [
         grant(`${from}-payments`, from, 'payments-api'),
         grant(`${from}-ledger`, from, 'ledger-api'),
+        grant(`${from}-reports`, from, 'reports-api'),
       ]),
       grant('onward', 'broker', 'receipts-api'),
+      grant('onward-reports', 'broker', 'reports-api'),
     ],
   } as unknown as CompiledPolicy
 }
 
 export interface TestBroker {
   readonly ledger: MemoryLedger
+  readonly references: MemoryReferenceTokens
   readonly revocations: MemoryRevocations
   readonly keys: MemoryKeys
   readonly issuerKeys: MemoryIssuerKeys
@@ -119,14 +131,17 @@ export async function createTestBroker(policy = testPolicy()): Promise<TestBroke
   )
   issuerKeys.keys.set(BROKER_ISSUER, new Map(await Promise.all(own)))
   let ids = 0
+  let secrets = 0
   const world = {
     issuer: BROKER_ISSUER,
     policy: indexPolicy(policy),
     issuerKeys,
     ledger: new MemoryLedger(),
+    references: new MemoryReferenceTokens(),
     revocations: new MemoryRevocations(),
     signer: keys,
     randomId: () => `random-${++ids}`.padEnd(22, 'x'),
+    randomSecret: () => `secret-${++secrets}-`.padEnd(43, 'A'),
   }
   let signed = 0
   return {

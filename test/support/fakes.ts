@@ -10,15 +10,17 @@ import type {
   KeyManifestStore,
   KeyPair,
   RecordOutcome,
+  ReferenceTokens,
   RevocationKey,
   RevocationStore,
   Signer,
   SigningKeyFactory,
   SigningKeyInventory,
+  StoredReference,
   TaggedKey,
   VerificationKey,
 } from '../../functions/core/ports.ts'
-import type { PublicJwk, SigningAlgorithm } from '../../functions/core/types.ts'
+import type { JsonObject, PublicJwk, SigningAlgorithm } from '../../functions/core/types.ts'
 
 /** In-memory implementations of the ports. Each passes the contract suite that the AWS adapter passes. */
 
@@ -37,6 +39,20 @@ export class MemoryLedger implements ExchangeLedger {
       exchange.fingerprint === existing.fingerprint &&
       exchange.recordedAt - existing.recordedAt <= LIMITS.idempotencySeconds
     return isSameRequest ? { kind: 'same_request', issued: existing.issued } : { kind: 'replayed' }
+  }
+}
+
+export class MemoryReferenceTokens implements ReferenceTokens {
+  readonly stored = new Map<string, StoredReference>()
+
+  async store(token: StoredReference): Promise<void> {
+    const existing = this.stored.get(token.handleHash) ?? token
+    if (JSON.stringify(existing.claims) !== JSON.stringify(token.claims)) throw new Error('one handle')
+    this.stored.set(token.handleHash, existing)
+  }
+
+  async find(handleHash: string): Promise<JsonObject | undefined> {
+    return this.stored.get(handleHash)?.claims
   }
 }
 

@@ -8,6 +8,7 @@ import type {
   SigningAlgorithm,
   SubjectAlgorithm,
   TargetId,
+  TokenFormat,
 } from '../types.ts'
 import type { PresetName } from './presets.ts'
 
@@ -41,6 +42,8 @@ export interface Target {
   readonly audience: string
   readonly resources: readonly string[]
   readonly scopes: readonly string[]
+  readonly format: TokenFormat
+  /** Of tokens that are signed. */
   readonly algorithm: SigningAlgorithm
   readonly maxLifetimeSeconds: number
 }

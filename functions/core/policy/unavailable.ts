@@ -12,7 +12,6 @@ interface UnavailableFeature {
 const UNAVAILABLE: readonly UnavailableFeature[] = [
   { path: 'clients' },
   { path: 'issuers.*.client_authentication', except: 'none' },
-  { path: 'targets.*.token.format', except: 'jwt' },
   { path: 'targets.*.token.binding', except: 'none' },
   { path: 'targets.*.aws_role' },
   { path: 'targets.*.assume' },

@@ -12,7 +12,6 @@ describe('what this version cannot do', () => {
       withIssuer({ client_authentication: 'required' }),
       'issuers.github.client_authentication',
     ],
-    ['reference tokens', withTarget({ token: { format: 'reference' } }), 'targets.payments.token.format'],
     ['DPoP', withTarget({ token: { binding: 'dpop' } }), 'targets.payments.token.binding'],
     ['mTLS', withTarget({ token: { binding: 'mtls' } }), 'targets.payments.token.binding'],
     [

@@ -1,0 +1,62 @@
+import { accessTokenClaims, compactJws, signingInputOf } from './access-token.ts'
+import type { Authorised } from './authorise.ts'
+import type { ManifestKey } from './key-lifecycle.ts'
+import { LIMITS } from './limits.ts'
+import type { IssuedIdentity, ReferenceTokens, Signer } from './ports.ts'
+import { handleHashOf, handleOf } from './reference-token.ts'
+
+/** What it takes to make access tokens of both formats. */
+export interface Mint {
+  /** The broker's own issuer URL. */
+  readonly issuer: string
+  readonly signer: Signer
+  readonly references: ReferenceTokens
+  /** 256 random bits, base64url. */
+  readonly randomSecret: () => string
+}
+
+/** Makes the text of one access token: a JWS, or a handle. The one place where the formats differ. */
+export interface Minter {
+  /** The key that signs, where one does. */
+  readonly key: ManifestKey | undefined
+  /** What it makes is not to be released before the exchange is recorded and nothing found to be revoked. */
+  mint(issued: IssuedIdentity): Promise<string>
+}
+
+/** The minter for the target's format. Throws {@link DependencyUnavailable} where there is no key to sign with. */
+export async function minterFor(authorised: Authorised, world: Mint): Promise<Minter> {
+  switch (authorised.target.format) {
+    case 'jwt':
+      return jwtMinter(authorised, world)
+    case 'reference':
+      return referenceMinter(authorised, world)
+  }
+}
+
+async function jwtMinter(authorised: Authorised, { issuer, signer }: Mint): Promise<Minter> {
+  const key = await signer.activeKey(authorised.target.algorithm)
+  return {
+    key,
+    mint: async (issued) => {
+      const signingInput = signingInputOf(accessTokenClaims(authorised, issued, issuer), key)
+      return compactJws(signingInput, await signer.sign(key, signingInput))
+    },
+  }
+}
+
+/** Kept so long that a verifier whose clock is behind, and then ours, can still be told about an expired token. */
+const KEPT_SECONDS = 2 * LIMITS.clockSkewSeconds
+
+function referenceMinter(authorised: Authorised, { issuer, references, randomSecret }: Mint): Minter {
+  return {
+    key: undefined,
+    mint: async (issued) => {
+      const handle = handleOf(randomSecret())
+      const handleHash = handleHashOf(handle)
+      if (handleHash === undefined) throw new Error('the source of randomness does not give 256 bits')
+      const claims = accessTokenClaims(authorised, issued, issuer)
+      await references.store({ handleHash, claims, expiresAt: issued.expiresAt + KEPT_SECONDS })
+      return handle
+    },
+  }
+}
