@@ -2,7 +2,7 @@ import { preparseJwt } from './jwt-preparse.ts'
 import { BROKER, type TrustedIssuer } from './policy/compiled.ts'
 import type { PolicyIndex } from './policy/decide.ts'
 import type { IssuerKeys, ReferenceTokens } from './ports.ts'
-import { handleHashOf, isHandle } from './reference-token.ts'
+import { isHandle, openHandle } from './reference-token.ts'
 import { type Refused, refuse } from './refusal.ts'
 import { type AuthenticToken, authenticate, fromReference } from './subject-token.ts'
 import type { SubjectTokenType } from './token-request.ts'
@@ -56,11 +56,9 @@ async function authenticateHandle(
   world: TokenAuthentication,
 ): Promise<Authentication> {
   if (type !== 'access_token') return refuse({ kind: 'token_type_mismatch' })
-  const handleHash = handleHashOf(handle)
-  if (handleHash === undefined) return refuse({ kind: 'token_malformed', malformation: 'not_a_handle' })
-  const claims = await world.references.find(handleHash)
-  if (claims === undefined) return refuse({ kind: 'handle_unknown' })
-  const issuer = trustedIssuerOf(world.policy, claims, world.issuer)
+  const opened = await openHandle(handle, world.references)
+  if ('refused' in opened) return opened
+  const issuer = trustedIssuerOf(world.policy, opened.claims, world.issuer)
   if (issuer?.id !== BROKER) return refuse({ kind: 'issuer_not_trusted' })
-  return { issuer, token: fromReference(claims) }
+  return { issuer, token: fromReference(opened.claims) }
 }

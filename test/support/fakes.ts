@@ -11,7 +11,9 @@ import type {
   KeyPair,
   RecordOutcome,
   ReferenceTokens,
+  Revocation,
   RevocationKey,
+  RevocationRegister,
   RevocationStore,
   Signer,
   SigningKeyFactory,
@@ -56,8 +58,18 @@ export class MemoryReferenceTokens implements ReferenceTokens {
   }
 }
 
-export class MemoryRevocations implements RevocationStore {
+export class MemoryRevocations implements RevocationStore, RevocationRegister {
   readonly stored = new Map<RevocationKey, number>()
+  /** What {@link revoke} wrote, by key. */
+  readonly written = new Map<RevocationKey, Revocation>()
+
+  async revoke(revocations: readonly Revocation[]): Promise<void> {
+    for (const revocation of revocations) {
+      if ((this.stored.get(revocation.key) ?? -1) >= revocation.cutOff) continue
+      this.stored.set(revocation.key, revocation.cutOff)
+      this.written.set(revocation.key, revocation)
+    }
+  }
 
   async cutOffs(keys: readonly RevocationKey[]): Promise<ReadonlyMap<RevocationKey, number>> {
     return new Map(
