@@ -1,4 +1,4 @@
-import { preparseJwt } from './jwt-preparse.ts'
+import { type PreparsedJwt, preparseJwt } from './jwt-preparse.ts'
 import { BROKER, type TrustedIssuer } from './policy/compiled.ts'
 import type { PolicyIndex } from './policy/decide.ts'
 import type { IssuerKeys, ReferenceTokens } from './ports.ts'
@@ -17,48 +17,52 @@ export interface TokenAuthentication {
   readonly references: ReferenceTokens
 }
 
-/** An authentic token and who issued it. Of a refused one the issuer is told if it is one of the policy's. */
-export type Authentication =
-  | { readonly issuer: TrustedIssuer; readonly token: AuthenticToken }
-  | (Refused & { readonly issuer?: TrustedIssuer })
-
-/**
- * Whether a token is authentic: a JWT by its issuer's signature, a handle of ours because it is known. What it says is
- * not looked at yet, beyond who issued it.
- */
-export function authenticateToken(
-  presented: { readonly token: string; readonly type: SubjectTokenType },
-  world: TokenAuthentication,
-): Promise<Authentication> {
-  return isHandle(presented.token)
-    ? authenticateHandle(presented.token, presented.type, world)
-    : authenticateJwt(presented.token, world)
+/** A token of which it is known who should have issued it. */
+export interface PresentedToken {
+  readonly issuer: TrustedIssuer
+  /** Whether that issuer did. What else the token says is not looked at yet. */
+  authenticate(): Promise<AuthenticToken | Refused>
 }
 
-/** Pre-parse → issuer → key → signature. */
-async function authenticateJwt(token: string, world: TokenAuthentication): Promise<Authentication> {
+/** Finds out who should have issued a token: pre-parses a JWT, looks a handle of ours up. */
+export async function identifyToken(
+  presented: { readonly token: string; readonly type: SubjectTokenType },
+  world: TokenAuthentication,
+): Promise<PresentedToken | Refused> {
+  return isHandle(presented.token)
+    ? identifyHandle(presented.token, presented.type, world)
+    : identifyJwt(presented.token, world)
+}
+
+function identifyJwt(token: string, world: TokenAuthentication): PresentedToken | Refused {
   const jwt = preparseJwt(token)
   if (typeof jwt === 'string') return refuse({ kind: 'token_malformed', malformation: jwt })
   const issuer = trustedIssuerOf(world.policy, jwt.claims, world.issuer)
   if (issuer === undefined) return refuse({ kind: 'issuer_not_trusted' })
-  const algorithm = issuer.algorithms.find((allowed) => allowed === jwt.algorithm)
-  if (algorithm === undefined) return { ...refuse({ kind: 'algorithm_not_allowed' }), issuer }
-  const key = await world.issuerKeys.find(issuer, jwt.kid, algorithm)
-  if (key === undefined) return { ...refuse({ kind: 'key_unknown' }), issuer }
-  const authentic = await authenticate(jwt, key)
-  return 'refused' in authentic ? { ...authentic, issuer } : { issuer, token: authentic }
+  return { issuer, authenticate: () => authenticateJwt(jwt, issuer, world) }
 }
 
-/** Bounds → look-up. Its claims are our own words, if the broker still goes by the same name. */
-async function authenticateHandle(
+async function authenticateJwt(
+  jwt: PreparsedJwt,
+  issuer: TrustedIssuer,
+  world: TokenAuthentication,
+): Promise<AuthenticToken | Refused> {
+  const algorithm = issuer.algorithms.find((allowed) => allowed === jwt.algorithm)
+  if (algorithm === undefined) return refuse({ kind: 'algorithm_not_allowed' })
+  const key = await world.issuerKeys.find(issuer, jwt.kid, algorithm)
+  return key === undefined ? refuse({ kind: 'key_unknown' }) : authenticate(jwt, key)
+}
+
+/** That the broker knows the handle makes it authentic, if the broker still goes by the same name. */
+async function identifyHandle(
   handle: string,
   type: SubjectTokenType,
   world: TokenAuthentication,
-): Promise<Authentication> {
+): Promise<PresentedToken | Refused> {
   if (type !== 'access_token') return refuse({ kind: 'token_type_mismatch' })
   const opened = await openHandle(handle, world.references)
   if ('refused' in opened) return opened
   const issuer = trustedIssuerOf(world.policy, opened.claims, world.issuer)
   if (issuer?.id !== BROKER) return refuse({ kind: 'issuer_not_trusted' })
-  return { issuer, token: fromReference(opened.claims) }
+  return { issuer, authenticate: async () => fromReference(opened.claims) }
 }

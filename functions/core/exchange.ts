@@ -1,12 +1,17 @@
 import { identifyIssued } from './access-token.ts'
 import { type AuditContext, type KnownFacts, type RefusedEvent, refusedEvent } from './audit-event.ts'
-import { authenticateToken, type TokenAuthentication } from './authentic-token.ts'
+import { identifyToken, type TokenAuthentication } from './authentic-token.ts'
 import { authorise } from './authorise.ts'
+import {
+  authenticateClient,
+  type ClientAuthenticationWorld,
+  clientAuthenticationFailed,
+} from './client-authentication.ts'
 import { exchangeRecordOf } from './exchange-record.ts'
 import { DependencyUnavailable } from './fault.ts'
 import { type Mint, minterFor } from './mint.ts'
-import { resolveTarget } from './policy/decide.ts'
-import type { ExchangeLedger, RevocationStore } from './ports.ts'
+import { type PolicyIndex, resolveTarget } from './policy/decide.ts'
+import type { AssertionLedger, ExchangeLedger, RevocationStore } from './ports.ts'
 import { type Refused, refuse } from './refusal.ts'
 import { replayScopeOf } from './replay.ts'
 import { findRevocation, revocationKeysFor } from './revocation.ts'
@@ -14,11 +19,11 @@ import { validateSubject } from './subject-token.ts'
 import { readTokenRequest, type TokenRequestInput, tokenTypeUri } from './token-request.ts'
 
 /** What an exchange needs of the world. */
-export interface ExchangeDependencies extends TokenAuthentication, Mint {
+export interface ExchangeDependencies extends ClientAuthenticationWorld, TokenAuthentication, Mint {
+  readonly policy: PolicyIndex
+  readonly assertions: AssertionLedger
   readonly ledger: ExchangeLedger
   readonly revocations: RevocationStore
-  /** 128 random bits, base64url. */
-  readonly randomId: () => string
 }
 
 /** A successful answer (RFC 8693 §2.2.1), named as on the wire. */
@@ -38,10 +43,10 @@ export type ExchangeOutcome =
     })
 
 /**
- * THE FLOW. One token exchange, in the one order that every path follows: parse → authenticate the token (pre-parse JWT →
- * issuer → key → signature; or look the handle up) → claims → authorise → record ‖ revocation check ‖ mint → release. The
- * last three run at the same time, and the token is released only if all three agree. Until the subject token is known to
- * be authentic nothing is written and nothing consumed.
+ * THE FLOW. One token exchange, in the one order that every path follows: parse → authenticate client → pre-parse JWT →
+ * issuer → key → signature (or look a handle up) → claims → authorise → record ‖ claim assertion ‖ revocation check ‖ mint
+ * → release. The last four run at the same time, and the token is released only if all agree. Until client and subject
+ * token are known to be authentic and policy has agreed, nothing is written and nothing consumed.
  *
  * Returns a refusal; throws {@link DependencyUnavailable} or another fault, and then nothing is released either.
  */
@@ -58,55 +63,59 @@ export async function exchange(
   const request = readTokenRequest(input)
   if ('refused' in request) return refused(request)
 
+  const client = await authenticateClient(input, world, at.now)
+  if (client !== undefined && 'refused' in client) return refused(client)
+  if (client !== undefined) known = { client_id: client.client.id }
+
   const presented = { token: request.subjectToken, type: request.subjectTokenType }
-  const authentic = await authenticateToken(presented, world)
-  if (authentic.issuer !== undefined) known = { issuer: authentic.issuer.id }
-  if ('refused' in authentic) return refused(authentic)
-  const { issuer, token } = authentic
+  const identified = await identifyToken(presented, world)
+  if ('refused' in identified) return refused(identified)
+  const { issuer } = identified
+  known = { ...known, issuer: issuer.id }
+  if (issuer.clientAuthentication === 'required' && client === undefined)
+    return refused(clientAuthenticationFailed('authentication_missing'))
+
+  const token = await identified.authenticate()
+  if ('refused' in token) return refused(token)
 
   const subject = validateSubject(token, issuer, { type: request.subjectTokenType, now: at.now })
   if ('refused' in subject) return refused(subject)
   known = { ...known, subject: subject.subject, subject_token: subject.tokenId }
 
-  const target = resolveTarget(policy, { ...request, issuer })
+  const target = resolveTarget(policy, { ...request, issuer, client: client?.client })
   if ('kind' in target) return refused(refuse(target))
   known = { ...known, target: target.id }
   if (target.format === 'reference' && request.requestedTokenType === 'jwt')
     return refused(refuse({ kind: 'requested_token_type_not_supported' }))
 
-  const authorised = authorise(policy, { subject, target, scopes: request.scopes }, at.now)
+  const authorised = authorise(policy, { subject, client, target, scopes: request.scopes }, at.now)
   if ('refused' in authorised) return refused(authorised)
   known = { ...known, grant: authorised.grant.id }
 
-  const minter = await minterFor(authorised, world)
+  const { key, mint } = await minterFor(authorised, world)
   const retry = { idempotencyKey: request.idempotencyKey, scope: replayScopeOf(authorised, issuer) }
   const issuance = { issuer: brokerIssuer, now: at.now, randomId: world.randomId }
   const issued = identifyIssued(authorised, retry, issuance)
   const attempt = world.randomId()
-  const record = exchangeRecordOf(authorised, issued, {
-    request,
-    issuer,
-    kid: minter.key?.kid,
-    attempt,
-    audit,
-  })
-  const ownKeys = minter.key === undefined ? [] : [`key#${minter.key.kid}` as const]
-  const [recorded, cutOffs, speculative] = await Promise.all([
+  const record = exchangeRecordOf(authorised, issued, { request, issuer, kid: key?.kid, attempt, audit })
+  const ownKeys = key === undefined ? [] : [`key#${key.kid}` as const]
+  const [recorded, claimed, cutOffs, speculative] = await Promise.all([
     world.ledger.record(record),
+    client?.assertion && world.assertions.claim(client.assertion),
     world.revocations.cutOffs([...revocationKeysFor(authorised, issued), ...ownKeys]),
-    minter.mint(issued),
+    mint(issued),
   ])
+  if (claimed === 'replayed')
+    return refused(clientAuthenticationFailed('assertion_replayed', { client: client?.client }))
   const revokedBy = findRevocation(subject, cutOffs)
   if (revokedBy !== undefined) return refused(refuse({ kind: 'token_revoked', by: revokedBy }))
-  if (ownKeys.some((key) => cutOffs.has(key)))
+  if (ownKeys.some((own) => cutOffs.has(own)))
     throw new DependencyUnavailable('kms', 'the active signing key is revoked')
   const isSpent = recorded.kind === 'same_request' && recorded.issued.expiresAt <= at.now
   if (recorded.kind === 'replayed' || isSpent) return refused(refuse({ kind: 'token_replayed' }))
 
   const [released, accessToken] =
-    recorded.kind === 'same_request'
-      ? [recorded.issued, await minter.mint(recorded.issued)]
-      : [issued, speculative]
+    recorded.kind === 'same_request' ? [recorded.issued, await mint(recorded.issued)] : [issued, speculative]
   return {
     answer: {
       access_token: accessToken,

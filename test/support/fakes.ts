@@ -2,11 +2,12 @@ import { createHash, createSign, generateKeyPairSync, type KeyObject } from 'nod
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
 import type { KeyManifest, ManifestKey } from '../../functions/core/key-lifecycle.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
-import type { TrustedIssuer } from '../../functions/core/policy/compiled.ts'
 import type {
+  AssertionLedger,
   ExchangeLedger,
   ExchangeRecord,
   IssuerKeys,
+  KeyHolder,
   KeyManifestStore,
   KeyPair,
   RecordOutcome,
@@ -18,10 +19,12 @@ import type {
   Signer,
   SigningKeyFactory,
   SigningKeyInventory,
+  SpentAssertion,
   StoredReference,
   TaggedKey,
   VerificationKey,
 } from '../../functions/core/ports.ts'
+
 import type { JsonObject, PublicJwk, SigningAlgorithm } from '../../functions/core/types.ts'
 
 /** In-memory implementations of the ports. Each passes the contract suite that the AWS adapter passes. */
@@ -55,6 +58,18 @@ export class MemoryReferenceTokens implements ReferenceTokens {
 
   async find(handleHash: string): Promise<JsonObject | undefined> {
     return this.stored.get(handleHash)?.claims
+  }
+}
+
+export class MemoryAssertions implements AssertionLedger {
+  readonly spent = new Map<string, SpentAssertion>()
+
+  async claim(assertion: SpentAssertion): Promise<'claimed' | 'replayed'> {
+    const existing = this.spent.get(assertion.id)
+    if (existing !== undefined && existing.expiresAt >= assertion.spentAt)
+      return existing.attempt === assertion.attempt ? 'claimed' : 'replayed'
+    this.spent.set(assertion.id, assertion)
+    return 'claimed'
   }
 }
 
@@ -191,7 +206,7 @@ export function newEcKey(): KeyObject {
 export class MemoryIssuerKeys implements IssuerKeys {
   readonly keys = new Map<string, ReadonlyMap<string, VerificationKey>>()
 
-  async find(issuer: TrustedIssuer, kid: string): Promise<VerificationKey | undefined> {
+  async find(issuer: KeyHolder, kid: string): Promise<VerificationKey | undefined> {
     const known = this.keys.get(issuer.issuer)
     if (known === undefined) throw new DependencyUnavailable('issuer-keys', 'down')
     return known.get(kid)
