@@ -27,7 +27,7 @@ export const METRIC_UNITS = {
   KeysInJwks: MetricUnit.Count,
 } as const
 
-export type Endpoint = 'token' | 'metadata'
+export type Endpoint = 'token' | 'metadata' | 'status'
 export type RequestOutcome = 'succeeded' | 'refused' | 'failed'
 
 /** What one function says about its work: one EMF line per request, a log line for a refusal or a fault. */

@@ -11,7 +11,7 @@ import { exchangeRecordOf } from './exchange-record.ts'
 import { DependencyUnavailable } from './fault.ts'
 import { type Mint, minterFor } from './mint.ts'
 import { type PolicyIndex, resolveTarget } from './policy/decide.ts'
-import type { AssertionLedger, ExchangeLedger, RevocationStore } from './ports.ts'
+import type { AssertionLedger, ExchangeLedger, RevocationStore, StatusIndices } from './ports.ts'
 import { type Refused, refuse } from './refusal.ts'
 import { replayScopeOf } from './replay.ts'
 import { findRevocation, revocationKeysFor } from './revocation.ts'
@@ -24,6 +24,7 @@ export interface ExchangeDependencies extends ClientAuthenticationWorld, TokenAu
   readonly assertions: AssertionLedger
   readonly ledger: ExchangeLedger
   readonly revocations: RevocationStore
+  readonly statusIndices: StatusIndices
 }
 
 /** A successful answer (RFC 8693 §2.2.1), named as on the wire. */
@@ -92,9 +93,12 @@ export async function exchange(
   if ('refused' in authorised) return refused(authorised)
   known = { ...known, grant: authorised.grant.id }
 
-  const { key, mint } = await minterFor(authorised, world)
+  const [{ key, mint }, status] = await Promise.all([
+    minterFor(authorised, world),
+    target.statusList ? world.statusIndices.next() : undefined,
+  ])
   const retry = { idempotencyKey: request.idempotencyKey, scope: replayScopeOf(authorised, issuer) }
-  const issuance = { issuer: brokerIssuer, now: at.now, randomId: world.randomId }
+  const issuance = { issuer: brokerIssuer, now: at.now, randomId: world.randomId, status }
   const issued = identifyIssued(authorised, retry, issuance)
   const attempt = world.randomId()
   const record = exchangeRecordOf(authorised, issued, { request, issuer, kid: key?.kid, attempt, audit })

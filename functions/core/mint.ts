@@ -2,8 +2,18 @@ import { accessTokenClaims, compactJws, signingInputOf } from './access-token.ts
 import type { Authorised } from './authorise.ts'
 import type { ManifestKey } from './key-lifecycle.ts'
 import { LIMITS } from './limits.ts'
-import type { IssuedIdentity, ReferenceTokens, Signer } from './ports.ts'
+import { readOwnClaims } from './own-claims.ts'
+import type {
+  IssuedIdentity,
+  ReferenceTokens,
+  Signer,
+  StatusEntries,
+  StatusEntry,
+  StatusIndex,
+} from './ports.ts'
 import { handleHashOf, handleOf } from './reference-token.ts'
+import { STATUS_GRACE_SECONDS } from './status-list.ts'
+import type { JsonObject } from './types.ts'
 
 /** What it takes to make access tokens of both formats. */
 export interface Mint {
@@ -11,6 +21,7 @@ export interface Mint {
   readonly issuer: string
   readonly signer: Signer
   readonly references: ReferenceTokens
+  readonly statuses: StatusEntries
   /** 256 random bits, base64url. */
   readonly randomSecret: () => string
 }
@@ -33,15 +44,33 @@ export async function minterFor(authorised: Authorised, world: Mint): Promise<Mi
   }
 }
 
-async function jwtMinter(authorised: Authorised, { issuer, signer }: Mint): Promise<Minter> {
+async function jwtMinter(authorised: Authorised, { issuer, signer, statuses }: Mint): Promise<Minter> {
   const key = await signer.activeKey(authorised.target.algorithm)
   return {
     key,
     mint: async (issued) => {
-      const signingInput = signingInputOf(accessTokenClaims(authorised, issued, issuer), key)
-      return compactJws(signingInput, await signer.sign(key, signingInput))
+      const claims = accessTokenClaims(authorised, issued, issuer)
+      const signingInput = signingInputOf(claims, key)
+      const [signature] = await Promise.all([
+        signer.sign(key, signingInput),
+        issued.status && statuses.write(statusEntryOf(claims, issued.status, { issuer, signedBy: key.kid })),
+      ])
+      return compactJws(signingInput, signature)
     },
   }
+}
+
+/** Read from the claims as they will be read when the token comes back: a revocation finds both or neither. */
+function statusEntryOf(
+  claims: JsonObject,
+  status: StatusIndex,
+  signed: { readonly issuer: string; readonly signedBy: string },
+): StatusEntry {
+  const own = readOwnClaims(claims, signed)
+  if ('refused' in own) throw new Error('what we are about to sign is no token of ours')
+  const { tokenId, lineage, txn, subject, clients, idp, signedBy, issuedAt, expiresAt } = own
+  const facts = { tokenId, lineage, txn, subject, clients, idp, signedBy, issuedAt }
+  return { status, facts, expiresAt: expiresAt + STATUS_GRACE_SECONDS }
 }
 
 /** Kept so long that a verifier whose clock is behind, and then ours, can still be told about an expired token. */

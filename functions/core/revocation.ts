@@ -1,6 +1,6 @@
 import { txnOf } from './access-token.ts'
 import type { Authorised } from './authorise.ts'
-import type { OwnToken } from './own-token.ts'
+import type { OwnClaims } from './own-claims.ts'
 import type { IssuedIdentity, RevocationKey } from './ports.ts'
 import type { ValidatedSubject } from './subject-token.ts'
 
@@ -26,7 +26,9 @@ export function revocationKeysFor(authorised: Authorised, issued: IssuedIdentity
 }
 
 /** Every cut-off that could have ended this token: its own and its ancestors', by whatever they share. */
-export function revocationKeysOf(token: OwnToken): readonly RevocationKey[] {
+export function revocationKeysOf(
+  token: Pick<OwnClaims, 'lineage' | 'subject' | 'clients' | 'idp' | 'txn' | 'signedBy'>,
+): readonly RevocationKey[] {
   return [
     ...token.lineage.map((id): RevocationKey => `token#${id}`),
     `subject#${token.subject}`,

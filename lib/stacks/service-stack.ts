@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { TableV2 } from 'aws-cdk-lib/aws-dynamodb'
 import { Grant } from 'aws-cdk-lib/aws-iam'
 import { CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib/core'
 import type { Construct } from 'constructs'
@@ -11,6 +12,7 @@ import { SigningKeys } from '../constructs/signing-keys.ts'
 import type { StateStack } from './state-stack.ts'
 
 const TOKEN_PATH = '/token'
+const STATUS_PATH = '/status/{list}'
 const JWKS_PATH = '/.well-known/jwks.json'
 const OPENID_CONFIGURATION_PATH = '/.well-known/openid-configuration'
 const METADATA_PATHS = [
@@ -58,6 +60,7 @@ export class ServiceStack extends Stack {
     })
     this.#addExchange()
     this.#addJwks()
+    this.#addStatus()
     this.#addRotateKeys()
     this.#addOutputs()
   }
@@ -75,11 +78,14 @@ export class ServiceStack extends Stack {
         exchangesTable: state.exchanges.tableName,
         revocationsTable: state.revocations.tableName,
         signingKeysTable: state.signingKeys.tableName,
+        statusTable: state.status.tableName,
       },
       files: { 'policy.json': JSON.stringify(policy) },
     })
     state.exchanges.grant(exchange, 'dynamodb:PutItem')
     this.#grantReadReferences(exchange)
+    grantOnKeys(exchange, state.status, { actions: ['dynamodb:PutItem'], keys: 'list#*' })
+    grantOnKeys(exchange, state.status, { actions: ['dynamodb:UpdateItem'], keys: 'counter' })
     state.revocations.grant(exchange, 'dynamodb:BatchGetItem')
     this.#signingKeys.grantRead(exchange)
     this.#signingKeys.grantSign(exchange)
@@ -96,6 +102,27 @@ export class ServiceStack extends Stack {
     })
     this.#signingKeys.grantRead(jwks)
     for (const path of METADATA_PATHS) this.#api.addRoute(path, jwks)
+  }
+
+  #addStatus(): void {
+    const { state } = this.#props
+    const status = this.#function('Status', 'status', {
+      description: 'Publishes which tokens are revoked (Token Status List)',
+      // Once per list and 20 s: a few megabytes to read and one signature to verify.
+      memoryMegabytes: 1024,
+      timeoutSeconds: 10,
+      settings: {
+        issuer: this.#api.issuer,
+        revocationsTable: state.revocations.tableName,
+        signingKeysTable: state.signingKeys.tableName,
+        statusTable: state.status.tableName,
+      },
+    })
+    grantOnKeys(status, state.status, { actions: ['dynamodb:Query'], keys: 'list#*' })
+    state.revocations.grant(status, 'dynamodb:Scan', 'dynamodb:BatchGetItem')
+    this.#signingKeys.grantRead(status)
+    this.#signingKeys.grantSign(status)
+    this.#api.addRoute(STATUS_PATH, status)
   }
 
   #addRotateKeys(): void {
@@ -118,12 +145,7 @@ export class ServiceStack extends Stack {
 
   /** Allows to read reference tokens, and no record of an exchange, from the table that holds both. */
   #grantReadReferences(grantee: BrokerFunction): void {
-    Grant.addToPrincipal({
-      grantee,
-      actions: ['dynamodb:GetItem'],
-      resourceArns: [this.#props.state.exchanges.tableArn],
-      conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['reference#*'] } },
-    })
+    grantOnKeys(grantee, this.#props.state.exchanges, { actions: ['dynamodb:GetItem'], keys: 'reference#*' })
   }
 
   #function(id: string, name: string, options: FunctionOptions): BrokerFunction {
@@ -170,4 +192,18 @@ export class ServiceStack extends Stack {
   #output(id: string, value: string, description: string): void {
     new CfnOutput(this, id, { value, description })
   }
+}
+
+/** Allows to act on those items of a table whose partition key is like `keys`. */
+function grantOnKeys(
+  grantee: BrokerFunction,
+  table: TableV2,
+  { actions, keys }: { readonly actions: string[]; readonly keys: string },
+): void {
+  Grant.addToPrincipal({
+    grantee,
+    actions,
+    resourceArns: [table.tableArn],
+    conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [keys] } },
+  })
 }

@@ -38,6 +38,8 @@ function tokenHandler() {
     revocations: broker.revocations,
     signer: broker.keys,
     references: broker.references,
+    statuses: broker.statuses,
+    statusIndices: broker.statusIndices,
     randomId: () => 'r'.repeat(22),
     randomSecret: () => 'r'.repeat(42).concat('A'),
   }

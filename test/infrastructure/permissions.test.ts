@@ -48,12 +48,13 @@ const SIGN: Allowed = {
   },
 }
 
+const onKeys = (action: string, table: string, keys: string): Allowed => ({
+  actions: [action],
+  resource: TABLE(table),
+  conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [keys] } },
+})
 /** The table holds the records of exchanges too: those can be written, not read. */
-const READ_REFERENCES: Allowed = {
-  actions: ['dynamodb:GetItem'],
-  resource: TABLE('Exchanges'),
-  conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['reference#*'] } },
-}
+const READ_REFERENCES = onKeys('dynamodb:GetItem', 'Exchanges', 'reference#*')
 
 const PERMISSIONS: Readonly<Record<string, readonly Allowed[]>> = {
   Exchange: [
@@ -61,11 +62,21 @@ const PERMISSIONS: Readonly<Record<string, readonly Allowed[]>> = {
     TRACES,
     { actions: ['dynamodb:PutItem'], resource: TABLE('Exchanges') },
     READ_REFERENCES,
+    onKeys('dynamodb:PutItem', 'Status', 'list#*'),
+    onKeys('dynamodb:UpdateItem', 'Status', 'counter'),
     { actions: ['dynamodb:BatchGetItem'], resource: TABLE('Revocations') },
     { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') },
     SIGN,
   ],
   Jwks: [log('Jwks'), TRACES, { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') }],
+  Status: [
+    log('Status'),
+    TRACES,
+    onKeys('dynamodb:Query', 'Status', 'list#*'),
+    { actions: ['dynamodb:BatchGetItem', 'dynamodb:Scan'], resource: TABLE('Revocations') },
+    { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') },
+    SIGN,
+  ],
   RotateKeys: [
     log('RotateKeys'),
     // The CDK joins them. Listing keys has no resource to name either, and tells no more than their names.
@@ -148,9 +159,9 @@ describe('the permissions', () => {
     expect(allowedTo(name)).toHaveLength(expected.length)
   })
 
-  it('are those of the three functions: there is no other role and no other policy', () => {
-    expect(Object.keys(resources(service, 'AWS::IAM::Role'))).toHaveLength(3)
-    expect(Object.keys(resources(service, 'AWS::IAM::Policy'))).toHaveLength(3)
+  it('are those of the four functions: there is no other role and no other policy', () => {
+    expect(Object.keys(resources(service, 'AWS::IAM::Role'))).toHaveLength(4)
+    expect(Object.keys(resources(service, 'AWS::IAM::Policy'))).toHaveLength(4)
     expect(Object.keys(resources(service, 'AWS::IAM::ManagedPolicy'))).toHaveLength(0)
   })
 
@@ -177,6 +188,7 @@ describe('the permissions', () => {
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/openid-configuration',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/health',
       '<RotateKeysFunction.Arn> events.amazonaws.com <SigningKeysSchedule.Arn>',
+      '<StatusFunction.Arn> apigateway.amazonaws.com /*/*/status/{list}',
     ])
   })
 })

@@ -34,6 +34,7 @@ describe('the API', () => {
       'ANY /.well-known/oauth-authorization-server AWS_PROXY <JwksFunction.Arn> 1.0',
       'ANY /.well-known/openid-configuration AWS_PROXY <JwksFunction.Arn> 1.0',
       'ANY /health AWS_PROXY <JwksFunction.Arn> 1.0',
+      'ANY /status/{list} AWS_PROXY <StatusFunction.Arn> 1.0',
       'ANY /token AWS_PROXY <ExchangeFunction.Arn> 1.0',
     ])
   })
@@ -75,7 +76,7 @@ describe('a custom domain', () => {
       const { Variables } = each.Properties['Environment'] as { readonly Variables: Record<string, unknown> }
       return Variables['BROKER_ISSUER'] ?? []
     })
-    expect(issuers).toEqual(['https://broker.example.com', 'https://broker.example.com'])
+    expect(issuers).toEqual(Array.from({ length: 3 }, () => 'https://broker.example.com'))
   })
 
   it('takes TLS 1.2 and up, with the given certificate', () => {
@@ -91,7 +92,7 @@ describe('a custom domain', () => {
 })
 
 describe('the functions', () => {
-  it.each(['Exchange', 'Jwks', 'RotateKeys'])(
+  it.each(['Exchange', 'Jwks', 'RotateKeys', 'Status'])(
     '%s runs on Node 24, on arm64, traced, with its own log',
     (name) => {
       expect(lambdaOf(name)).toMatchObject({
@@ -105,20 +106,29 @@ describe('the functions', () => {
     },
   )
 
-  it.each(['Exchange', 'Jwks', 'RotateKeys'])('%s may not run before its permissions exist', (name) => {
-    const functions = resources(service, 'AWS::Lambda::Function')
-    const [, found] = Object.entries(functions).find(([id]) => id.startsWith(`${name}Function`)) ?? []
-    expect(found?.DependsOn).toEqual(
-      expect.arrayContaining([expect.stringMatching(`^${name}RoleDefaultPolicy`)]),
-    )
-  })
+  it.each(['Exchange', 'Jwks', 'RotateKeys', 'Status'])(
+    '%s may not run before its permissions exist',
+    (name) => {
+      const functions = resources(service, 'AWS::Lambda::Function')
+      const [, found] = Object.entries(functions).find(([id]) => id.startsWith(`${name}Function`)) ?? []
+      expect(found?.DependsOn).toEqual(
+        expect.arrayContaining([expect.stringMatching(`^${name}RoleDefaultPolicy`)]),
+      )
+    },
+  )
 
   it('know the tables that they use and no other', () => {
     const tables = (name: string) => {
       const { Variables } = lambdaOf(name)['Environment'] as { readonly Variables: Record<string, string> }
       return Object.keys(Variables).filter((variable) => variable.endsWith('_TABLE'))
     }
-    expect(tables('Exchange').sort()).toEqual(['EXCHANGES_TABLE', 'REVOCATIONS_TABLE', 'SIGNING_KEYS_TABLE'])
+    expect(tables('Exchange').sort()).toEqual([
+      'EXCHANGES_TABLE',
+      'REVOCATIONS_TABLE',
+      'SIGNING_KEYS_TABLE',
+      'STATUS_TABLE',
+    ])
+    expect(tables('Status').sort()).toEqual(['REVOCATIONS_TABLE', 'SIGNING_KEYS_TABLE', 'STATUS_TABLE'])
     expect(tables('Jwks')).toEqual(['SIGNING_KEYS_TABLE'])
     expect(tables('RotateKeys')).toEqual(['SIGNING_KEYS_TABLE'])
   })
@@ -135,7 +145,7 @@ describe('the functions', () => {
   it('and the API keep their logs for the configured time, also when the stack is gone', () => {
     const { service: shorter } = synthesize({ logRetentionDays: 30 })
     const groups = Object.values(resources(shorter, 'AWS::Logs::LogGroup'))
-    expect(groups).toHaveLength(4)
+    expect(groups).toHaveLength(5)
     for (const group of groups) {
       expect(group.Properties['RetentionInDays']).toBe(30)
       expect(group.DeletionPolicy).toBe('Retain')

@@ -4,6 +4,8 @@ import type { ExchangeOutcome } from '../../functions/core/exchange.ts'
 import { exchange } from '../../functions/core/exchange.ts'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
 import { indexPolicy } from '../../functions/core/policy/decide.ts'
+import type { StatusIndices } from '../../functions/core/ports.ts'
+import { statusIndexOf } from '../../functions/core/status-list.ts'
 import { TOKEN_EXCHANGE_GRANT, type TokenRequestInput } from '../../functions/core/token-request.ts'
 
 import { makeClientSigners, testClients } from './clients.ts'
@@ -14,6 +16,7 @@ import {
   MemoryLedger,
   MemoryReferenceTokens,
   MemoryRevocations,
+  MemoryStatusEntries,
 } from './fakes.ts'
 
 import { createTestIssuer, type TestIssuer } from './tokens.ts'
@@ -99,6 +102,8 @@ type IssuerName = 'ci' | 'pod' | 'job' | 'desk'
 export interface TestBroker {
   readonly ledger: MemoryLedger
   readonly references: MemoryReferenceTokens
+  readonly statuses: MemoryStatusEntries
+  readonly statusIndices: StatusIndices
   readonly assertions: MemoryAssertions
   readonly clientKeys: MemoryIssuerKeys
   readonly revocations: MemoryRevocations
@@ -159,6 +164,7 @@ export async function createTestBroker(policy = testPolicy()): Promise<TestBroke
     clientKeys.keys.set(`client#${id}`, new Map([['client-key', publicKey]]))
   let ids = 0
   let secrets = 0
+  let indices = 0
   const world = {
     issuer: BROKER_ISSUER,
     policy: indexPolicy(policy),
@@ -167,6 +173,8 @@ export async function createTestBroker(policy = testPolicy()): Promise<TestBroke
     assertions: new MemoryAssertions(),
     ledger: new MemoryLedger(),
     references: new MemoryReferenceTokens(),
+    statuses: new MemoryStatusEntries(),
+    statusIndices: { next: async () => statusIndexOf(indices++) },
     revocations: new MemoryRevocations(),
     signer: keys,
     randomId: () => `random-${++ids}`.padEnd(22, 'x'),

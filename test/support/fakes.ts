@@ -3,6 +3,7 @@ import { DependencyUnavailable } from '../../functions/core/fault.ts'
 import type { KeyManifest, ManifestKey } from '../../functions/core/key-lifecycle.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
 import type {
+  AllRevocations,
   AssertionLedger,
   ExchangeLedger,
   ExchangeRecord,
@@ -20,6 +21,8 @@ import type {
   SigningKeyFactory,
   SigningKeyInventory,
   SpentAssertion,
+  StatusEntries,
+  StatusEntry,
   StoredReference,
   TaggedKey,
   VerificationKey,
@@ -73,7 +76,26 @@ export class MemoryAssertions implements AssertionLedger {
   }
 }
 
-export class MemoryRevocations implements RevocationStore, RevocationRegister {
+export class MemoryStatusEntries implements StatusEntries {
+  readonly stored = new Map<string, StatusEntry>()
+
+  async write(entry: StatusEntry): Promise<void> {
+    const place = JSON.stringify(entry.status)
+    const existing = this.stored.get(place) ?? entry
+    if (existing.facts.tokenId !== entry.facts.tokenId) throw new Error('one status index')
+    this.stored.set(place, existing)
+  }
+
+  async read(list: number, now: number): Promise<readonly StatusEntry[]> {
+    return [...this.stored.values()].filter((entry) => entry.status.list === list && entry.expiresAt > now)
+  }
+}
+
+export class MemoryRevocations implements RevocationStore, AllRevocations, RevocationRegister {
+  async all(): Promise<ReadonlyMap<RevocationKey, number> | undefined> {
+    return new Map(this.stored)
+  }
+
   readonly stored = new Map<RevocationKey, number>()
   /** What {@link revoke} wrote, by key. */
   readonly written = new Map<RevocationKey, Revocation>()

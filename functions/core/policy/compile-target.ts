@@ -36,6 +36,11 @@ function compileTarget({ id, source }: Entry<TargetSource>, report: EntryReport)
       ['token', 'algorithm'],
       `found ${algorithm}, but nothing is signed in format reference; allowed: to leave it out`,
     )
+  if (format === 'reference' && token?.status_list === true)
+    report(
+      ['token', 'status_list'],
+      'found true, but format reference is told by introspection; allowed: to leave it out',
+    )
   const max = { key: ['token', 'max_lifetime'], duration: token?.max_lifetime, otherwise: LIFETIME.max }
   return {
     id: id as TargetId,
@@ -45,5 +50,6 @@ function compileTarget({ id, source }: Entry<TargetSource>, report: EntryReport)
     format,
     algorithm,
     maxLifetimeSeconds: secondsOf({ ...max, ...LIFETIME }, report),
+    statusList: token?.status_list ?? false,
   }
 }

@@ -77,6 +77,8 @@ export interface Target {
   /** Of tokens that are signed. */
   readonly algorithm: SigningAlgorithm
   readonly maxLifetimeSeconds: number
+  /** Whether resource servers can read in a status list that a token is revoked. */
+  readonly statusList: boolean
 }
 
 /** One way in which a claim can satisfy a condition. */

@@ -56,6 +56,14 @@ describe('a target', () => {
     expect(findingsIn(withTarget({ token: { format: 'reference', algorithm: 'RS256' } }))).toEqual([])
   })
 
+  it('has no status list unless it asks for one, and none for reference tokens', () => {
+    expect(compiled(POLICY).targets[0]?.statusList).toBe(false)
+    expect(compiled(withTarget({ token: { status_list: true } })).targets[0]?.statusList).toBe(true)
+    expect(findingsIn(withTarget({ token: { format: 'reference', status_list: true } }))).toEqual([
+      expect.stringContaining('targets.payments.token.status_list: found true, but format reference'),
+    ])
+  })
+
   it.each(['0s', '61m'])('cannot have tokens that live %s', (lifetime) => {
     expect(findingsIn(withTarget({ token: { max_lifetime: lifetime } }))).toEqual([
       expect.stringContaining(
