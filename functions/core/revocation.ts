@@ -25,10 +25,14 @@ export function revocationKeysFor(authorised: Authorised, issued: IssuedIdentity
   ]
 }
 
+/** What a token can be revoked by. */
+export type Revocable = Pick<
+  OwnClaims,
+  'lineage' | 'subject' | 'clients' | 'idp' | 'txn' | 'signedBy' | 'issuedAt'
+>
+
 /** Every cut-off that could have ended this token: its own and its ancestors', by whatever they share. */
-export function revocationKeysOf(
-  token: Pick<OwnClaims, 'lineage' | 'subject' | 'clients' | 'idp' | 'txn' | 'signedBy'>,
-): readonly RevocationKey[] {
+export function revocationKeysOf(token: Revocable): readonly RevocationKey[] {
   return [
     ...token.lineage.map((id): RevocationKey => `token#${id}`),
     `subject#${token.subject}`,
@@ -51,4 +55,13 @@ export function findRevocation(
     if (DEAD_AS_A_WHOLE.has(kind) || (subject.issuedAt ?? 0) <= cutOff) return kind
   }
   return undefined
+}
+
+/** Whether one of all cut-offs that there are covers the token. */
+export function isRevoked(token: Revocable, cutOffs: ReadonlyMap<RevocationKey, number>): boolean {
+  const ofToken = revocationKeysOf(token).flatMap((key) => {
+    const cutOff = cutOffs.get(key)
+    return cutOff === undefined ? [] : [[key, cutOff] as const]
+  })
+  return findRevocation(token, new Map(ofToken)) !== undefined
 }

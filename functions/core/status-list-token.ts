@@ -8,10 +8,9 @@ import type {
   StatusEntries,
   StatusEntry,
 } from './ports.ts'
-import { revocationKeysOf } from './revocation.ts'
+import { isRevoked, revocationKeysOf } from './revocation.ts'
 import {
   encodeStatuses,
-  isRevoked,
   STATUS_DELAYS,
   STATUS_EXPIRY_SECONDS,
   STATUS_LIST_SIZE,

@@ -1,8 +1,7 @@
 import { deflateSync } from 'node:zlib'
 import { LIMITS } from './limits.ts'
 import type { OwnClaims } from './own-claims.ts'
-import type { RevocationKey, StatusIndex } from './ports.ts'
-import { findRevocation, revocationKeysOf } from './revocation.ts'
+import type { StatusIndex } from './ports.ts'
 
 /**
  * How long a revocation may stay unknown to a resource server that reads status lists, seconds, by who keeps what. In the
@@ -47,15 +46,6 @@ export function statusIndexOf(number: number): StatusIndex {
 /** The URI of a list: `uri` in tokens, `sub` of the list, and where it is served. */
 export function statusListUri(issuer: string, list: number): string {
   return `${issuer}/status/${list}`
-}
-
-/** Whether one of the cut-offs covers the token. */
-export function isRevoked(facts: StatusFacts, cutOffs: ReadonlyMap<RevocationKey, number>): boolean {
-  const ofToken = revocationKeysOf(facts).flatMap((key) => {
-    const cutOff = cutOffs.get(key)
-    return cutOff === undefined ? [] : [[key, cutOff] as const]
-  })
-  return findRevocation(facts, new Map(ofToken)) !== undefined
 }
 
 /** `lst` of a list with one bit for each token, 1 for INVALID, the first in the lowest bit (Token Status List §4.1). */
