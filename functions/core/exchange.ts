@@ -2,11 +2,7 @@ import { identifyIssued } from './access-token.ts'
 import { type AuditContext, type KnownFacts, type RefusedEvent, refusedEvent } from './audit-event.ts'
 import { identifyToken, type TokenAuthentication } from './authentic-token.ts'
 import { authorise } from './authorise.ts'
-import {
-  authenticateClient,
-  type ClientAuthenticationWorld,
-  clientAuthenticationFailed,
-} from './client-authentication.ts'
+import { authenticateClient, type ClientAuthenticationWorld, refuseClient } from './client-authentication.ts'
 import { exchangeRecordOf } from './exchange-record.ts'
 import { DependencyUnavailable } from './fault.ts'
 import { type Mint, minterFor } from './mint.ts'
@@ -74,7 +70,7 @@ export async function exchange(
   const { issuer } = identified
   known = { ...known, issuer: issuer.id }
   if (issuer.clientAuthentication === 'required' && client === undefined)
-    return refused(clientAuthenticationFailed('authentication_missing'))
+    return refused(refuseClient('authentication_missing'))
 
   const token = await identified.authenticate()
   if ('refused' in token) return refused(token)
@@ -109,8 +105,7 @@ export async function exchange(
     world.revocations.cutOffs([...revocationKeysFor(authorised, issued), ...ownKeys]),
     mint(issued),
   ])
-  if (claimed === 'replayed')
-    return refused(clientAuthenticationFailed('assertion_replayed', { client: client?.client }))
+  if (claimed === 'replayed') return refused(refuseClient('assertion_replayed', { client: client?.client }))
   const revokedBy = findRevocation(subject, cutOffs)
   if (revokedBy !== undefined) return refused(refuse({ kind: 'token_revoked', by: revokedBy }))
   if (ownKeys.some((own) => cutOffs.has(own)))

@@ -12,7 +12,7 @@ import type {
   StatusIndex,
 } from './ports.ts'
 import { handleHashOf, handleOf } from './reference-token.ts'
-import { STATUS_GRACE_SECONDS } from './status-list.ts'
+import { KEPT_AFTER_EXPIRY_SECONDS } from './revocation.ts'
 import type { JsonObject } from './types.ts'
 
 /** What it takes to make access tokens of both formats. */
@@ -70,7 +70,8 @@ function statusEntryOf(
   if ('refused' in own) throw new Error('what we are about to sign is no token of ours')
   const { tokenId, lineage, txn, subject, clients, idp, signedBy, issuedAt, expiresAt } = own
   const facts = { tokenId, lineage, txn, subject, clients, idp, signedBy, issuedAt }
-  return { status, facts, expiresAt: expiresAt + STATUS_GRACE_SECONDS }
+  // As long as its revocation: verifiers whose clocks are behind must not see that end before the token does.
+  return { status, facts, expiresAt: expiresAt + KEPT_AFTER_EXPIRY_SECONDS }
 }
 
 /** Kept so long that a verifier whose clock is behind, and then ours, can still be told about an expired token. */

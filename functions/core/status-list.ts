@@ -29,9 +29,6 @@ export const STATUS_LIST_SIZE = 4096
 /** Indices that an environment leases at once, all in one list. What it does not use when it ends is lost. */
 export const STATUS_BLOCK_SIZE = 64
 
-/** Verifiers may grant an expired token this long, because clocks differ: until then the list still says that it is revoked. */
-export const STATUS_GRACE_SECONDS = 5 * 60
-
 /** What decides whether a token is revoked. Ids only. */
 export type StatusFacts = Pick<
   OwnClaims,

@@ -36,7 +36,7 @@ function request(changes: object = {}): HttpRequest {
 }
 
 const get = async (now = NOW, changes: object = {}) =>
-  (await serve(request(changes), { now, correlationId: 'c', traceId: undefined })).answer
+  (await serve(request(changes), { now, correlationId: 'c', traceId: undefined, elapsedMs: () => 0 })).answer
 
 describe('GET /status/{list}', () => {
   it('answers a status list token that caches may keep for a moment', async () => {

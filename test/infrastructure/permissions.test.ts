@@ -55,6 +55,8 @@ const onKeys = (action: string, table: string, keys: string): Allowed => ({
 })
 /** The table holds the records of exchanges too: those can be written, not read. */
 const READ_REFERENCES = onKeys('dynamodb:GetItem', 'Exchanges', 'reference#*')
+/** Of the exchanges only what no exchange is: an assertion's one use. */
+const CLAIM_ASSERTIONS = onKeys('dynamodb:PutItem', 'Exchanges', 'assertion#*')
 
 const PERMISSIONS: Readonly<Record<string, readonly Allowed[]>> = {
   Exchange: [
@@ -67,6 +69,23 @@ const PERMISSIONS: Readonly<Record<string, readonly Allowed[]>> = {
     { actions: ['dynamodb:BatchGetItem'], resource: TABLE('Revocations') },
     { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') },
     SIGN,
+  ],
+  Introspect: [
+    log('Introspect'),
+    TRACES,
+    CLAIM_ASSERTIONS,
+    READ_REFERENCES,
+    { actions: ['dynamodb:BatchGetItem'], resource: TABLE('Revocations') },
+    { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') },
+    SIGN,
+  ],
+  Revoke: [
+    log('Revoke'),
+    TRACES,
+    CLAIM_ASSERTIONS,
+    READ_REFERENCES,
+    { actions: ['dynamodb:UpdateItem'], resource: TABLE('Revocations') },
+    { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') },
   ],
   Jwks: [log('Jwks'), TRACES, { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') }],
   Status: [
@@ -159,9 +178,9 @@ describe('the permissions', () => {
     expect(allowedTo(name)).toHaveLength(expected.length)
   })
 
-  it('are those of the four functions: there is no other role and no other policy', () => {
-    expect(Object.keys(resources(service, 'AWS::IAM::Role'))).toHaveLength(4)
-    expect(Object.keys(resources(service, 'AWS::IAM::Policy'))).toHaveLength(4)
+  it('are those of the six functions: there is no other role and no other policy', () => {
+    expect(Object.keys(resources(service, 'AWS::IAM::Role'))).toHaveLength(6)
+    expect(Object.keys(resources(service, 'AWS::IAM::Policy'))).toHaveLength(6)
     expect(Object.keys(resources(service, 'AWS::IAM::ManagedPolicy'))).toHaveLength(0)
   })
 
@@ -183,10 +202,13 @@ describe('the permissions', () => {
     })
     expect(invokers.sort()).toEqual([
       '<ExchangeFunction.Arn> apigateway.amazonaws.com /*/*/token',
+      '<IntrospectFunction.Arn> apigateway.amazonaws.com /*/*/introspect',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/jwks.json',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/oauth-authorization-server',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/openid-configuration',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/health',
+      '<RevokeFunction.Arn> apigateway.amazonaws.com /*/*/admin/revocations',
+      '<RevokeFunction.Arn> apigateway.amazonaws.com /*/*/revoke',
       '<RotateKeysFunction.Arn> events.amazonaws.com <SigningKeysSchedule.Arn>',
       '<StatusFunction.Arn> apigateway.amazonaws.com /*/*/status/{list}',
     ])
