@@ -22,6 +22,7 @@ import { LeasedStatusIndices } from './adapters/leased-status-indices.ts'
 import type { ExchangeDependencies } from './core/exchange.ts'
 import type { IntrospectionDependencies } from './core/introspection.ts'
 import { keyTimesFor, RINGS } from './core/key-times.ts'
+import { LIMITS } from './core/limits.ts'
 import type { CompiledPolicy } from './core/policy/compiled.ts'
 import { indexPolicy } from './core/policy/decide.ts'
 import type { StatusWorld } from './core/status-list-token.ts'
@@ -133,7 +134,7 @@ function composeOwnTokens(settings: Settings<'issuer' | 'exchangesTable' | 'sign
 export function composeDocuments(): Documents & { readonly stage: string } {
   const { issuer, stage, signingKeysTable } = readSettings(['issuer', 'stage', 'signingKeysTable'])
   const store = new DynamoDbKeyManifests(new DynamoDBClient(AWS_CLIENT), signingKeysTable)
-  const cached = new CachedKeyManifests(store, Date.now)
+  const cached = new CachedKeyManifests(store, Date.now, LIMITS.publishedManifestSeconds)
   // Public and slow to change: while the table cannot be read, the last good manifests serve.
   return { issuer, stage, manifests: () => Promise.all(RINGS.map((ring) => cached.lastGood(ring))) }
 }

@@ -41,7 +41,11 @@ export async function statusListToken(
   const key = await world.signer.activeKey('RS256')
   const ownKey = `key#${key.kid}` as const
   const cutOffs = await cutOffsFor(entries, ownKey, world.revocations)
-  if (cutOffs.has(ownKey)) throw new DependencyUnavailable('kms', 'the active signing key is revoked')
+  if (cutOffs.has(ownKey)) {
+    // As in an exchange: the next request is to find the key that has taken over.
+    world.signer.forget(key.algorithm)
+    throw new DependencyUnavailable('kms', 'the active signing key is revoked')
+  }
   const invalid = entries.filter(({ facts }) => isRevoked(facts, cutOffs)).map(({ status }) => status.index)
   const claims = {
     sub: statusListUri(world.issuer, list),

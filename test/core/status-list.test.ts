@@ -227,7 +227,11 @@ describe('a status list', () => {
   it('is not signed by a key that is revoked', async () => {
     await issue()
     broker.revocations.stored.set(`key#${(await broker.keys.activeKey('RS256')).kid}`, 1)
+    const forgotten: string[] = []
+    Object.assign(broker.keys, { forget: (algorithm: string) => forgotten.push(algorithm) })
     await expect(list()).rejects.toThrow('signing key')
+    // The next request finds the key that has taken over.
+    expect(forgotten).toEqual(['RS256'])
   })
 
   it.each(['entries', 'revocations', 'signer'] as const)(
