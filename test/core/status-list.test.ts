@@ -287,6 +287,13 @@ describe.each(['all cut-offs', 'those of its tokens'])('what a status list says,
     },
   )
 
+  it('is not signed by a revoked key that has signed none of its tokens', async () => {
+    await issue()
+    const { kid } = await broker.keys.activate('RS256')
+    broker.revocations.stored.set(`key#${kid}`, NOW)
+    await expect(list()).rejects.toThrow('signing key')
+  })
+
   it('tells of a child that was revoked by its own id, and not of its parent', async () => {
     const parent = await issue()
     const child = await issue({ subject_token: parent, audience: RECEIPTS })
