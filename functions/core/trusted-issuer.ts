@@ -1,7 +1,7 @@
-import type { PreparsedJwt } from './jwt-preparse.ts'
 import { LIMITS } from './limits.ts'
 import { BROKER, type TrustedIssuer } from './policy/compiled.ts'
 import type { PolicyIndex } from './policy/decide.ts'
+import type { JsonObject } from './types.ts'
 
 /**
  * The issuer whose `iss` is exactly that of the token. The broker itself is one: its tokens may be exchanged onward as
@@ -9,10 +9,10 @@ import type { PolicyIndex } from './policy/decide.ts'
  */
 export function trustedIssuerOf(
   policy: PolicyIndex,
-  jwt: PreparsedJwt,
+  claims: JsonObject,
   brokerIssuer: string,
 ): TrustedIssuer | undefined {
-  const iss = jwt.claims['iss']
+  const iss = claims['iss']
   if (typeof iss !== 'string') return undefined
   return iss === brokerIssuer ? brokerAsIssuer(brokerIssuer) : policy.issuers.get(iss)
 }

@@ -464,6 +464,7 @@ describe('the front door', () => {
       routeKey: String(Properties['RouteKey']),
       functionName: 'exchange',
       timeoutMilliseconds: 30_000,
+      authorization: 'NONE' as const,
     }))
     api = await HttpApi.listen({
       port: 0,
@@ -554,7 +555,9 @@ describe('the front door', () => {
     })
     other.serve({
       id: 'api',
-      routes: [{ routeKey: 'ANY /token', functionName: 'x', timeoutMilliseconds: 1000 }],
+      routes: [
+        { routeKey: 'ANY /token', functionName: 'x', timeoutMilliseconds: 1000, authorization: 'NONE' },
+      ],
     })
     await new Promise((resolve) => {
       httpRequest(`${other.url}/token`, { method: 'POST', headers: { DPoP: ['a', 'b'] } }, resolve).end()

@@ -54,8 +54,12 @@ export function worldOf(broker: TestBroker) {
     ledger: broker.ledger,
     revocations: broker.revocations,
     register: broker.revocations,
+    references: broker.references,
+    statuses: broker.statuses,
+    statusIndices: broker.statusIndices,
     signer: broker.keys,
     randomId: () => `endpoint-${++ids}`.padEnd(22, 'x'),
+    randomSecret: () => `secret-${++ids}-`.padEnd(43, 'A'),
   }
 }
 
