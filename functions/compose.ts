@@ -9,19 +9,24 @@ import { DynamoDbAssertionLedger } from './adapters/dynamodb-assertion-ledger.ts
 import { DynamoDbExchangeLedger } from './adapters/dynamodb-exchange-ledger.ts'
 import { DynamoDbKeyManifests } from './adapters/dynamodb-key-manifests.ts'
 import { DynamoDbRatePermits } from './adapters/dynamodb-rate-permits.ts'
+import { DynamoDbReferenceTokens } from './adapters/dynamodb-reference-tokens.ts'
 import { DynamoDbRevocationRegister } from './adapters/dynamodb-revocation-register.ts'
 import { DynamoDbRevocationStore } from './adapters/dynamodb-revocation-store.ts'
+import { DynamoDbStatusCounter } from './adapters/dynamodb-status-counter.ts'
+import { DynamoDbStatusEntries } from './adapters/dynamodb-status-entries.ts'
 import { jsonFetcher } from './adapters/fetch-json.ts'
 import { FetchedIssuerKeys } from './adapters/fetched-issuer-keys.ts'
 import { KmsSigner } from './adapters/kms-signer.ts'
 import { KmsSigningKeyFactory } from './adapters/kms-signing-key-factory.ts'
 import { KmsSigningKeyInventory } from './adapters/kms-signing-key-inventory.ts'
+import { LeasedStatusIndices } from './adapters/leased-status-indices.ts'
 import type { ExchangeDependencies } from './core/exchange.ts'
 import type { IntrospectionDependencies } from './core/introspection.ts'
 import { keyTimesFor, RINGS } from './core/key-times.ts'
 import { LIMITS } from './core/limits.ts'
 import type { CompiledPolicy } from './core/policy/compiled.ts'
 import { indexPolicy } from './core/policy/decide.ts'
+import type { StatusWorld } from './core/status-list-token.ts'
 import type { RevocationDependencies } from './core/token-revocation.ts'
 import type { Documents } from './jwks/serve-documents.ts'
 import type { KeyRotation } from './rotate-keys/reconcile.ts'
@@ -31,6 +36,7 @@ import { readLocalIssuers, readSeconds, readSettings, type Settings } from './se
 
 export const epochSeconds = () => Math.floor(Date.now() / 1000)
 const randomId = () => randomBytes(16).toString('base64url')
+const randomSecret = () => randomBytes(32).toString('base64url')
 
 export function composeExchange(): ExchangeDependencies & { readonly stage: string } {
   const settings = readSettings([
@@ -40,12 +46,14 @@ export function composeExchange(): ExchangeDependencies & { readonly stage: stri
     'revocationsTable',
     'signingKeysTable',
     'limitsTable',
+    'statusTable',
   ])
   const dynamoDb = new DynamoDBClient(AWS_CLIENT)
   const manifests = new CachedKeyManifests(
     new DynamoDbKeyManifests(dynamoDb, settings.signingKeysTable),
     Date.now,
   )
+  const counter = new DynamoDbStatusCounter(dynamoDb, settings.statusTable)
   const standIns = readLocalIssuers()
   const fetchJson = jsonFetcher({ allowLoopback: standIns !== undefined })
   return {
@@ -57,9 +65,29 @@ export function composeExchange(): ExchangeDependencies & { readonly stage: stri
     assertions: new DynamoDbAssertionLedger(dynamoDb, settings.exchangesTable),
     ledger: new DynamoDbExchangeLedger(dynamoDb, settings.exchangesTable),
     permits: new DynamoDbRatePermits(dynamoDb, settings.limitsTable, Date.now),
+    references: new DynamoDbReferenceTokens(dynamoDb, settings.exchangesTable),
     revocations: new DynamoDbRevocationStore(dynamoDb, settings.revocationsTable),
+    statuses: new DynamoDbStatusEntries(dynamoDb, settings.statusTable),
+    statusIndices: new LeasedStatusIndices(() => counter.leaseBlock(), Date.now),
     signer: new KmsSigner(new KMSClient(AWS_CLIENT), manifests),
     randomId,
+    randomSecret,
+  }
+}
+
+export function composeStatus(): StatusWorld & { readonly stage: string } {
+  const settings = readSettings(['issuer', 'stage', 'revocationsTable', 'signingKeysTable', 'statusTable'])
+  const dynamoDb = new DynamoDBClient(AWS_CLIENT)
+  const manifests = new CachedKeyManifests(
+    new DynamoDbKeyManifests(dynamoDb, settings.signingKeysTable),
+    Date.now,
+  )
+  return {
+    stage: settings.stage,
+    issuer: settings.issuer,
+    entries: new DynamoDbStatusEntries(dynamoDb, settings.statusTable),
+    revocations: new DynamoDbRevocationStore(dynamoDb, settings.revocationsTable),
+    signer: new KmsSigner(new KMSClient(AWS_CLIENT), manifests),
   }
 }
 
@@ -100,6 +128,7 @@ function composeOwnTokens(settings: Settings<'issuer' | 'exchangesTable' | 'sign
     issuerKeys: new BrokerIssuerKeys(manifests, { find: async () => undefined }),
     clientKeys,
     assertions: new DynamoDbAssertionLedger(dynamoDb, settings.exchangesTable),
+    references: new DynamoDbReferenceTokens(dynamoDb, settings.exchangesTable),
     randomId,
   }
   return { world, dynamoDb, manifests }

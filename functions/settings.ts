@@ -12,6 +12,7 @@ const VARIABLES = {
   revocationsTable: 'REVOCATIONS_TABLE',
   signingKeysTable: 'SIGNING_KEYS_TABLE',
   limitsTable: 'LIMITS_TABLE',
+  statusTable: 'STATUS_TABLE',
   /** How long a key signs. Seconds, as every setting in text. */
   keyRotationSeconds: 'KEY_ROTATION_SECONDS',
   /** How long the slowest verifier keeps a JWK Set. */

@@ -31,7 +31,7 @@ export const METRIC_UNITS = {
   KeysInJwks: MetricUnit.Count,
 } as const
 
-export type Endpoint = 'token' | 'introspect' | 'revoke' | 'admin' | 'metadata'
+export type Endpoint = 'token' | 'introspect' | 'revoke' | 'admin' | 'status' | 'metadata'
 /** What only some requests are measured by. */
 export type RequestMeasurements = Readonly<Partial<Record<'RevocationLatency' | 'ReplayRefusals', number>>>
 export type RequestOutcome = 'succeeded' | 'refused' | 'failed'

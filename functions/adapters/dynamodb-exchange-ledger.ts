@@ -67,6 +67,10 @@ function itemOf(exchange: ExchangeRecord): Item {
     jti: { S: issued.jti },
     issued_at: { N: String(issued.issuedAt) },
     token_expires_at: { N: String(issued.expiresAt) },
+    ...(issued.status && {
+      status_list: { N: String(issued.status.list) },
+      status_index: { N: String(issued.status.index) },
+    }),
     recorded_at: { N: String(exchange.recordedAt) },
     expires_at: { N: String(exchange.expiresAt) },
     event: { S: JSON.stringify(exchange.event) },
@@ -79,5 +83,8 @@ function issuedIn(item: Item): IssuedIdentity {
     jti: item['jti']?.S ?? '',
     issuedAt: Number(item['issued_at']?.N),
     expiresAt: Number(item['token_expires_at']?.N),
+    ...(item['status_list'] !== undefined && {
+      status: { list: Number(item['status_list'].N), index: Number(item['status_index']?.N) },
+    }),
   }
 }

@@ -4,15 +4,19 @@ import {
   type BatchGetItemCommandOutput,
   type DynamoDBClient,
   type KeysAndAttributes,
+  ScanCommand,
+  type ScanCommandOutput,
 } from '@aws-sdk/client-dynamodb'
 import { DependencyUnavailable } from '../core/fault.ts'
-import type { RevocationKey, RevocationStore } from '../core/ports.ts'
+import type { AllRevocations, RevocationKey, RevocationStore } from '../core/ports.ts'
 import { answerOf } from './aws-client.ts'
 
 const MAX_READS = 3
+/** Of 1 MB, about 4,000 cut-offs each: a request has the time to read so many one after the other. */
+const MAX_PAGES = 4
 
-/** The `revocations` table, read in one strongly consistent batch. */
-export class DynamoDbRevocationStore implements RevocationStore {
+/** The `revocations` table, read with strong consistency: some of it in one batch, or all. */
+export class DynamoDbRevocationStore implements RevocationStore, AllRevocations {
   private readonly client: DynamoDBClient
   private readonly table: string
 
@@ -40,6 +44,31 @@ export class DynamoDbRevocationStore implements RevocationStore {
       for (const item of items ?? []) found.set(keyOf(item), cutOffOf(item))
     }
     return found
+  }
+
+  async all(): Promise<ReadonlyMap<RevocationKey, number> | undefined> {
+    const found = new Map<RevocationKey, number>()
+    let next: Record<string, AttributeValue> | undefined
+    for (let page = 0; page < MAX_PAGES; page++) {
+      const answer: ScanCommandOutput = await answerOf('dynamodb', this.scan(next))
+      if (answer.Items === undefined)
+        throw new DependencyUnavailable('dynamodb', 'the answer says nothing about revocations')
+      for (const item of answer.Items) found.set(keyOf(item), cutOffOf(item))
+      next = answer.LastEvaluatedKey
+      if (next === undefined) return found
+    }
+    return undefined
+  }
+
+  private scan(from: Record<string, AttributeValue> | undefined) {
+    return this.client.send(
+      new ScanCommand({
+        TableName: this.table,
+        ConsistentRead: true,
+        ProjectionExpression: 'pk, cut_off',
+        ...(from !== undefined && { ExclusiveStartKey: from }),
+      }),
+    )
   }
 
   private read(wanted: KeysAndAttributes) {

@@ -1,13 +1,17 @@
 import type { Authorised } from './authorise.ts'
 import type { ManifestKey } from './key-lifecycle.ts'
-import type { IssuedIdentity } from './ports.ts'
+import type { IssuedIdentity, StatusIndex } from './ports.ts'
+import { statusListUri } from './status-list.ts'
 import { digestOf, tokenIdOf } from './token-id.ts'
+import type { JsonObject } from './types.ts'
 
 /** What an issued token takes from its surroundings. `now` in epoch seconds; `randomId` gives 128 random bits, base64url. */
 export interface Issuance {
   readonly issuer: string
   readonly now: number
   readonly randomId: () => string
+  /** Taken for a token whose target wants its status in a list. */
+  readonly status: StatusIndex | undefined
 }
 
 /**
@@ -17,7 +21,7 @@ export interface Issuance {
 export function identifyIssued(
   authorised: Authorised,
   retry: { readonly idempotencyKey: string | undefined; readonly scope: string },
-  { issuer, now, randomId }: Issuance,
+  { issuer, now, randomId, status }: Issuance,
 ): IssuedIdentity {
   const { idempotencyKey, scope } = retry
   const jti =
@@ -25,23 +29,23 @@ export function identifyIssued(
       ? randomId()
       : digestOf(JSON.stringify(['idempotent', scope, idempotencyKey])).slice(0, 22)
   const id = tokenIdOf({ kind: 'token', issuer, jti, signingInput: '' })
-  return { id, jti, issuedAt: now, expiresAt: authorised.expiresAt }
+  const identity = { id, jti, issuedAt: now, expiresAt: authorised.expiresAt }
+  return status === undefined ? identity : { ...identity, status }
 }
 
 /**
- * The JWS signing input of an access token (RFC 9068): `typ` `at+jwt`, one audience, and the lineage by which a
- * revocation reaches descendants. `txn` is the `jti` of the first token that the broker issued in this lineage.
+ * The claims of an access token (RFC 9068), whatever its format: one audience, and the lineage by which a revocation
+ * reaches descendants. `txn` is the `jti` of the first token that the broker issued in this lineage.
  */
-export function accessTokenSigningInput(
+export function accessTokenClaims(
   authorised: Authorised,
   issued: IssuedIdentity,
-  signed: { readonly issuer: string; readonly key: ManifestKey },
-): string {
+  issuer: string,
+): JsonObject {
   const { subject, target, grant, scopes } = authorised
-  const header = { alg: signed.key.algorithm, typ: 'at+jwt', kid: signed.key.kid }
-  const claims = {
+  return {
     ...authorised.mappedClaims,
-    iss: signed.issuer,
+    iss: issuer,
     sub: subject.subject,
     aud: target.audience,
     exp: issued.expiresAt,
@@ -56,7 +60,18 @@ export function accessTokenSigningInput(
     ...(subject.signedBy.length > 0 && { lineage_keys: subject.signedBy }),
     ...(subject.clients.length > 0 && { lineage_clients: subject.clients }),
     idp: subject.idp,
+    ...(issued.status && { status: { status_list: statusClaim(issuer, issued.status) } }),
   }
+}
+
+/** Token Status List §6.2. */
+function statusClaim(issuer: string, { list, index }: StatusIndex): JsonObject {
+  return { idx: index, uri: statusListUri(issuer, list) }
+}
+
+/** The JWS signing input of claims, those of an access token unless `type` says otherwise (RFC 8725 §3.11). */
+export function signingInputOf(claims: JsonObject, key: ManifestKey, type = 'at+jwt'): string {
+  const header = { alg: key.algorithm, typ: type, kid: key.kid }
   return `${encode(header)}.${encode(claims)}`
 }
 

@@ -2,7 +2,7 @@ import type { Authorised } from './authorise.ts'
 import type { IssuedIdentity, Revocation, RevocationKey } from './ports.ts'
 import type { Refusal } from './refusal.ts'
 import { digestOf } from './token-id.ts'
-import type { TokenId } from './types.ts'
+import type { TokenFormat, TokenId } from './types.ts'
 
 /** Where and when an event happened. `now` in epoch seconds. */
 export interface AuditContext {
@@ -31,7 +31,9 @@ export interface GrantedEvent {
   readonly token: TokenId
   readonly jti: string
   readonly expires_at: number
-  readonly kid: string
+  readonly format: TokenFormat
+  /** The key that signed it, where one did. */
+  readonly kid?: string
   readonly txn: string
   readonly lineage: readonly TokenId[]
 }
@@ -82,7 +84,7 @@ export type AuditEvent = GrantedEvent | RefusedEvent | RevokedEvent
 export function grantedEvent(
   authorised: Authorised,
   issued: IssuedIdentity,
-  context: AuditContext & { readonly kid: string; readonly txn: string },
+  context: AuditContext & { readonly kid: string | undefined; readonly txn: string },
 ): GrantedEvent {
   const { subject, target, grant } = authorised
   return {
@@ -100,7 +102,8 @@ export function grantedEvent(
     token: issued.id,
     jti: issued.jti,
     expires_at: issued.expiresAt,
-    kid: context.kid,
+    format: target.format,
+    ...(context.kid !== undefined && { kid: context.kid }),
     txn: context.txn,
     lineage: subject.lineage,
   }

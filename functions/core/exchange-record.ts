@@ -1,7 +1,6 @@
 import { txnOf } from './access-token.ts'
 import { type AuditContext, grantedEvent } from './audit-event.ts'
 import type { Authorised } from './authorise.ts'
-import type { ManifestKey } from './key-lifecycle.ts'
 import type { TrustedIssuer } from './policy/compiled.ts'
 import type { ExchangeRecord, IssuedIdentity } from './ports.ts'
 import { replayKeyOf } from './replay.ts'
@@ -18,7 +17,7 @@ export function exchangeRecordOf(
   given: {
     readonly request: TokenRequest
     readonly issuer: TrustedIssuer
-    readonly key: ManifestKey
+    readonly kid: string | undefined
     readonly attempt: string
     readonly audit: AuditContext
   },
@@ -34,7 +33,7 @@ export function exchangeRecordOf(
     expiresAt: lastUse + MARGIN_SECONDS,
     event: grantedEvent(authorised, issued, {
       ...given.audit,
-      kid: given.key.kid,
+      kid: given.kid,
       txn: txnOf(authorised, issued),
     }),
   }

@@ -1,10 +1,9 @@
 import { type Authorised, authorise } from './authorise.ts'
 import { type AuthenticatedClient, refuseClient } from './client-authentication.ts'
-import type { PreparsedJwt } from './jwt-preparse.ts'
-import type { Target, TrustedIssuer } from './policy/compiled.ts'
+import { BROKER, type Target, type TrustedIssuer } from './policy/compiled.ts'
 import { type ExplainedGrant, explainGrants, type PolicyIndex, resolveTarget } from './policy/decide.ts'
 import type { Refusal } from './refusal.ts'
-import { type AuthenticJwt, validateSubject } from './subject-token.ts'
+import { type AuthenticToken, validateSubject } from './subject-token.ts'
 import { trustedIssuerOf } from './trusted-issuer.ts'
 import type { ClientId, JsonObject } from './types.ts'
 
@@ -57,10 +56,9 @@ export function explainExchange(
     target: known.target,
     candidates: [],
   })
-  const jwt = unverifiedJwt(claims)
-  const issuer = trustedIssuerOf(policy, jwt, at.brokerIssuer)
+  const issuer = trustedIssuerOf(policy, claims, at.brokerIssuer)
   if (issuer === undefined) return refused({ kind: 'issuer_not_trusted' })
-  const subject = validateSubject(typedFor(jwt, issuer, at.brokerIssuer), issuer, {
+  const subject = validateSubject(unverifiedToken(claims, issuer), issuer, {
     type: 'jwt',
     now: at.now,
   })
@@ -87,20 +85,11 @@ function assumedClient(policy: PolicyIndex, id: ClientId | undefined): Authentic
   return client && ({ client } as AuthenticatedClient)
 }
 
-/** The claims in the form in which the pipeline takes them; the signature is what nobody asks about here. */
-function unverifiedJwt(claims: JsonObject): AuthenticJwt {
-  const jwt: Omit<PreparsedJwt, symbol> = {
-    compact: '',
-    signingInput: '',
-    algorithm: '',
-    kid: '',
-    type: 'jwt',
-    claims,
-  }
-  return jwt as AuthenticJwt
-}
-
-/** Our own tokens are of another type than everybody else's. */
-function typedFor(jwt: AuthenticJwt, { issuer }: TrustedIssuer, brokerIssuer: string): AuthenticJwt {
-  return issuer === brokerIssuer ? ({ ...jwt, type: 'at+jwt' } as AuthenticJwt) : jwt
+/**
+ * The claims in the form in which the pipeline takes them; the signature is what nobody asks about here. Our own tokens
+ * are of another type than everybody else's.
+ */
+function unverifiedToken(claims: JsonObject, { id }: TrustedIssuer): AuthenticToken {
+  const type = id === BROKER ? 'at+jwt' : 'jwt'
+  return { type, claims, signingInput: '', kid: undefined } as AuthenticToken
 }

@@ -11,7 +11,8 @@ import type { AssertionLedger, RevocationKey, RevocationStore, Signer } from './
 import { type Refused, refuse } from './refusal.ts'
 import { claimAssertion, isForOneOf, requireClient } from './registered-client.ts'
 import { findRevocation, revocationKeysOf } from './revocation.ts'
-import type { JsonValue } from './types.ts'
+import { isJsonObject } from './strict-json.ts'
+import type { JsonObject, JsonValue } from './types.ts'
 
 /** What introspection needs of the world. */
 export interface IntrospectionDependencies extends ClientAuthenticationWorld, OwnTokenWorld {
@@ -93,8 +94,11 @@ export async function introspect(
   const introspection = 'refused' in checked ? INACTIVE : factsOf(checked)
   const why = 'refused' in checked && { event: eventOf(checked) }
   if (key === undefined) return { answer: introspection, ...why }
-  if (cutOffs.has(`key#${key.kid}`))
+  if (cutOffs.has(`key#${key.kid}`)) {
+    // As in an exchange: another key may have taken over since the manifest was read.
+    world.signer.forget(RING)
     throw new DependencyUnavailable('kms', 'the active signing key is revoked')
+  }
   return { answer: await signedAnswer(introspection, { client, key, now: at.now }, world), ...why }
 }
 
@@ -138,7 +142,12 @@ const HIDDEN: ReadonlySet<string> = new Set([
 /** The token's claims as they are, the mapped ones too: of a reference token this is the only way to see them. */
 function factsOf({ claims }: OwnToken): Introspection {
   const visible = Object.entries(claims).filter(([name]) => !HIDDEN.has(name))
-  return { active: true, token_type: 'Bearer', ...Object.fromEntries(visible) }
+  return { active: true, token_type: tokenTypeOf(claims), ...Object.fromEntries(visible) }
+}
+
+/** RFC 9449 §6.2: to call a token that is bound to a key a bearer token would be to drop the binding. */
+function tokenTypeOf({ cnf }: JsonObject): string {
+  return isJsonObject(cnf) && 'jkt' in cnf ? 'DPoP' : 'Bearer'
 }
 
 /** RFC 9701 §5: no `sub` and no `exp` outside the member, so that nobody takes it for an access token. */

@@ -50,6 +50,7 @@ export function openidConfiguration(issuer: string) {
       'lineage_keys',
       'lineage_clients',
       'idp',
+      'status',
     ],
   }
 }

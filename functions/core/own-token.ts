@@ -1,7 +1,8 @@
 import { preparseJwt } from './jwt-preparse.ts'
 import { LIMITS } from './limits.ts'
 import { type OwnClaims, readOwnClaims } from './own-claims.ts'
-import type { IssuerKeys } from './ports.ts'
+import type { IssuerKeys, ReferenceTokens } from './ports.ts'
+import { isHandle, openHandle } from './reference-token.ts'
 import { type Refused, refuse } from './refusal.ts'
 import { authenticate } from './subject-token.ts'
 import { brokerAsIssuer } from './trusted-issuer.ts'
@@ -12,6 +13,7 @@ export interface OwnTokenWorld {
   /** The broker's own issuer URL. */
   readonly issuer: string
   readonly issuerKeys: IssuerKeys
+  readonly references: ReferenceTokens
 }
 
 /** A presented token that the broker has issued. Only {@link openOwnToken} makes one; whether it is revoked is not known yet. */
@@ -19,15 +21,15 @@ export type OwnToken = Brand<OwnClaims & { readonly claims: JsonObject }, 'OwnTo
 
 /**
  * Opens a presented token as the broker's own: our `iss`, `typ` `at+jwt`, an algorithm and a published key of ours, the
- * signature, then what we wrote into it. Anything else is refused, and an expired token too unless `mayBeExpired`.
- * `now` in epoch seconds. Throws {@link DependencyUnavailable} if our own keys cannot be read.
+ * signature, or a handle that we know; then what we wrote into it. Anything else is refused, and an expired token too
+ * unless `mayBeExpired`. `now` in epoch seconds. Throws {@link DependencyUnavailable} if our own keys, or the handle, cannot be read.
  */
 export async function openOwnToken(
   text: string,
   world: OwnTokenWorld,
   asked: { readonly now: number; readonly mayBeExpired: boolean },
 ): Promise<OwnToken | Refused> {
-  const issued = await openSigned(text, world)
+  const issued = isHandle(text) ? await openReference(text, world) : await openSigned(text, world)
   if ('refused' in issued) return issued
   const facts = readOwnClaims(issued.claims, { issuer: world.issuer, signedBy: issued.kid })
   if ('refused' in facts) return facts
@@ -39,7 +41,14 @@ export async function openOwnToken(
 
 interface Issued {
   readonly claims: JsonObject
-  readonly kid: string
+  readonly kid: string | undefined
+}
+
+async function openReference(handle: string, world: OwnTokenWorld): Promise<Issued | Refused> {
+  const opened = await openHandle(handle, world.references)
+  if ('refused' in opened) return opened
+  if (opened.claims['iss'] !== world.issuer) return refuse({ kind: 'issuer_not_trusted' })
+  return { claims: opened.claims, kid: undefined }
 }
 
 async function openSigned(text: string, { issuer, issuerKeys }: OwnTokenWorld): Promise<Issued | Refused> {

@@ -3,7 +3,8 @@ import type { AuditEvent } from './audit-event.ts'
 import type { KeyManifest, ManifestKey } from './key-lifecycle.ts'
 import type { KeySource } from './policy/compiled.ts'
 import type { RateRule } from './rate.ts'
-import type { PublicJwk, SigningAlgorithm, TokenId } from './types.ts'
+import type { StatusFacts } from './status-list.ts'
+import type { JsonObject, PublicJwk, SigningAlgorithm, TokenId } from './types.ts'
 
 /** A public key ready for `jose`, already bound to one algorithm. */
 export type VerificationKey = CryptoKey
@@ -31,6 +32,14 @@ export interface IssuedIdentity {
   readonly jti: string
   readonly issuedAt: number
   readonly expiresAt: number
+  /** Where its status can be read, if its target wants that. */
+  readonly status?: StatusIndex | undefined
+}
+
+/** The place of a token in a status list. */
+export interface StatusIndex {
+  readonly list: number
+  readonly index: number
 }
 
 export interface ExchangeRecord {
@@ -60,6 +69,26 @@ export interface ExchangeLedger {
    * Throws {@link DependencyUnavailable} if the outcome cannot be known.
    */
   record(exchange: ExchangeRecord): Promise<RecordOutcome>
+}
+
+/** What the broker keeps of a reference token: everything but the handle. */
+export interface StoredReference {
+  /** SHA-256 of the handle, base64url. */
+  readonly handleHash: string
+  /** What the JWT would have said. */
+  readonly claims: JsonObject
+  /** From then on the store may forget it, epoch seconds. Whether the token has expired, its claims say. */
+  readonly expiresAt: number
+}
+
+export interface ReferenceTokens {
+  /** Keeps the token durably, and never overwrites another. Throws {@link DependencyUnavailable} if that cannot be known. */
+  store(token: StoredReference): Promise<void>
+  /**
+   * The claims kept under the hash of a handle, strongly consistent, or `undefined`. Throws
+   * {@link DependencyUnavailable} rather than guess.
+   */
+  find(handleHash: string): Promise<JsonObject | undefined>
 }
 
 /** A client assertion that was accepted, and must not be accepted again. Times in epoch seconds. */
@@ -103,6 +132,40 @@ export interface RatePermits {
    * Throws {@link DependencyUnavailable} if that cannot be known.
    */
   take(rule: RateRule): Promise<PermitOutcome>
+}
+
+export interface AllRevocations {
+  /**
+   * As {@link RevocationStore.cutOffs} of all keys there are, or `undefined` where they are too many to be read at once.
+   * Throws {@link DependencyUnavailable}.
+   */
+  all(): Promise<ReadonlyMap<RevocationKey, number> | undefined>
+}
+
+export interface StatusIndices {
+  /** An index that no other token has or ever gets. Throws {@link DependencyUnavailable}. */
+  next(): Promise<StatusIndex>
+}
+
+/** What a status list knows of one token. */
+export interface StatusEntry {
+  readonly status: StatusIndex
+  readonly facts: StatusFacts
+  /** From then on nobody accepts the token, epoch seconds. */
+  readonly expiresAt: number
+}
+
+export interface StatusEntries {
+  /**
+   * Writes the entry durably; again for the same token is harmless, for another it is a fault. Throws
+   * {@link DependencyUnavailable} if it may not have been written.
+   */
+  write(entry: StatusEntry): Promise<void>
+  /**
+   * All entries of a list that have not expired by `now`, epoch seconds; strongly consistent and complete. Throws
+   * {@link DependencyUnavailable} rather than answer with a part.
+   */
+  read(list: number, now: number): Promise<readonly StatusEntry[]>
 }
 
 /** One cut-off, with what must be known of it later. Times in epoch seconds. */

@@ -39,7 +39,8 @@ export type RequestRefusal =
 
 /** The subject token is not acceptable. On the wire all of these are one. */
 export type SubjectRefusal =
-  | { readonly kind: 'token_malformed'; readonly malformation: JwtMalformation }
+  | { readonly kind: 'token_malformed'; readonly malformation: JwtMalformation | 'not_a_handle' }
+  | { readonly kind: 'handle_unknown' }
   | { readonly kind: 'issuer_not_trusted' }
   | { readonly kind: 'algorithm_not_allowed' }
   | { readonly kind: 'key_unknown' }
@@ -212,6 +213,7 @@ export function wireErrorFor(refusal: Refusal): WireError {
     case 'two_targets':
       return INVALID_TARGET
     case 'token_malformed':
+    case 'handle_unknown':
     case 'issuer_not_trusted':
     case 'algorithm_not_allowed':
     case 'key_unknown':

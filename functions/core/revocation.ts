@@ -1,6 +1,7 @@
 import { txnOf } from './access-token.ts'
 import type { Authorised } from './authorise.ts'
 import { LIMITS } from './limits.ts'
+import type { OwnClaims } from './own-claims.ts'
 import type { OwnToken } from './own-token.ts'
 import type { IssuedIdentity, Revocation, RevocationKey } from './ports.ts'
 import type { ValidatedSubject } from './subject-token.ts'
@@ -26,8 +27,14 @@ export function revocationKeysFor(authorised: Authorised, issued: IssuedIdentity
   ]
 }
 
+/** What a token can be revoked by. */
+export type Revocable = Pick<
+  OwnClaims,
+  'lineage' | 'subject' | 'clients' | 'idp' | 'txn' | 'signedBy' | 'issuedAt'
+>
+
 /** Every cut-off that could have ended this token: its own and its ancestors', by whatever they share. */
-export function revocationKeysOf(token: OwnToken): readonly RevocationKey[] {
+export function revocationKeysOf(token: Revocable): readonly RevocationKey[] {
   return [
     ...token.lineage.map((id): RevocationKey => `token#${id}`),
     `subject#${token.subject}`,
@@ -39,7 +46,7 @@ export function revocationKeysOf(token: OwnToken): readonly RevocationKey[] {
 }
 
 /** Kept beyond the last moment at which a token, or a retry that would name it again, could still be presented. */
-const MARGIN_SECONDS = 2 * LIMITS.clockSkewSeconds + LIMITS.idempotencySeconds
+export const KEPT_AFTER_EXPIRY_SECONDS = 2 * LIMITS.clockSkewSeconds + LIMITS.idempotencySeconds
 
 /** Why, by whom and when something is revoked. `at` in epoch seconds. */
 export interface RevocationReason {
@@ -61,7 +68,10 @@ export function cutOffNow(key: RevocationKey, why: RevocationReason): Revocation
 /** The cut-off that revokes one token of ours. The store may forget it when no descendant can be alive any more. */
 export function cutOffOf(token: OwnToken, why: RevocationReason): Revocation {
   // A child never outlives its parent (`authorise.ts`).
-  return { ...cutOffNow(`token#${token.tokenId}`, why), expiresAt: token.expiresAt + MARGIN_SECONDS }
+  return {
+    ...cutOffNow(`token#${token.tokenId}`, why),
+    expiresAt: token.expiresAt + KEPT_AFTER_EXPIRY_SECONDS,
+  }
 }
 
 /** The kind of the first cut-off that covers the token, or `undefined`. Without `iat` every cut-off covers it. */
@@ -76,4 +86,13 @@ export function findRevocation(
     if (DEAD_AS_A_WHOLE.has(kind) || (subject.issuedAt ?? 0) <= cutOff) return kind
   }
   return undefined
+}
+
+/** Whether one of all cut-offs that there are covers the token. */
+export function isRevoked(token: Revocable, cutOffs: ReadonlyMap<RevocationKey, number>): boolean {
+  const ofToken = revocationKeysOf(token).flatMap((key) => {
+    const cutOff = cutOffs.get(key)
+    return cutOff === undefined ? [] : [[key, cutOff] as const]
+  })
+  return findRevocation(token, new Map(ofToken)) !== undefined
 }

@@ -10,8 +10,19 @@ import { tokenIdOf } from './token-id.ts'
 import type { SubjectTokenType } from './token-request.ts'
 import type { Brand, IssuerId, JsonObject, JsonValue, TokenId } from './types.ts'
 
-/** A token whose signature the issuer's key verifies. Its claims are authentic, not yet acceptable. */
-export type AuthenticJwt = Brand<PreparsedJwt, 'AuthenticJwt'>
+/** A token whose claims are authentic, not yet acceptable: {@link authenticate} or {@link fromReference} made it. */
+export type AuthenticToken = Brand<
+  {
+    /** As of {@link PreparsedJwt}. */
+    readonly type: string
+    readonly claims: JsonObject
+    /** The part of a compact JWS before the last dot; empty where nothing was signed. */
+    readonly signingInput: string
+    /** The key that signed it; `undefined` where nothing was signed. */
+    readonly kid: string | undefined
+  },
+  'AuthenticToken'
+>
 
 /** What is known of a subject once its token is accepted. Times in epoch seconds. */
 interface SubjectFacts {
@@ -42,35 +53,45 @@ export type ValidatedSubject = Brand<SubjectFacts, 'ValidatedSubject'>
 const SUBJECT = /^[\x20\x21\x23-\x26\x28-\x5b\x5d-\x5f\x61-\x7e]+$/
 
 /** Verifies the signature with `jose`, the algorithm pinned to what the pre-parsed header says and policy allows. */
-export async function authenticate(jwt: PreparsedJwt, key: VerificationKey): Promise<AuthenticJwt | Refused> {
+export async function authenticate(
+  jwt: PreparsedJwt,
+  key: VerificationKey,
+): Promise<AuthenticToken | Refused> {
   try {
     await compactVerify(jwt.compact, key, { algorithms: [jwt.algorithm] })
-    return jwt as AuthenticJwt
+    const { type, claims, signingInput, kid } = jwt
+    return { type, claims, signingInput, kid } as AuthenticToken
   } catch (error) {
     if (error instanceof JOSEError) return refuse({ kind: 'signature_invalid' })
     throw error
   }
 }
 
+/** The claims that the broker itself has kept under the hash of a handle: whoever has the handle presents that token. */
+export function fromReference(claims: JsonObject): AuthenticToken {
+  const token = { type: 'at+jwt', claims, signingInput: '', kid: undefined }
+  return token as AuthenticToken
+}
+
 /** Checks every claim that the broker relies on. `now` in epoch seconds. */
 export function validateSubject(
-  jwt: AuthenticJwt,
+  token: AuthenticToken,
   issuer: TrustedIssuer,
   asked: { readonly type: SubjectTokenType; readonly now: number },
 ): ValidatedSubject | Refused {
   const refusal =
-    refuseType(jwt, issuer, asked.type) ??
-    refuseAudience(jwt.claims, issuer) ??
-    refuseTimes(jwt.claims, issuer, asked.now) ??
-    refuseIdentity(jwt.claims)
+    refuseType(token, issuer, asked.type) ??
+    refuseAudience(token.claims, issuer) ??
+    refuseTimes(token.claims, issuer, asked.now) ??
+    refuseIdentity(token.claims)
   if (refusal !== undefined) return refuse(refusal)
-  const { sub } = jwt.claims
+  const { sub } = token.claims
   if (!isSubject(sub, issuer)) return refuse({ kind: 'claim_malformed', claim: 'sub' })
-  return issuer.id === BROKER ? ownSubject(jwt, issuer) : externalSubject(jwt, issuer, sub)
+  return issuer.id === BROKER ? ownSubject(token, issuer) : externalSubject(token, issuer, sub)
 }
 
-function externalSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string): ValidatedSubject {
-  const common = commonFacts(jwt, issuer)
+function externalSubject(token: AuthenticToken, issuer: TrustedIssuer, sub: string): ValidatedSubject {
+  const common = commonFacts(token, issuer)
   const facts: SubjectFacts = {
     ...common,
     subject: `${issuer.id}:${sub}`,
@@ -84,14 +105,14 @@ function externalSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string):
   return facts as ValidatedSubject
 }
 
-/** A token of our own: what it says of its ancestors are our own words, verified by our own key. */
-function ownSubject(jwt: AuthenticJwt, issuer: TrustedIssuer): ValidatedSubject | Refused {
-  const own = readOwnClaims(jwt.claims, { issuer: issuer.issuer, signedBy: jwt.kid })
+/** A token of our own: what it says of its ancestors are our own words, signed by our own key or kept by us. */
+function ownSubject(token: AuthenticToken, issuer: TrustedIssuer): ValidatedSubject | Refused {
+  const own = readOwnClaims(token.claims, { issuer: issuer.issuer, signedBy: token.kid })
   if ('refused' in own) return own
   if (own.lineage.length > LIMITS.lineage) return refuse({ kind: 'lineage_too_long' })
   const { subject, lineage, txn, idp, scopes, signedBy, clients } = own
   const facts: SubjectFacts = {
-    ...commonFacts(jwt, issuer),
+    ...commonFacts(token, issuer),
     subject,
     lineage,
     txn,
@@ -104,7 +125,7 @@ function ownSubject(jwt: AuthenticJwt, issuer: TrustedIssuer): ValidatedSubject 
 }
 
 function commonFacts(
-  { claims, signingInput }: AuthenticJwt,
+  { claims, signingInput }: AuthenticToken,
   { id, issuer }: TrustedIssuer,
 ): Pick<SubjectFacts, 'issuer' | 'claims' | 'tokenId' | 'issuedAt' | 'expiresAt'> {
   const issuedAt = claims['iat'] as number | undefined
@@ -118,10 +139,14 @@ function commonFacts(
 }
 
 /** One kind of token must not pass for another (RFC 8725 §3.12): by header type, and by claims only one kind has. */
-function refuseType(jwt: PreparsedJwt, issuer: TrustedIssuer, asked: SubjectTokenType): Refusal | undefined {
-  const isAccessToken = jwt.type === 'at+jwt'
-  const isIdToken = 'nonce' in jwt.claims || 'at_hash' in jwt.claims
-  const isKnown = issuer.id === BROKER ? isAccessToken : isAccessToken || isPlainType(jwt.type, issuer)
+function refuseType(
+  token: AuthenticToken,
+  issuer: TrustedIssuer,
+  asked: SubjectTokenType,
+): Refusal | undefined {
+  const isAccessToken = token.type === 'at+jwt'
+  const isIdToken = 'nonce' in token.claims || 'at_hash' in token.claims
+  const isKnown = issuer.id === BROKER ? isAccessToken : isAccessToken || isPlainType(token.type, issuer)
   const isAsked = !(isAccessToken && asked === 'id_token') && !(isIdToken && asked === 'access_token')
   return isKnown && isAsked ? undefined : { kind: 'token_type_mismatch' }
 }

@@ -1,4 +1,3 @@
-import type { PreparsedJwt } from './jwt-preparse.ts'
 import { LIMITS } from './limits.ts'
 import { BROKER, type TrustedIssuer } from './policy/compiled.ts'
 import type { PolicyIndex } from './policy/decide.ts'
@@ -12,10 +11,10 @@ const SPIFFE_ID = /^(spiffe:\/\/[a-z0-9._-]{1,255})\//
  */
 export function trustedIssuerOf(
   policy: PolicyIndex,
-  jwt: PreparsedJwt,
+  claims: JsonObject,
   brokerIssuer: string,
 ): TrustedIssuer | undefined {
-  const { iss = trustDomainOf(jwt.claims) } = jwt.claims
+  const { iss = trustDomainOf(claims) } = claims
   if (typeof iss !== 'string') return undefined
   return iss === brokerIssuer ? brokerAsIssuer(brokerIssuer) : policy.issuers.get(iss)
 }

@@ -27,6 +27,9 @@ export type ReplayMode = 'single-use' | 'once-per-target' | 'reusable'
 /** The JWS algorithms that the broker signs with; each is a ring of keys of its own. */
 export type SigningAlgorithm = 'RS256' | 'ES256'
 
+/** What an access token is to those who receive it: signed claims, or a handle of claims that the broker keeps. */
+export type TokenFormat = 'jwt' | 'reference'
+
 /** The JWS algorithms that policy may accept from an issuer. All are asymmetric. */
 export type SubjectAlgorithm =
   | 'RS256'

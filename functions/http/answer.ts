@@ -53,14 +53,27 @@ export function faultAnswer(fault: unknown, random: number): HttpAnswer {
 
 /** A public document that may be cached for `maxAgeSeconds`, and longer while the broker cannot answer. */
 export function cacheableAnswer(request: HttpRequest, document: object, maxAgeSeconds: number): HttpAnswer {
-  const body = JSON.stringify(document)
-  const etag = `"${createHash('sha256').update(body).digest('base64url')}"`
-  const headers = {
+  return taggedAnswer(request, JSON.stringify(document), {
     ...JSON_TYPE,
     'cache-control': `public, max-age=${maxAgeSeconds}, stale-if-error=86400`,
-    etag,
-    'access-control-allow-origin': '*',
-  }
+  })
+}
+
+/** A public text that nobody may use for longer than `maxAgeSeconds`, whether or not the broker can answer by then. */
+export function perishableAnswer(
+  request: HttpRequest,
+  body: string,
+  { contentType, maxAgeSeconds }: { readonly contentType: string; readonly maxAgeSeconds: number },
+): HttpAnswer {
+  return taggedAnswer(request, body, {
+    'content-type': contentType,
+    'cache-control': `public, max-age=${maxAgeSeconds}, must-revalidate`,
+  })
+}
+
+function taggedAnswer(request: HttpRequest, body: string, described: Record<string, string>): HttpAnswer {
+  const etag = `"${createHash('sha256').update(body).digest('base64url')}"`
+  const headers = { ...described, etag, 'access-control-allow-origin': '*' }
   if (isNamed(request.header('if-none-match'), etag)) return { statusCode: 304, headers, body: '' }
   return { statusCode: 200, headers, body: request.method === 'HEAD' ? '' : body }
 }

@@ -18,8 +18,8 @@ export interface HttpApiOptions {
   readonly account: string
   readonly clock: () => number
   readonly invoke: (functionName: string, event: unknown, requestId: string) => Promise<unknown>
-  /** Decides about callers of routes with AWS_IAM authorization. */
-  readonly authorize: IamAuthorizer
+  /** Decides about callers of routes with AWS_IAM authorization. @default - forbids them all */
+  readonly authorize?: IamAuthorizer
 }
 
 /** API Gateway's HTTP API on loopback. It listens at once, so that its address is known, and answers 503 until it has routes. */
@@ -81,7 +81,7 @@ export class HttpApi {
     if (match === undefined) return sendMessage(response, 404, 'Not Found')
     const body = await readBody(message, BODY_BYTES)
     if (body === undefined) return sendMessage(response, 413, 'Request Entity Too Large')
-    const { account, clock, authorize } = this.#options
+    const { account, clock, authorize = () => undefined } = this.#options
     const { pathParameters, route } = match
     const { method = 'GET', url = '/', rawHeaders } = message
     const identity: RoutedRequest['identity'] | undefined =

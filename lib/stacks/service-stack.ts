@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { TableV2 } from 'aws-cdk-lib/aws-dynamodb'
 import { Grant } from 'aws-cdk-lib/aws-iam'
 import { CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib/core'
 import type { Construct } from 'constructs'
@@ -11,6 +12,7 @@ import { SigningKeys } from '../constructs/signing-keys.ts'
 import type { StateStack } from './state-stack.ts'
 
 const TOKEN_PATH = '/token'
+const STATUS_PATH = '/status/{list}'
 const INTROSPECTION_PATH = '/introspect'
 const REVOCATION_PATH = '/revoke'
 const JWKS_PATH = '/.well-known/jwks.json'
@@ -62,6 +64,7 @@ export class ServiceStack extends Stack {
     this.#addIntrospect()
     this.#addRevoke()
     this.#addJwks()
+    this.#addStatus()
     this.#addRotateKeys()
     this.#addOutputs()
     this.#addKeyOutputs()
@@ -81,10 +84,14 @@ export class ServiceStack extends Stack {
         revocationsTable: state.revocations.tableName,
         signingKeysTable: state.signingKeys.tableName,
         limitsTable: state.limits.tableName,
+        statusTable: state.status.tableName,
       },
       files: { 'policy.json': JSON.stringify(policy) },
     })
     state.exchanges.grant(exchange, 'dynamodb:PutItem')
+    this.#grantReadReferences(exchange)
+    grantOnKeys(exchange, state.status, { actions: ['dynamodb:PutItem'], keys: 'list#*' })
+    grantOnKeys(exchange, state.status, { actions: ['dynamodb:UpdateItem'], keys: 'counter' })
     state.revocations.grant(exchange, 'dynamodb:BatchGetItem')
     if (policy.grants.some(({ rate }) => rate !== undefined))
       state.limits.grant(exchange, 'dynamodb:UpdateItem')
@@ -103,6 +110,7 @@ export class ServiceStack extends Stack {
       ...this.#ownTokenOptions(),
     })
     this.#grantClaimAssertions(introspect)
+    this.#grantReadReferences(introspect)
     state.revocations.grant(introspect, 'dynamodb:BatchGetItem')
     this.#signingKeys.grantRead(introspect)
     this.#signingKeys.grantSign(introspect)
@@ -118,6 +126,7 @@ export class ServiceStack extends Stack {
       ...this.#ownTokenOptions(),
     })
     this.#grantClaimAssertions(revoke)
+    this.#grantReadReferences(revoke)
     // Neither put nor delete: a cut-off can only be added to.
     state.revocations.grant(revoke, 'dynamodb:UpdateItem')
     this.#signingKeys.grantRead(revoke)
@@ -141,12 +150,7 @@ export class ServiceStack extends Stack {
 
   /** The one thing that these functions write among the exchanges: they could not pretend that one has happened. */
   #grantClaimAssertions(grantee: BrokerFunction): void {
-    Grant.addToPrincipal({
-      grantee,
-      actions: ['dynamodb:PutItem'],
-      resourceArns: [this.#props.state.exchanges.tableArn],
-      conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['assertion#*'] } },
-    })
+    grantOnKeys(grantee, this.#props.state.exchanges, { actions: ['dynamodb:PutItem'], keys: 'assertion#*' })
   }
 
   #addJwks(): void {
@@ -159,6 +163,27 @@ export class ServiceStack extends Stack {
     })
     this.#signingKeys.grantRead(jwks)
     for (const path of METADATA_PATHS) this.#api.addRoute(path, jwks)
+  }
+
+  #addStatus(): void {
+    const { state } = this.#props
+    const status = this.#function('Status', 'status', {
+      description: 'Publishes which tokens are revoked (Token Status List)',
+      // Once per list and 20 s: a few megabytes to read and one signature to verify.
+      memoryMegabytes: 1024,
+      timeoutSeconds: 10,
+      settings: {
+        issuer: this.#api.issuer,
+        revocationsTable: state.revocations.tableName,
+        signingKeysTable: state.signingKeys.tableName,
+        statusTable: state.status.tableName,
+      },
+    })
+    grantOnKeys(status, state.status, { actions: ['dynamodb:Query'], keys: 'list#*' })
+    state.revocations.grant(status, 'dynamodb:Scan', 'dynamodb:BatchGetItem')
+    this.#signingKeys.grantRead(status)
+    this.#signingKeys.grantSign(status)
+    this.#api.addRoute(STATUS_PATH, status)
   }
 
   #addRotateKeys(): void {
@@ -181,6 +206,11 @@ export class ServiceStack extends Stack {
     )
     this.#signingKeys.grantReconcile(rotateKeys)
     this.#signingKeys.reconcileWith(rotateKeys)
+  }
+
+  /** Allows to read reference tokens, and no record of an exchange, from the table that holds both. */
+  #grantReadReferences(grantee: BrokerFunction): void {
+    grantOnKeys(grantee, this.#props.state.exchanges, { actions: ['dynamodb:GetItem'], keys: 'reference#*' })
   }
 
   #rotationSettings(): Pick<Settings, 'keyRotationSeconds' | 'verifierCacheSeconds'> {
@@ -262,4 +292,18 @@ export class ServiceStack extends Stack {
   #output(id: string, value: string, description: string): void {
     new CfnOutput(this, id, { value, description })
   }
+}
+
+/** Allows to act on those items of a table whose partition key is like `keys`. */
+function grantOnKeys(
+  grantee: BrokerFunction,
+  table: TableV2,
+  { actions, keys }: { readonly actions: string[]; readonly keys: string },
+): void {
+  Grant.addToPrincipal({
+    grantee,
+    actions,
+    resourceArns: [table.tableArn],
+    conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [keys] } },
+  })
 }

@@ -29,6 +29,8 @@ export class StateStack extends Stack {
   readonly exchanges: TableV2
   /** Cut-offs: what was issued before them is revoked. */
   readonly revocations: TableV2
+  /** One item per token that a status list tells about, by list and place in it. */
+  readonly status: TableV2
   /** One manifest per key ring. */
   readonly signingKeys: TableV2
   /** Leases of grants' rates. */
@@ -42,6 +44,10 @@ export class StateStack extends Stack {
       dynamoStream: StreamViewType.NEW_AND_OLD_IMAGES,
     })
     this.revocations = this.#table('Revocations', props, { timeToLiveAttribute: 'expires_at' })
+    this.status = this.#table('Status', props, {
+      sortKey: { name: 'idx', type: AttributeType.NUMBER },
+      timeToLiveAttribute: 'expires_at',
+    })
     this.signingKeys = this.#table('SigningKeys', props, {})
     this.limits = this.#table('Limits', props, { timeToLiveAttribute: 'expires_at' })
     this.#output(

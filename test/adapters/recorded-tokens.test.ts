@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest'
 import { FetchedIssuerKeys } from '../../functions/adapters/fetched-issuer-keys.ts'
 import { exchange } from '../../functions/core/exchange.ts'
 import { compilePolicy } from '../../functions/core/policy/compile.ts'
-import { indexPolicy } from '../../functions/core/policy/decide.ts'
 import { lintPolicy } from '../../functions/core/policy/lint.ts'
 import { policyFile } from '../core/policy/policy-fixture.ts'
 import { createTestBroker, NOW, OUR_AUDIENCE, PAYMENTS } from '../support/broker.ts'
@@ -25,16 +24,8 @@ async function brokerFor(recorded: RecordedToken) {
   const broker = await createTestBroker(policy)
   const noFetch = () => Promise.reject(new Error('nothing is fetched here'))
   const world = {
-    issuer: 'https://tokens.example.com',
-    policy: indexPolicy(policy),
+    ...broker.world,
     issuerKeys: new FetchedIssuerKeys(noFetch, () => NOW),
-    clientKeys: broker.clientKeys,
-    assertions: broker.assertions,
-    ledger: broker.ledger,
-    permits: broker.permits,
-    revocations: broker.revocations,
-    signer: broker.keys,
-    randomId: () => 'random-1'.padEnd(22, 'x'),
   }
   return {
     warnings: lintPolicy([file], policy).map(({ path, message }) => `${path}: ${message}`),

@@ -6,6 +6,7 @@ import { epochSeconds } from '../../functions/compose.ts'
 import { compactJws } from '../../functions/core/access-token.ts'
 import type { ExchangeDependencies } from '../../functions/core/exchange.ts'
 import { indexPolicy, type PolicyIndex } from '../../functions/core/policy/decide.ts'
+import { statusIndexOf } from '../../functions/core/status-list.ts'
 import { TOKEN_EXCHANGE_GRANT } from '../../functions/core/token-request.ts'
 import { serveToken } from '../../functions/exchange/serve-token.ts'
 import type { HttpAnswer } from '../../functions/http/answer.ts'
@@ -18,7 +19,9 @@ import {
   MemoryKeys,
   MemoryLedger,
   MemoryRatePermits,
+  MemoryReferenceTokens,
   MemoryRevocations,
+  MemoryStatusEntries,
 } from '../support/fakes.ts'
 import { type CraftingKey, craft, craftingKey, encodePart, type Part } from './crafted-jws.ts'
 
@@ -154,8 +157,12 @@ export class AttackedBroker {
       ledger: this.ledger,
       permits: new MemoryRatePermits(),
       revocations: this.revocations,
+      references: new MemoryReferenceTokens(),
+      statuses: new MemoryStatusEntries(),
+      statusIndices: { next: async () => statusIndexOf(++this.#ids) },
       signer: this.signer,
       randomId: () => `random-${++this.#ids}`.padEnd(22, 'x'),
+      randomSecret: () => `secret-${++this.#ids}-`.padEnd(43, 'A'),
     }
     this.handler = httpHandler(serveToken(this.world, TELEMETRY), TELEMETRY)
   }

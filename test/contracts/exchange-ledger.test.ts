@@ -75,6 +75,17 @@ describe.each<[string, () => ExchangeLedger]>([
     expect(await ledger.record(recordOf({ key }))).toEqual({ kind: 'replayed' })
   })
 
+  it('knows where the status of what it issued can be read', async () => {
+    const ledger = create()
+    const first = recordOf({ fingerprint: 'same' })
+    const issued = { ...first.issued, status: { list: 3, index: 0 } }
+    await ledger.record({ ...first, issued })
+    expect(await ledger.record(recordOf({ key: first.key, fingerprint: 'same' }))).toEqual({
+      kind: 'same_request',
+      issued,
+    })
+  })
+
   it('takes two requests without fingerprint for two requests', async () => {
     const ledger = create()
     const { key } = recordOf()

@@ -2,11 +2,11 @@ import { BatchGetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { DynamoDbRevocationStore } from '../../functions/adapters/dynamodb-revocation-store.ts'
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
-import type { RevocationKey, RevocationStore } from '../../functions/core/ports.ts'
+import type { AllRevocations, RevocationKey, RevocationStore } from '../../functions/core/ports.ts'
 import { MemoryRevocations } from '../support/fakes.ts'
 import { type LocalAws, startLocalAws } from '../support/local-aws.ts'
 
-interface Store extends RevocationStore {
+interface Store extends RevocationStore, AllRevocations {
   revoke(key: RevocationKey, cutOff: number): Promise<void>
 }
 
@@ -51,6 +51,14 @@ describe.each<[string, () => Store]>([
     }
   })
 
+  it('tells all cut-offs there are, at once after they are written', async () => {
+    const store = create()
+    for (const at of [1, 2, 3]) {
+      await store.revoke(`lineage#all-${at}`, at)
+      expect((await store.all())?.get(`lineage#all-${at}`)).toBe(at)
+    }
+  })
+
   it('may be asked for one key twice', async () => {
     const store = create()
     await store.revoke('client#twice', 5)
@@ -90,6 +98,36 @@ describe('the revocation store in DynamoDB', () => {
     expect(Responses?.['revocations']).toEqual([])
     expect((await store().cutOffs(['token#fresh'])).size).toBe(1)
     await aws.endpoint.dynamodb.serveStaleReads(false)
+  })
+
+  it.each(['throttle', 'reset'] as const)('never guesses all of them either: %s is a fault', async (kind) => {
+    aws.endpoint.faults.set({ operation: 'dynamodb:Scan', kind })
+    await expect(store().all()).rejects.toThrow(DependencyUnavailable)
+    aws.endpoint.faults.clear()
+    const silent = { send: async () => ({}) }
+    await expect(new DynamoDbRevocationStore(silent as never, 't').all()).rejects.toThrow('says nothing')
+  })
+
+  it('sees all that a weaker scan would miss', async () => {
+    await aws.endpoint.dynamodb.serveStaleReads(true)
+    const Item = { pk: { S: 'token#scanned' }, cut_off: { N: '1' } }
+    await aws.dynamoDb.send(new PutItemCommand({ TableName: 'revocations', Item }))
+    expect((await store().all())?.has('token#scanned')).toBe(true)
+    await aws.endpoint.dynamodb.serveStaleReads(false)
+  })
+
+  it('tells all over several pages, and nothing where they are more than four', async () => {
+    const pagesOf = (pages: number) => {
+      let page = 0
+      const send = async () => {
+        page++
+        const Items = [{ pk: { S: `token#page-${page}` }, cut_off: { N: '1' } }]
+        return page < pages ? { Items, LastEvaluatedKey: { pk: { S: 'next' } } } : { Items }
+      }
+      return new DynamoDbRevocationStore({ send } as never, 't')
+    }
+    expect((await pagesOf(4).all())?.size).toBe(4)
+    expect(await pagesOf(5).all()).toBeUndefined()
   })
 
   it('asks again for what an answer left out, and gives up rather than answer a part', async () => {

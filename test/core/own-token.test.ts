@@ -2,7 +2,14 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { compactJws } from '../../functions/core/access-token.ts'
 import { openOwnToken } from '../../functions/core/own-token.ts'
 import { tokenIdOf } from '../../functions/core/token-id.ts'
-import { BROKER_ISSUER, createTestBroker, NOW, PAYMENTS, type TestBroker } from '../support/broker.ts'
+import {
+  BROKER_ISSUER,
+  createTestBroker,
+  NOW,
+  PAYMENTS,
+  REPORTS,
+  type TestBroker,
+} from '../support/broker.ts'
 import { decode } from '../support/tokens.ts'
 
 let broker: TestBroker
@@ -14,7 +21,7 @@ beforeEach(async () => {
 const open = (text: string, asked: { now?: number; mayBeExpired?: boolean } = {}) =>
   openOwnToken(
     text,
-    { issuer: BROKER_ISSUER, issuerKeys: broker.issuerKeys },
+    { issuer: BROKER_ISSUER, issuerKeys: broker.issuerKeys, references: broker.references },
     { now: NOW, mayBeExpired: false, ...asked },
   )
 
@@ -112,5 +119,47 @@ describe('a token of our own', () => {
     const own = await broker.own({})
     for (const text of [own.slice(0, -1), own.slice(1), `${own}A`, `${own}=`, `${own}\n`, ` ${own}`, ''])
       expect(await open(text)).toHaveProperty('refused')
+  })
+})
+
+describe('a reference token of our own', () => {
+  let handle: string
+
+  beforeEach(async () => {
+    const subject_token = await broker.subjectToken()
+    const outcome = await broker.exchange({ subject_token, audience: REPORTS })
+    handle = 'answer' in outcome ? outcome.answer.access_token : ''
+  })
+
+  it('is opened by its handle to the facts that it was issued with, and was signed by no key', async () => {
+    const [record] = broker.ledger.records.values()
+    expect(await open(handle)).toMatchObject({
+      tokenId: record?.issued.id,
+      subject: 'ci:repo:octo/pay:ref:refs/heads/main',
+      audience: REPORTS,
+      expiresAt: NOW + 300,
+      lineage: [expect.stringMatching(/^[\w-]{22}$/), record?.issued.id],
+      txn: record?.issued.jti,
+      signedBy: [],
+    })
+  })
+
+  it.each([
+    ['truncated', (text: string) => text.slice(0, -1), 'token_malformed'],
+    ['extended', (text: string) => `${text}A`, 'token_malformed'],
+    ['unknown', (text: string) => `${text.slice(0, -2)}zA`, 'handle_unknown'],
+  ])('is not opened by a handle that is %s', async (_name, change, kind) => {
+    expect(await open(change(handle))).toMatchObject({ refused: { kind } })
+  })
+
+  it('ends when its claims say so, although it is still kept', async () => {
+    expect(await open(handle, { now: NOW + 300 })).toMatchObject({ refused: { kind: 'token_expired' } })
+    expect(await open(handle, { now: NOW + 300, mayBeExpired: true })).toHaveProperty('tokenId')
+  })
+
+  it('is not ours if we had another name when we issued it', async () => {
+    const [stored] = broker.references.stored.values()
+    Object.assign(stored?.claims ?? {}, { iss: 'https://old.example.com' })
+    expect(await open(handle)).toMatchObject({ refused: { kind: 'issuer_not_trusted' } })
   })
 })

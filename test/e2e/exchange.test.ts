@@ -5,7 +5,7 @@ import { SimpleJwksCache } from 'aws-jwt-verify/jwk'
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { ManifestKey } from '../../functions/core/key-lifecycle.ts'
-import { LEDGER, PAYMENTS, RECEIPTS, startTestCloud, type TestCloud } from '../support/cloud.ts'
+import { LEDGER, PAYMENTS, RECEIPTS, REPORTS, startTestCloud, type TestCloud } from '../support/cloud.ts'
 
 let broker: TestCloud
 
@@ -130,6 +130,55 @@ describe('an exchange over HTTP', () => {
     )
     for (const part of [token, body['access_token'] ?? ''].flatMap((jws) => jws.split('.')))
       expect(all).not.toContain(part)
+  })
+})
+
+describe('a reference token over HTTP', () => {
+  const subject_token_type = 'urn:ietf:params:oauth:token-type:access_token'
+  const issue = async () =>
+    (await broker.exchange(await broker.sign({ preset: 'kubernetes' }), { audience: REPORTS })).body
+  const onward = (handle: string) => broker.exchange(handle, { audience: RECEIPTS, subject_token_type })
+
+  it('is a handle that goes onward as what it stands for', async () => {
+    const { access_token: handle = '', ...answer } = await issue()
+    expect(handle).toMatch(/^rt_[\w-]{43}$/)
+    expect(answer).toMatchObject({ token_type: 'Bearer', scope: 'payments.read' })
+    const { status, body } = await onward(handle)
+    expect(status).toBe(200)
+    const claims = decodeJwt(body['access_token'] ?? '')
+    expect(claims).toMatchObject({ aud: RECEIPTS, grant: 'reports-onward' })
+    expect(claims['lineage']).toHaveLength(2)
+  })
+
+  it('is refused when it is cut, stretched or made up, and once its lineage is revoked', async () => {
+    const { access_token: handle = '' } = await issue()
+    const first = await onward(handle)
+    for (const wrong of [handle.slice(0, -1), `${handle}A`, `rt_${'x'.repeat(42)}A`])
+      expect(await onward(wrong)).toMatchObject({ status: 400, body: { error: 'invalid_request' } })
+    const { txn } = decodeJwt(first.body['access_token'] ?? '')
+    const Item = { pk: { S: `lineage#${txn as string}` }, cut_off: { N: '1' } }
+    await broker.dynamoDb.send(new PutItemCommand({ TableName: broker.table('Revocations'), Item }))
+    expect((await onward(handle)).status).toBe(400)
+  })
+
+  it.each(['dynamodb:GetItem', 'dynamodb:PutItem'])('answers 503 while %s fails', async (operation) => {
+    const { access_token: handle = '' } = await issue()
+    broker.cloud.aws.faults.set({ operation, kind: 'throttle' })
+    expect((await onward(handle)).status).toBe(503)
+    broker.cloud.aws.faults.clear()
+    expect((await onward(handle)).status).toBe(200)
+  })
+
+  it('is in no record, log or metric', async () => {
+    const { access_token: handle = '' } = await issue()
+    await onward(handle)
+    await onward(`${handle}A`)
+    const tables = broker.cloud.plan.tables.map(({ name }) =>
+      broker.dynamoDb.send(new ScanCommand({ TableName: name })),
+    )
+    const everything = JSON.stringify(await Promise.all(tables)) + broker.lines.join('\n')
+    expect(everything).toContain('reference#')
+    expect(everything).not.toContain(handle.slice(3))
   })
 })
 
@@ -298,10 +347,10 @@ describe('least privilege', () => {
   it('every permission of every function was used by these tests, and none was missing', () => {
     // Those that a key needs at the end of its life: test/contracts/rotation-permissions.test.ts waits for that.
     const later = ['kms:DisableKey', 'kms:ScheduleKeyDeletion']
-    // Those of introspection and revocation: revocation.test.ts.
+    // Those of introspection and revocation: revocation.test.ts; of status lists: status-lists.test.ts.
     const unused = broker.cloud
       .unusedPermissions()
-      .filter(({ principal }) => !/Introspect|Revoke/.test(principal))
+      .filter(({ principal }) => !/Introspect|Revoke|Status/.test(principal))
     expect(unused.filter(({ action }) => !later.includes(action))).toEqual([])
     expect(unused.filter(({ principal }) => !principal.includes('RotateKeys'))).toEqual([])
     expect(broker.defects).toEqual([])

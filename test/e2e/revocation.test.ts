@@ -1,4 +1,4 @@
-import { GetItemCommand } from '@aws-sdk/client-dynamodb'
+import { GetItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb'
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { compilePolicies, decide } from '../../lib/local/aws/iam.ts'
@@ -10,6 +10,7 @@ import {
   PAYMENTS,
   postForm,
   RECEIPTS,
+  REPORTS,
   startTestCloud,
   type TestCloud,
 } from '../support/cloud.ts'
@@ -118,6 +119,48 @@ describe('introspection over HTTP', () => {
     expect(await isActive(parent)).toBe(true)
     broker.cloud.aws.faults.set({ operation: 'dynamodb:BatchGetItem', kind: 'reset' })
     expect((await introspect(parent)).status).toBe(503)
+  })
+})
+
+describe('a reference token over HTTP', () => {
+  const subject_token_type = 'urn:ietf:params:oauth:token-type:access_token'
+  const onward = (handle: string) => broker.exchange(handle, { audience: RECEIPTS, subject_token_type })
+
+  it('is told by introspection, goes onward, and ends with its descendants when it is revoked', async () => {
+    const handle = await tokenFor(await subjectToken(), REPORTS)
+    expect((await introspect(handle)).body).toMatchObject({
+      active: true,
+      iss: broker.url,
+      aud: REPORTS,
+      client_id: expect.any(String),
+    })
+    const child = (await onward(handle)).body['access_token'] ?? ''
+    expect(await isActive(child)).toBe(true)
+    expect((await revoke(handle)).status).toBe(200)
+    expect([await isActive(handle), await isActive(child)]).toEqual([false, false])
+    expect((await onward(handle)).status).toBe(400)
+  })
+
+  it('is inactive by every other handle than its own', async () => {
+    const handle = await tokenFor(await subjectToken(), REPORTS)
+    for (const wrong of [handle.slice(0, -1), `${handle}A`, handle.slice(3), `rt_${'x'.repeat(42)}A`])
+      expect((await introspect(wrong)).body).toEqual({ active: false })
+    expect(await isActive(handle)).toBe(true)
+    // Nothing of ours: a client cannot tell that from a revocation.
+    expect((await revoke(`${handle}A`)).status).toBe(200)
+    expect(await isActive(handle)).toBe(true)
+  })
+
+  it('is in no table, log or metric', async () => {
+    const handle = await tokenFor(await subjectToken(), REPORTS)
+    await introspect(handle)
+    await introspect(`${handle}A`)
+    await revoke(handle)
+    const tables = broker.cloud.plan.tables.map(({ name }) =>
+      broker.dynamoDb.send(new ScanCommand({ TableName: name })),
+    )
+    const everything = JSON.stringify(await Promise.all(tables)) + broker.lines.join('\n')
+    expect(everything).not.toContain(handle.slice(3))
   })
 })
 

@@ -38,7 +38,11 @@ function tokenHandler() {
     permits: broker.permits,
     revocations: broker.revocations,
     signer: broker.keys,
+    references: broker.references,
+    statuses: broker.statuses,
+    statusIndices: broker.statusIndices,
     randomId: () => 'r'.repeat(22),
+    randomSecret: () => 'r'.repeat(42).concat('A'),
   }
   return httpHandler(serveToken(world, telemetry), telemetry)
 }

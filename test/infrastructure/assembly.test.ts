@@ -26,6 +26,8 @@ const ACKNOWLEDGED = [
   'Revoke/Role AwsSolutions-IAM5[Resource::*]',
   'RotateKeys/Role AwsSolutions-IAM5[Resource::*]',
   'RotateKeys/Role AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
+  'Status/Role AwsSolutions-IAM5[Resource::*]',
+  'Status/Role AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
 ]
 
 function templates(folder: string): Readonly<Record<string, string>> {

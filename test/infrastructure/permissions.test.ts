@@ -49,18 +49,24 @@ const SIGN: Allowed = {
   },
 }
 
+const onKeys = (action: string, table: string, keys: string): Allowed => ({
+  actions: [action],
+  resource: TABLE(table),
+  conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [keys] } },
+})
+/** The table holds the records of exchanges too: those can be written, not read. */
+const READ_REFERENCES = onKeys('dynamodb:GetItem', 'Exchanges', 'reference#*')
 /** Of the exchanges only what no exchange is: an assertion's one use. */
-const CLAIM_ASSERTIONS: Allowed = {
-  actions: ['dynamodb:PutItem'],
-  resource: TABLE('Exchanges'),
-  conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['assertion#*'] } },
-}
+const CLAIM_ASSERTIONS = onKeys('dynamodb:PutItem', 'Exchanges', 'assertion#*')
 
 const PERMISSIONS: Readonly<Record<string, readonly Allowed[]>> = {
   Exchange: [
     log('Exchange'),
     TRACES,
     { actions: ['dynamodb:PutItem'], resource: TABLE('Exchanges') },
+    READ_REFERENCES,
+    onKeys('dynamodb:PutItem', 'Status', 'list#*'),
+    onKeys('dynamodb:UpdateItem', 'Status', 'counter'),
     { actions: ['dynamodb:BatchGetItem'], resource: TABLE('Revocations') },
     { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') },
     SIGN,
@@ -69,6 +75,7 @@ const PERMISSIONS: Readonly<Record<string, readonly Allowed[]>> = {
     log('Introspect'),
     TRACES,
     CLAIM_ASSERTIONS,
+    READ_REFERENCES,
     { actions: ['dynamodb:BatchGetItem'], resource: TABLE('Revocations') },
     { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') },
     SIGN,
@@ -77,10 +84,19 @@ const PERMISSIONS: Readonly<Record<string, readonly Allowed[]>> = {
     log('Revoke'),
     TRACES,
     CLAIM_ASSERTIONS,
+    READ_REFERENCES,
     { actions: ['dynamodb:UpdateItem'], resource: TABLE('Revocations') },
     { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') },
   ],
   Jwks: [log('Jwks'), TRACES, { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') }],
+  Status: [
+    log('Status'),
+    TRACES,
+    onKeys('dynamodb:Query', 'Status', 'list#*'),
+    { actions: ['dynamodb:BatchGetItem', 'dynamodb:Scan'], resource: TABLE('Revocations') },
+    { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') },
+    SIGN,
+  ],
   RotateKeys: [
     log('RotateKeys'),
     // The CDK joins them. Listing keys has no resource to name either, and tells no more than their names.
@@ -171,9 +187,9 @@ describe('the permissions', () => {
     expect(allowedTo('Exchange')).not.toContainEqual(permits)
   })
 
-  it('are those of the five functions: there is no other role and no other policy', () => {
-    expect(Object.keys(resources(service, 'AWS::IAM::Role'))).toHaveLength(5)
-    expect(Object.keys(resources(service, 'AWS::IAM::Policy'))).toHaveLength(5)
+  it('are those of the six functions: there is no other role and no other policy', () => {
+    expect(Object.keys(resources(service, 'AWS::IAM::Role'))).toHaveLength(6)
+    expect(Object.keys(resources(service, 'AWS::IAM::Policy'))).toHaveLength(6)
     expect(Object.keys(resources(service, 'AWS::IAM::ManagedPolicy'))).toHaveLength(0)
   })
 
@@ -203,6 +219,7 @@ describe('the permissions', () => {
       '<RevokeFunction.Arn> apigateway.amazonaws.com /*/*/admin/revocations',
       '<RevokeFunction.Arn> apigateway.amazonaws.com /*/*/revoke',
       '<RotateKeysFunction.Arn> events.amazonaws.com <SigningKeysSchedule.Arn>',
+      '<StatusFunction.Arn> apigateway.amazonaws.com /*/*/status/{list}',
     ])
   })
 })

@@ -38,6 +38,7 @@ describe('the API', () => {
       'ANY /health NONE AWS_PROXY <JwksFunction.Arn> 1.0',
       'ANY /introspect NONE AWS_PROXY <IntrospectFunction.Arn> 1.0',
       'ANY /revoke NONE AWS_PROXY <RevokeFunction.Arn> 1.0',
+      'ANY /status/{list} NONE AWS_PROXY <StatusFunction.Arn> 1.0',
       'ANY /token NONE AWS_PROXY <ExchangeFunction.Arn> 1.0',
     ])
   })
@@ -79,7 +80,7 @@ describe('a custom domain', () => {
       const { Variables } = each.Properties['Environment'] as { readonly Variables: Record<string, unknown> }
       return Variables['BROKER_ISSUER'] ?? []
     })
-    expect(issuers).toEqual(Array(4).fill('https://broker.example.com'))
+    expect(issuers).toEqual(Array(5).fill('https://broker.example.com'))
   })
 
   it('takes TLS 1.2 and up, with the given certificate', () => {
@@ -95,7 +96,7 @@ describe('a custom domain', () => {
 })
 
 describe('the functions', () => {
-  it.each(['Exchange', 'Introspect', 'Revoke', 'Jwks', 'RotateKeys'])(
+  it.each(['Exchange', 'Introspect', 'Revoke', 'Jwks', 'RotateKeys', 'Status'])(
     '%s runs on Node 24, on arm64, traced, with its own log',
     (name) => {
       expect(lambdaOf(name)).toMatchObject({
@@ -109,7 +110,7 @@ describe('the functions', () => {
     },
   )
 
-  it.each(['Exchange', 'Introspect', 'Revoke', 'Jwks', 'RotateKeys'])(
+  it.each(['Exchange', 'Introspect', 'Revoke', 'Jwks', 'RotateKeys', 'Status'])(
     '%s may not run before its permissions exist',
     (name) => {
       const functions = resources(service, 'AWS::Lambda::Function')
@@ -130,7 +131,9 @@ describe('the functions', () => {
       'LIMITS_TABLE',
       'REVOCATIONS_TABLE',
       'SIGNING_KEYS_TABLE',
+      'STATUS_TABLE',
     ])
+    expect(tables('Status').sort()).toEqual(['REVOCATIONS_TABLE', 'SIGNING_KEYS_TABLE', 'STATUS_TABLE'])
     for (const name of ['Introspect', 'Revoke'])
       expect(tables(name).sort()).toEqual(['EXCHANGES_TABLE', 'REVOCATIONS_TABLE', 'SIGNING_KEYS_TABLE'])
     expect(tables('Jwks')).toEqual(['SIGNING_KEYS_TABLE'])
@@ -150,7 +153,7 @@ describe('the functions', () => {
   it('and the API keep their logs for the configured time, also when the stack is gone', () => {
     const { service: shorter } = synthesize({ logRetentionDays: 30 })
     const groups = Object.values(resources(shorter, 'AWS::Logs::LogGroup'))
-    expect(groups).toHaveLength(6)
+    expect(groups).toHaveLength(7)
     for (const group of groups) {
       expect(group.Properties['RetentionInDays']).toBe(30)
       expect(group.DeletionPolicy).toBe('Retain')

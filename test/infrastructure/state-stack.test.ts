@@ -11,7 +11,15 @@ const outputs = Object.entries(
 const tables = resources(state, 'AWS::DynamoDB::GlobalTable')
 
 /** Renaming one of these makes CloudFormation replace a table: it needs a decision note and a migration. */
-const STATEFUL = ['Exchanges4CADE47B', 'LimitsA6AFC87B', 'RevocationsAE845E47', 'SigningKeysA56F0358']
+const STATEFUL = [
+  'Exchanges4CADE47B',
+  'LimitsA6AFC87B',
+  'RevocationsAE845E47',
+  'SigningKeysA56F0358',
+  'Status274336EC',
+]
+/** The one table with more than one item under a key: the tokens of a status list. */
+const SORTED = 'Status274336EC'
 
 describe('the state stack', () => {
   it('holds the stateful resources under the ids that they were deployed with, and no others', () => {
@@ -24,8 +32,14 @@ describe('the state stack', () => {
       UpdateReplacePolicy: 'Retain',
       Properties: {
         BillingMode: 'PAY_PER_REQUEST',
-        KeySchema: [{ AttributeName: 'pk', KeyType: 'HASH' }],
-        AttributeDefinitions: [{ AttributeName: 'pk', AttributeType: 'S' }],
+        KeySchema: [
+          { AttributeName: 'pk', KeyType: 'HASH' },
+          ...(id === SORTED ? [{ AttributeName: 'idx', KeyType: 'RANGE' }] : []),
+        ],
+        AttributeDefinitions: [
+          { AttributeName: 'pk', AttributeType: 'S' },
+          ...(id === SORTED ? [{ AttributeName: 'idx', AttributeType: 'N' }] : []),
+        ],
         SSESpecification: { SSEEnabled: true, SSEType: 'KMS' },
         Replicas: [
           {
@@ -37,12 +51,15 @@ describe('the state stack', () => {
     })
   })
 
-  it.each(['Exchanges4CADE47B', 'LimitsA6AFC87B', 'RevocationsAE845E47'])('lets items of %s expire', (id) => {
-    expect(tables[id]?.Properties['TimeToLiveSpecification']).toEqual({
-      AttributeName: 'expires_at',
-      Enabled: true,
-    })
-  })
+  it.each(['Exchanges4CADE47B', 'LimitsA6AFC87B', 'RevocationsAE845E47', SORTED])(
+    'lets items of %s expire',
+    (id) => {
+      expect(tables[id]?.Properties['TimeToLiveSpecification']).toEqual({
+        AttributeName: 'expires_at',
+        Enabled: true,
+      })
+    },
+  )
 
   it('never lets a signing key expire', () => {
     expect(tables['SigningKeysA56F0358']?.Properties).not.toHaveProperty('TimeToLiveSpecification')
@@ -60,7 +77,7 @@ describe('the state stack', () => {
 
   it('exports names and ARNs, which keeps CloudFormation from removing a table in use', () => {
     const exported = outputs.filter(([name]) => name.startsWith('ExportsOutput'))
-    expect(exported).toHaveLength(7)
+    expect(exported).toHaveLength(9)
     for (const [, output] of exported) expect(output.Export?.Name).toMatch(/^token-broker-dev-state:/)
   })
 

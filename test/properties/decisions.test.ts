@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { type Authorised, authorise } from '../../functions/core/authorise.ts'
 import type { CompiledPolicy, Condition, Grant } from '../../functions/core/policy/compiled.ts'
 import { decideGrant, indexPolicy, type PolicyIndex } from '../../functions/core/policy/decide.ts'
-import { type AuthenticJwt, validateSubject } from '../../functions/core/subject-token.ts'
+import { type AuthenticToken, validateSubject } from '../../functions/core/subject-token.ts'
 import { tokenIdOf } from '../../functions/core/token-id.ts'
 import type { JsonObject, TargetId } from '../../functions/core/types.ts'
 import { findingsIn, PAYMENTS_CI, withGrant } from '../core/policy/policy-fixture.ts'
@@ -66,7 +66,7 @@ function decisionOn(
     kid: 'k',
     type: 'jwt',
     claims,
-  } as unknown as AuthenticJwt
+  } as unknown as AuthenticToken
   const subject = validateSubject(jwt, issuer, { type: 'jwt', now })
   if ('refused' in subject) return subject.refused.kind
   const authorised = authorise(index, { subject, client: undefined, target, scopes: asked.scopes }, now)

@@ -9,6 +9,7 @@ import {
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
 import { indexPolicy } from '../../functions/core/policy/decide.ts'
 import type { VerificationKey } from '../../functions/core/ports.ts'
+import { statusIndexOf } from '../../functions/core/status-list.ts'
 import { TOKEN_EXCHANGE_GRANT, type TokenRequestInput } from '../../functions/core/token-request.ts'
 import { type CraftingKey, craft, craftingKey, type Part } from '../attacks/crafted-jws.ts'
 import {
@@ -17,7 +18,9 @@ import {
   MemoryKeys,
   MemoryLedger,
   MemoryRatePermits,
+  MemoryReferenceTokens,
   MemoryRevocations,
+  MemoryStatusEntries,
 } from '../support/fakes.ts'
 import { AUDIENCE, issuerUrl } from './policies.ts'
 
@@ -80,9 +83,13 @@ export class PropertyBroker {
       assertions: new MemoryAssertions(),
       ledger: this.ledger,
       permits: new MemoryRatePermits(),
+      references: new MemoryReferenceTokens(),
+      statuses: new MemoryStatusEntries(),
+      statusIndices: { next: async () => statusIndexOf(++this.#ids) },
       revocations: this.revocations,
       signer,
       randomId: () => `id-${++this.#ids}`.padEnd(22, '-'),
+      randomSecret: () => `secret-${++this.#ids}`.padEnd(43, 'A'),
     }
   }
 

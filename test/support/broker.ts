@@ -4,7 +4,10 @@ import type { ExchangeDependencies, ExchangeOutcome } from '../../functions/core
 import { exchange } from '../../functions/core/exchange.ts'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
 import { indexPolicy } from '../../functions/core/policy/decide.ts'
+import type { StatusIndices } from '../../functions/core/ports.ts'
+import { statusIndexOf } from '../../functions/core/status-list.ts'
 import { TOKEN_EXCHANGE_GRANT, type TokenRequestInput } from '../../functions/core/token-request.ts'
+
 import { makeClientSigners, testClients } from './clients.ts'
 import {
   MemoryAssertions,
@@ -12,8 +15,11 @@ import {
   MemoryKeys,
   MemoryLedger,
   MemoryRatePermits,
+  MemoryReferenceTokens,
   MemoryRevocations,
+  MemoryStatusEntries,
 } from './fakes.ts'
+
 import { createTestIssuer, type TestIssuer } from './tokens.ts'
 
 export const NOW = 1_800_000_000
@@ -22,6 +28,7 @@ export const OUR_AUDIENCE = 'https://broker.example.com'
 export const PAYMENTS = 'https://payments.example.com'
 export const LEDGER = 'https://ledger.example.com'
 export const RECEIPTS = 'https://receipts.example.com'
+export const REPORTS = 'https://reports.example.com'
 
 /**
  * A policy with one issuer per replay mode, one whose tokens only an authenticated client may exchange, an onward grant,
@@ -40,11 +47,12 @@ export function testPolicy(): CompiledPolicy {
     clientAuthentication: id === 'desk' ? 'required' : 'none',
     ...(id === 'ci' && { defaultTarget: 'payments-api' }),
   })
-  const target = (id: string, audience: string, algorithm: string) => ({
+  const target = (id: string, audience: string, algorithm: string, format = 'jwt') => ({
     id,
     audience,
     resources: [`${audience}/v1`],
     scopes: ['payments.read', 'payments.write'],
+    format,
     algorithm,
     maxLifetimeSeconds: 900,
   })
@@ -53,7 +61,7 @@ export function testPolicy(): CompiledPolicy {
     issuer: from,
     when:
       from === 'broker'
-        ? [{ path: ['aud'], anyOf: [{ kind: 'equals', value: PAYMENTS }] }]
+        ? [{ path: ['aud'], anyOf: [PAYMENTS, REPORTS].map((value) => ({ kind: 'equals', value })) }]
         : [{ path: ['repository_id'], anyOf: [{ kind: 'equals', value: '123456' }] }],
     target: to,
     scopes: ['payments.read', 'payments.write'],
@@ -75,13 +83,16 @@ export function testPolicy(): CompiledPolicy {
       target('payments-api', PAYMENTS, 'RS256'),
       target('ledger-api', LEDGER, 'ES256'),
       target('receipts-api', RECEIPTS, 'RS256'),
+      target('reports-api', REPORTS, 'RS256', 'reference'),
     ],
     grants: [
       ...['ci', 'pod', 'job', 'desk'].flatMap((from) => [
         grant(`${from}-payments`, from, 'payments-api'),
         grant(`${from}-ledger`, from, 'ledger-api'),
+        grant(`${from}-reports`, from, 'reports-api'),
       ]),
       grant('onward', 'broker', 'receipts-api'),
+      grant('onward-reports', 'broker', 'reports-api'),
       { ...grant('checkout-receipts', 'pod', 'receipts-api'), client: 'checkout' },
     ],
   } as unknown as CompiledPolicy
@@ -93,6 +104,9 @@ export interface TestBroker {
   readonly world: ExchangeDependencies
   readonly ledger: MemoryLedger
   readonly permits: MemoryRatePermits
+  readonly references: MemoryReferenceTokens
+  readonly statuses: MemoryStatusEntries
+  readonly statusIndices: StatusIndices
   readonly assertions: MemoryAssertions
   readonly clientKeys: MemoryIssuerKeys
   readonly revocations: MemoryRevocations
@@ -152,6 +166,8 @@ export async function createTestBroker(policy = testPolicy()): Promise<TestBroke
   for (const [id, { publicKey }] of Object.entries(clients))
     clientKeys.keys.set(`client#${id}`, new Map([['client-key', publicKey]]))
   let ids = 0
+  let secrets = 0
+  let indices = 0
   const world = {
     issuer: BROKER_ISSUER,
     policy: indexPolicy(policy),
@@ -160,9 +176,13 @@ export async function createTestBroker(policy = testPolicy()): Promise<TestBroke
     assertions: new MemoryAssertions(),
     ledger: new MemoryLedger(),
     permits: new MemoryRatePermits(() => NOW * 1000),
+    references: new MemoryReferenceTokens(),
+    statuses: new MemoryStatusEntries(),
+    statusIndices: { next: async () => statusIndexOf(indices++) },
     revocations: new MemoryRevocations(),
     signer: keys,
     randomId: () => `random-${++ids}`.padEnd(22, 'x'),
+    randomSecret: () => `secret-${++secrets}-`.padEnd(43, 'A'),
   }
   let signed = 0
   return {

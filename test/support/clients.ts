@@ -21,7 +21,10 @@ export function testClients(): readonly Client[] {
     ...more,
   })
   return [
-    withKeys('checkout', { introspects: ['payments-api'], revokes: ['ledger-api'] }),
+    withKeys('checkout', {
+      introspects: ['payments-api', 'reports-api'],
+      revokes: ['ledger-api', 'reports-api'],
+    }),
     withKeys('billing', { defaultTarget: 'ledger-api' }),
     {
       id: 'legacy',

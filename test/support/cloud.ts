@@ -12,6 +12,7 @@ import type { SignRequest } from '../../lib/local/demo-issuer.ts'
 export const PAYMENTS = 'https://payments.example.com'
 export const LEDGER = 'https://ledger.example.com'
 export const RECEIPTS = 'https://receipts.example.com'
+export const REPORTS = 'https://reports.example.com'
 const GRANT = 'urn:ietf:params:oauth:grant-type:token-exchange'
 const TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:'
 const OPERATOR = { accessKeyId: 'AKIAOPERATOR00000000', secretAccessKey: 'operator' }

@@ -55,8 +55,12 @@ export function worldOf(broker: TestBroker) {
     permits: broker.permits,
     revocations: broker.revocations,
     register: broker.revocations,
+    references: broker.references,
+    statuses: broker.statuses,
+    statusIndices: broker.statusIndices,
     signer: broker.keys,
     randomId: () => `endpoint-${++ids}`.padEnd(22, 'x'),
+    randomSecret: () => `secret-${++ids}-`.padEnd(43, 'A'),
   }
 }
 

@@ -3,6 +3,7 @@ import { DependencyUnavailable } from '../../functions/core/fault.ts'
 import type { KeyManifest, ManifestKey } from '../../functions/core/key-lifecycle.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
 import type {
+  AllRevocations,
   AssertionLedger,
   ExchangeLedger,
   ExchangeRecord,
@@ -13,6 +14,7 @@ import type {
   PermitOutcome,
   RatePermits,
   RecordOutcome,
+  ReferenceTokens,
   Revocation,
   RevocationKey,
   RevocationRegister,
@@ -21,11 +23,14 @@ import type {
   SigningKeyFactory,
   SigningKeyInventory,
   SpentAssertion,
+  StatusEntries,
+  StatusEntry,
+  StoredReference,
   TaggedKey,
   VerificationKey,
 } from '../../functions/core/ports.ts'
 import type { RateRule } from '../../functions/core/rate.ts'
-import type { PublicJwk, SigningAlgorithm } from '../../functions/core/types.ts'
+import type { JsonObject, PublicJwk, SigningAlgorithm } from '../../functions/core/types.ts'
 
 /** In-memory implementations of the ports. Each passes the contract suite that the AWS adapter passes. */
 
@@ -69,6 +74,20 @@ export class MemoryRatePermits implements RatePermits {
   }
 }
 
+export class MemoryReferenceTokens implements ReferenceTokens {
+  readonly stored = new Map<string, StoredReference>()
+
+  async store(token: StoredReference): Promise<void> {
+    const existing = this.stored.get(token.handleHash) ?? token
+    if (JSON.stringify(existing.claims) !== JSON.stringify(token.claims)) throw new Error('one handle')
+    this.stored.set(token.handleHash, existing)
+  }
+
+  async find(handleHash: string): Promise<JsonObject | undefined> {
+    return this.stored.get(handleHash)?.claims
+  }
+}
+
 export class MemoryAssertions implements AssertionLedger {
   readonly spent = new Map<string, SpentAssertion>()
 
@@ -81,7 +100,26 @@ export class MemoryAssertions implements AssertionLedger {
   }
 }
 
-export class MemoryRevocations implements RevocationStore, RevocationRegister {
+export class MemoryStatusEntries implements StatusEntries {
+  readonly stored = new Map<string, StatusEntry>()
+
+  async write(entry: StatusEntry): Promise<void> {
+    const place = JSON.stringify(entry.status)
+    const existing = this.stored.get(place) ?? entry
+    if (existing.facts.tokenId !== entry.facts.tokenId) throw new Error('one status index')
+    this.stored.set(place, existing)
+  }
+
+  async read(list: number, now: number): Promise<readonly StatusEntry[]> {
+    return [...this.stored.values()].filter((entry) => entry.status.list === list && entry.expiresAt > now)
+  }
+}
+
+export class MemoryRevocations implements RevocationStore, AllRevocations, RevocationRegister {
+  async all(): Promise<ReadonlyMap<RevocationKey, number> | undefined> {
+    return new Map(this.stored)
+  }
+
   readonly stored = new Map<RevocationKey, number>()
   /** What {@link revoke} wrote, by key. */
   readonly written = new Map<RevocationKey, Revocation>()

@@ -9,7 +9,7 @@ import { basic } from './clients.ts'
 
 const DEMO_POLICY = fileURLToPath(new URL('../../policy', import.meta.url))
 
-/** The demo policy with two more clients, which see and revoke tokens for the payments and receipts APIs. */
+/** The demo policy with two more clients, which see and revoke tokens for the payments, receipts and reports APIs. */
 export interface PolicyWithClients {
   readonly folder: string
   /** `Authorization` of the client `test-secret`. */
@@ -25,7 +25,7 @@ export async function policyWithClients(): Promise<PolicyWithClients> {
   const { secret, digest } = makeClientSecret(randomBytes)
   const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true })
   const jwk = { ...(await exportJWK(publicKey)), kid: 'client-key', alg: 'ES256', use: 'sig' }
-  const targets = ['payments-api', 'receipts-api']
+  const targets = ['payments-api', 'receipts-api', 'reports-api']
   const both = { introspects: targets, revokes: targets }
   const clients = {
     'test-secret': { authentication: { method: 'client_secret_basic', secret_digests: [digest] }, ...both },

@@ -22,6 +22,7 @@ const RESERVED_CLAIMS: ReadonlySet<string> = new Set([
     'act',
     'cnf',
     'may_act',
+    'status',
   ],
   // Answers of introspection (RFC 7662 §2.2).
   ...['active', 'token_type'],

@@ -29,13 +29,27 @@ function compileTarget({ id, source }: Entry<TargetSource>, report: EntryReport)
     if (!isResourceUri(resource))
       report(['resources', at], foundInsteadOf(resource, 'an absolute URI without fragment'))
   })
+  const format = token?.format ?? 'jwt'
+  const algorithm = token?.algorithm ?? 'RS256'
+  if (format === 'reference' && algorithm !== 'RS256')
+    report(
+      ['token', 'algorithm'],
+      `found ${algorithm}, but nothing is signed in format reference; allowed: to leave it out`,
+    )
+  if (format === 'reference' && token?.status_list === true)
+    report(
+      ['token', 'status_list'],
+      'found true, but format reference is told by introspection; allowed: to leave it out',
+    )
   const max = { key: ['token', 'max_lifetime'], duration: token?.max_lifetime, otherwise: LIFETIME.max }
   return {
     id: id as TargetId,
     audience: source.audience ?? '',
     resources,
     scopes,
-    algorithm: token?.algorithm ?? 'RS256',
+    format,
+    algorithm,
     maxLifetimeSeconds: secondsOf({ ...max, ...LIFETIME }, report),
+    statusList: token?.status_list ?? false,
   }
 }

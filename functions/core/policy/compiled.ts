@@ -8,6 +8,7 @@ import type {
   SigningAlgorithm,
   SubjectAlgorithm,
   TargetId,
+  TokenFormat,
 } from '../types.ts'
 import type { PresetName } from './presets.ts'
 
@@ -75,8 +76,12 @@ export interface Target {
   readonly audience: string
   readonly resources: readonly string[]
   readonly scopes: readonly string[]
+  readonly format: TokenFormat
+  /** Of tokens that are signed. */
   readonly algorithm: SigningAlgorithm
   readonly maxLifetimeSeconds: number
+  /** Whether resource servers can read in a status list that a token is revoked. */
+  readonly statusList: boolean
 }
 
 /** One way in which a claim can satisfy a condition. */

@@ -96,6 +96,7 @@ const target = closed({
     algorithm: oneOf(['RS256', 'ES256']).optional(),
     max_lifetime: duration.optional(),
     binding: oneOf(['none', 'dpop', 'mtls']).optional(),
+    status_list: z.boolean({ error: 'true or false' }).optional(),
   }).optional(),
   aws_role: string('the ARN of a role').optional(),
   assume: oneOf(['web-identity', 'role']).optional(),

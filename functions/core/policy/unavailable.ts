@@ -16,7 +16,6 @@ const UNAVAILABLE: readonly UnavailableFeature[] = [
     path: 'clients.*.authentication.method',
     values: ['tls_client_auth', 'self_signed_tls_client_auth'],
   },
-  { path: 'targets.*.token.format', except: 'jwt' },
   { path: 'targets.*.token.binding', except: 'none' },
   { path: 'targets.*.aws_role' },
   { path: 'targets.*.assume' },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { findingsIn, PAYMENTS, POLICY, withTarget } from './policy-fixture.ts'
+import { compiled, findingsIn, PAYMENTS, POLICY, withTarget } from './policy-fixture.ts'
 
 describe('a target', () => {
   it('needs an audience', () => {
@@ -42,6 +42,26 @@ describe('a target', () => {
       expect.stringContaining('found 65 scopes; allowed: at most 64'),
     ])
     expect(findingsIn(withTarget({ scopes: scopes.slice(0, 64) }))).toEqual([])
+  })
+
+  it('can have reference tokens, and has JWTs unless it says so', () => {
+    expect(compiled(withTarget({ token: { format: 'reference' } })).targets[0]?.format).toBe('reference')
+    expect(compiled(POLICY).targets[0]).toMatchObject({ format: 'jwt', algorithm: 'RS256' })
+  })
+
+  it('cannot choose an algorithm for tokens that nobody signs', () => {
+    expect(findingsIn(withTarget({ token: { format: 'reference', algorithm: 'ES256' } }))).toEqual([
+      expect.stringContaining('targets.payments.token.algorithm: found ES256, but nothing is signed'),
+    ])
+    expect(findingsIn(withTarget({ token: { format: 'reference', algorithm: 'RS256' } }))).toEqual([])
+  })
+
+  it('has no status list unless it asks for one, and none for reference tokens', () => {
+    expect(compiled(POLICY).targets[0]?.statusList).toBe(false)
+    expect(compiled(withTarget({ token: { status_list: true } })).targets[0]?.statusList).toBe(true)
+    expect(findingsIn(withTarget({ token: { format: 'reference', status_list: true } }))).toEqual([
+      expect.stringContaining('targets.payments.token.status_list: found true, but format reference'),
+    ])
   })
 
   it.each(['0s', '61m'])('cannot have tokens that live %s', (lifetime) => {

@@ -15,7 +15,6 @@ describe('what this version cannot do', () => {
       { ...POLICY, clients: { checkout: { authentication: { method: 'self_signed_tls_client_auth' } } } },
       'clients.checkout.authentication.method',
     ],
-    ['reference tokens', withTarget({ token: { format: 'reference' } }), 'targets.payments.token.format'],
     ['DPoP', withTarget({ token: { binding: 'dpop' } }), 'targets.payments.token.binding'],
     ['mTLS', withTarget({ token: { binding: 'mtls' } }), 'targets.payments.token.binding'],
     [
