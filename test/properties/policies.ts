@@ -123,4 +123,9 @@ export const grantList: fc.Arbitrary<readonly Grant[]> = fc
   .array(grantSketch, { maxLength: 8 })
   .map((sketches) => sketches.map((sketch, at) => grantOf(sketch, `grant-${at}`)))
 
+/** Up to eight grants of one issuer for one target: often several of them match. */
+export const rivalGrants: fc.Arbitrary<readonly Grant[]> = grantList.map((grants) =>
+  grants.map((grant) => ({ ...grant, issuer: 'one', target: 'red' }) as unknown as Grant),
+)
+
 export const whenSubject: readonly Condition[] = [{ path: ['sub'], anyOf: [{ kind: 'glob', pattern: '**' }] }]

@@ -15,7 +15,7 @@ describe('of every token that is read', () => {
         accepted++
         const header = decodeProtectedHeader(compact)
         expect([header.alg, header.kid]).toEqual([read.algorithm, read.kid])
-        expect(decodeJwt(compact)).toEqual(plain(read.claims))
+        expect(decodeJwt(compact)).toEqual(structuredClone(read.claims))
         const parts = compact.split('.').map((part) => Buffer.from(part, 'base64url').toString('base64url'))
         expect(parts.join('.')).toBe(compact)
         expect(read.signingInput).toBe(parts.slice(0, 2).join('.'))
@@ -24,8 +24,3 @@ describe('of every token that is read', () => {
     expect(accepted).toBeGreaterThan(100)
   })
 })
-
-/** With the prototypes that `JSON.parse` gives. Names like `__proto__` are members, as there. */
-function plain(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value))
-}
