@@ -353,6 +353,8 @@ describe('what hostile issuers serve', () => {
         .end(gzipSync(Buffer.alloc(5_000_000, ' '))),
     'H04 good keys in gzip, which was not asked for': (_request, response) =>
       void response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(good())),
+    'H04 good keys that only say they are in gzip': (_request, response) =>
+      void response.writeHead(200, { 'content-encoding': 'gzip' }).end(good()),
     'H04 bytes that are no UTF-8': (_request, response) =>
       void response.end(Buffer.concat([Buffer.from('{"keys":[],"x":"'), Buffer.from([0xff, 0x22, 0x7d])])),
     'H04 a header without end': ({ socket }) =>
