@@ -8,8 +8,8 @@ const DEAD_AS_A_WHOLE = new Set(['token', 'lineage', 'key'])
 
 /**
  * Every cut-off that could forbid this exchange: of the subject token and each of its ancestors, of the token about to
- * be issued (a retry must not bring a revoked one back), of the subject, client, first issuer and lineage, and of every
- * key of ours that signed one of its ancestors.
+ * be issued (a retry must not bring a revoked one back), of the subject, first issuer and lineage, of the client that
+ * presents it and of those to which it and its ancestors were issued, and of every key of ours that signed one of them.
  */
 export function revocationKeysFor(authorised: Authorised, issued: IssuedIdentity): readonly RevocationKey[] {
   const { subject, clientId } = authorised
@@ -17,7 +17,7 @@ export function revocationKeysFor(authorised: Authorised, issued: IssuedIdentity
     ...subject.lineage.map((id): RevocationKey => `token#${id}`),
     `token#${issued.id}`,
     `subject#${subject.subject}`,
-    `client#${clientId}`,
+    ...[...subject.clients, subject.subject, clientId].map((id): RevocationKey => `client#${id}`),
     `issuer#${subject.idp}`,
     `lineage#${txnOf(authorised, issued)}`,
     ...subject.signedBy.map((kid): RevocationKey => `key#${kid}`),

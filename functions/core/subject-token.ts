@@ -31,6 +31,8 @@ interface SubjectFacts {
   readonly scopes: readonly string[] | undefined
   /** The broker's keys that signed it and its ancestors, root first; none for an external token. */
   readonly signedBy: readonly string[]
+  /** The authenticated clients to which it and its ancestors were issued, root first; none for an external token. */
+  readonly clients: readonly string[]
 }
 
 /** A token that the broker accepts as a subject. Only {@link validateSubject} makes one. */
@@ -76,15 +78,19 @@ function externalSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string):
     idp: issuer.issuer,
     scopes: undefined,
     signedBy: [],
+    clients: [],
   }
   return facts as ValidatedSubject
 }
 
 /** A token of our own: its `lineage`, `txn` and `idp` are our own words, verified by our own key. */
 function ownSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string): ValidatedSubject | Refused {
-  const { lineage, lineage_keys: keys = [], txn, idp, scope } = jwt.claims
+  const { lineage, lineage_keys: keys = [], lineage_clients: clients = [], txn, idp, scope } = jwt.claims
+  const { client_id: clientId } = jwt.claims
   if (!isTexts(lineage)) return refuse({ kind: 'claim_malformed', claim: 'lineage' })
   if (!isTexts(keys)) return refuse({ kind: 'claim_malformed', claim: 'lineage_keys' })
+  if (!isTexts(clients)) return refuse({ kind: 'claim_malformed', claim: 'lineage_clients' })
+  if (typeof clientId !== 'string') return refuse({ kind: 'claim_malformed', claim: 'client_id' })
   if (typeof txn !== 'string') return refuse({ kind: 'claim_malformed', claim: 'txn' })
   if (typeof idp !== 'string') return refuse({ kind: 'claim_malformed', claim: 'idp' })
   if (lineage.length >= LIMITS.lineage) return refuse({ kind: 'lineage_too_long' })
@@ -97,6 +103,8 @@ function ownSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string): Vali
     idp,
     scopes: typeof scope === 'string' && scope !== '' ? scope.split(' ') : [],
     signedBy: [...new Set([...keys, jwt.kid])],
+    // `sub` stands there where no client was authenticated.
+    clients: [...new Set([...clients, ...(clientId === sub ? [] : [clientId])])],
   }
   return facts as ValidatedSubject
 }
@@ -136,7 +144,7 @@ function isSubject(sub: JsonValue | undefined, issuer: TrustedIssuer): sub is st
 
 /** `jti` may be absent; what is there must be a name. A `cnf` binds the token to a key whose proof we cannot check. */
 function refuseIdentity({ jti, cnf }: JsonObject): Refusal | undefined {
-  if (jti !== undefined && (typeof jti !== 'string' || jti === '' || jti.length > LIMITS.subjectCharacters))
+  if (jti !== undefined && (typeof jti !== 'string' || jti === '' || jti.length > LIMITS.jtiCharacters))
     return { kind: 'claim_malformed', claim: 'jti' }
   return cnf === undefined ? undefined : { kind: 'token_bound_to_key' }
 }
@@ -167,7 +175,7 @@ function refuseTimes(claims: JsonObject, issuer: TrustedIssuer, now: number): Re
   return lifetime > issuer.maxLifetimeSeconds ? { kind: 'token_lifetime_too_long' } : undefined
 }
 
-/** A NumericDate (RFC 7519 §2) in this era: milliseconds given for seconds are refused as too far away. */
-function isTime(value: JsonValue | undefined): value is number {
+/** Whether a value is a NumericDate (RFC 7519 §2) in this era: milliseconds given for seconds are too far away. */
+export function isTime(value: JsonValue | undefined): value is number {
   return typeof value === 'number' && value > 0 && value < 100_000_000_000
 }

@@ -27,5 +27,6 @@ function brokerAsIssuer(brokerIssuer: string): TrustedIssuer {
     maxLifetimeSeconds: LIMITS.maxLifetimeSeconds,
     clockSkewSeconds: LIMITS.clockSkewSeconds,
     replay: 'reusable',
+    clientAuthentication: 'none',
   }
 }

@@ -12,7 +12,13 @@ import type { HttpAnswer } from '../../functions/http/answer.ts'
 import { httpHandler } from '../../functions/http/rim.ts'
 import { createTelemetry } from '../../functions/telemetry.ts'
 import { compiled } from '../core/policy/policy-fixture.ts'
-import { MemoryKeyManifests, MemoryKeys, MemoryLedger, MemoryRevocations } from '../support/fakes.ts'
+import {
+  MemoryAssertions,
+  MemoryKeyManifests,
+  MemoryKeys,
+  MemoryLedger,
+  MemoryRevocations,
+} from '../support/fakes.ts'
 import { type CraftingKey, craft, craftingKey, encodePart, type Part } from './crafted-jws.ts'
 
 export const NOW = 1_800_000_000
@@ -104,12 +110,13 @@ export interface BrokerOptions {
   readonly fetchJson?: FetchJson
 }
 
-/** One call of a port, in the order in which they were made: `fetch <url>`, `record`, `cutOffs`, `sign`. */
+/** One call of a port, in the order in which they were made: `fetch <url>`, `record`, `claim`, `cutOffs`, `sign`. */
 export type PortCall = string
 
 /** The whole exchange function over fakes of its ports that count, as one warm environment. */
 export class AttackedBroker {
   readonly ledger = new MemoryLedger()
+  readonly assertions = new MemoryAssertions()
   readonly revocations = new MemoryRevocations()
   readonly manifests = new MemoryKeyManifests()
   readonly signer = Object.assign(new MemoryKeys(), {
@@ -131,14 +138,18 @@ export class AttackedBroker {
     }
     for (const name of Object.keys(KEYS) as IssuerName[]) this.publish(name, [KEYS[name].jwk])
     const fetched = new FetchedIssuerKeys(this.#counted('fetch', fetchJson ?? this.#fetch), epochSeconds)
+    const ofClients = new FetchedIssuerKeys(this.#counted('fetch', fetchJson ?? this.#fetch), epochSeconds)
     const own = new CachedKeyManifests(this.manifests, Date.now)
     this.ledger.record = this.#counted('record', this.ledger.record.bind(this.ledger))
+    this.assertions.claim = this.#counted('claim', this.assertions.claim.bind(this.assertions))
     this.revocations.cutOffs = this.#counted('cutOffs', this.revocations.cutOffs.bind(this.revocations))
     this.signer.sign = this.#counted('sign', this.signer.sign.bind(this.signer))
     this.world = {
       issuer: BROKER_ISSUER,
       policy: indexOf(policy),
       issuerKeys: new BrokerIssuerKeys(own, fetched),
+      clientKeys: ofClients,
+      assertions: this.assertions,
       ledger: this.ledger,
       revocations: this.revocations,
       signer: this.signer,

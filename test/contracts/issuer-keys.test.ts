@@ -6,7 +6,7 @@ import { FetchedIssuerKeys } from '../../functions/adapters/fetched-issuer-keys.
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
 import type { KeyState, ManifestKey } from '../../functions/core/key-lifecycle.ts'
 import { BROKER, type TrustedIssuer } from '../../functions/core/policy/compiled.ts'
-import type { IssuerKeys } from '../../functions/core/ports.ts'
+import type { IssuerKeys, KeyHolder } from '../../functions/core/ports.ts'
 import { MemoryIssuerKeys, MemoryKeyManifests, MemoryKeys } from '../support/fakes.ts'
 import { createTestIssuer, type TestIssuer } from '../support/tokens.ts'
 
@@ -57,6 +57,18 @@ describe.each<[string, () => IssuerKeys]>([
 
   it('have nothing under a kid that the issuer does not publish', async () => {
     expect(await create().find(issuerOf('known'), 'key-2', 'RS256')).toBeUndefined()
+  })
+
+  it("are never a client's, nor a client's keys theirs, whatever the client is called", async () => {
+    const keys = create()
+    await keys.find(issuerOf('known'), 'key-1', 'RS256')
+    const holder = (id: string): KeyHolder => ({
+      id: `client#${id}`,
+      issuer: `client#${id}`,
+      keys: { kind: 'inline', keys: [] },
+    })
+    for (const id of ['known', 'https://known.example.com', 'broker'])
+      expect(await keys.find(holder(id), 'key-1', 'RS256').catch(() => undefined), id).toBeUndefined()
   })
 
   it('are a fault where the issuer cannot be asked', async () => {

@@ -70,7 +70,7 @@ function decisionOn(
   } as unknown as AuthenticJwt
   const subject = validateSubject(jwt, issuer, { type: 'jwt', now })
   if ('refused' in subject) return subject.refused.kind
-  const authorised = authorise(index, { subject, target, scopes: asked.scopes }, now)
+  const authorised = authorise(index, { subject, client: undefined, target, scopes: asked.scopes }, now)
   return 'refused' in authorised ? authorised.refused.kind : summaryOf(authorised, now)
 }
 

@@ -112,6 +112,7 @@ export function policyOf(parts: {
   return {
     format: 1,
     digest: 'property',
+    clients: [],
     issuers: parts.issuers ?? ISSUERS.map((id) => issuerOf(id)),
     targets: parts.targets ?? TARGETS.map((id) => targetOf(id)),
     grants: parts.grants,

@@ -21,6 +21,6 @@ describe('of every token that is read', () => {
         expect(read.signingInput).toBe(parts.slice(0, 2).join('.'))
       }),
     )
-    expect(accepted).toBeGreaterThan(100)
+    expect(accepted).toBeGreaterThan(20)
   })
 })

@@ -11,7 +11,13 @@ import { indexPolicy } from '../../functions/core/policy/decide.ts'
 import type { VerificationKey } from '../../functions/core/ports.ts'
 import { TOKEN_EXCHANGE_GRANT, type TokenRequestInput } from '../../functions/core/token-request.ts'
 import { type CraftingKey, craft, craftingKey, type Part } from '../attacks/crafted-jws.ts'
-import { MemoryIssuerKeys, MemoryKeys, MemoryLedger, MemoryRevocations } from '../support/fakes.ts'
+import {
+  MemoryAssertions,
+  MemoryIssuerKeys,
+  MemoryKeys,
+  MemoryLedger,
+  MemoryRevocations,
+} from '../support/fakes.ts'
 import { AUDIENCE, issuerUrl } from './policies.ts'
 
 export const NOW = 1_800_000_000
@@ -68,6 +74,8 @@ export class PropertyBroker {
       issuer: BROKER_ISSUER,
       policy: indexPolicy(policy),
       issuerKeys: this.issuerKeys,
+      clientKeys: new MemoryIssuerKeys(),
+      assertions: new MemoryAssertions(),
       ledger: this.ledger,
       revocations: this.revocations,
       signer,

@@ -2,11 +2,12 @@ import { createHash, createSign, generateKeyPairSync, type KeyObject } from 'nod
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
 import type { KeyManifest, ManifestKey } from '../../functions/core/key-lifecycle.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
-import type { TrustedIssuer } from '../../functions/core/policy/compiled.ts'
 import type {
+  AssertionLedger,
   ExchangeLedger,
   ExchangeRecord,
   IssuerKeys,
+  KeyHolder,
   KeyManifestStore,
   KeyPair,
   RecordOutcome,
@@ -15,6 +16,7 @@ import type {
   Signer,
   SigningKeyFactory,
   SigningKeyInventory,
+  SpentAssertion,
   TaggedKey,
   VerificationKey,
 } from '../../functions/core/ports.ts'
@@ -37,6 +39,18 @@ export class MemoryLedger implements ExchangeLedger {
       exchange.fingerprint === existing.fingerprint &&
       exchange.recordedAt - existing.recordedAt <= LIMITS.idempotencySeconds
     return isSameRequest ? { kind: 'same_request', issued: existing.issued } : { kind: 'replayed' }
+  }
+}
+
+export class MemoryAssertions implements AssertionLedger {
+  readonly spent = new Map<string, SpentAssertion>()
+
+  async claim(assertion: SpentAssertion): Promise<'claimed' | 'replayed'> {
+    const existing = this.spent.get(assertion.id)
+    if (existing !== undefined && existing.expiresAt >= assertion.spentAt)
+      return existing.attempt === assertion.attempt ? 'claimed' : 'replayed'
+    this.spent.set(assertion.id, assertion)
+    return 'claimed'
   }
 }
 
@@ -163,7 +177,7 @@ export function newEcKey(): KeyObject {
 export class MemoryIssuerKeys implements IssuerKeys {
   readonly keys = new Map<string, ReadonlyMap<string, VerificationKey>>()
 
-  async find(issuer: TrustedIssuer, kid: string): Promise<VerificationKey | undefined> {
+  async find(issuer: KeyHolder, kid: string): Promise<VerificationKey | undefined> {
     const known = this.keys.get(issuer.issuer)
     if (known === undefined) throw new DependencyUnavailable('issuer-keys', 'down')
     return known.get(kid)

@@ -1,5 +1,6 @@
 import {
   BROKER,
+  type Client,
   type CompiledPolicy,
   type Condition,
   type Grant,
@@ -33,9 +34,10 @@ const RULES: readonly Rule[] = [
   warnOfOneSubjectForm,
 ]
 
-/** Warns of trust that is wider than it looks, and of grants that refuse each other. `policy` is made from `files`. */
+/** Warns of trust that is wider than it looks, of grants that refuse each other, and of clients without any use. `policy` is made from `files`. */
 export function lintPolicy(files: readonly PolicyFile[], policy: CompiledPolicy): readonly PolicyFinding[] {
-  const fileOf = filesByGrant(files)
+  const grantFiles = filesById(files, 'grants')
+  const clientFiles = filesById(files, 'clients')
   const presets = new Map(policy.issuers.map(({ id, preset }) => [id, preset]))
   const linted = policy.grants.map((grant) => {
     const presetName = presets.get(grant.issuer)
@@ -47,11 +49,27 @@ export function lintPolicy(files: readonly PolicyFile[], policy: CompiledPolicy)
   const ofPairs = overlaps(policy.grants).map(([grant, other]) => ({ grant, ...overlapWarning(other) }))
   const ofIssuers = policy.issuers.flatMap((issuer) => sharedAudiences(files, issuer))
   const findings = [...ofGrants, ...ofPairs].flatMap(({ grant, path, message }) => {
-    const file = fileOf.get(grant.id)
+    const file = grantFiles.get(grant.id)
     const full = ['grants', grant.id, ...path]
     return file === undefined ? [] : [findingAt(file, full, { severity: 'warning', message })]
   })
-  return inReadingOrder([...findings, ...ofIssuers])
+  const ofClients = policy.clients.flatMap((client) => {
+    const file = clientFiles.get(client.id)
+    if (file === undefined || isUsed(client, policy)) return []
+    return [findingAt(file, ['clients', client.id], { severity: 'warning', message: UNUSED_CLIENT })]
+  })
+  return inReadingOrder([...findings, ...ofIssuers, ...ofClients])
+}
+
+const UNUSED_CLIENT =
+  'found a client that nothing uses; allowed, but safer: to remove it, with whatever key or secret it has'
+
+/** Whether it gains anything by proving who it is. */
+function isUsed(client: Client, { grants, issuers }: CompiledPolicy): boolean {
+  if (client.introspects.length > 0 || client.revokes.length > 0) return true
+  if (client.defaultTarget !== undefined) return true
+  if (issuers.some(({ clientAuthentication }) => clientAuthentication === 'required')) return true
+  return grants.some((grant) => grant.client === client.id)
 }
 
 /** Audiences that tokens have by default, or for somebody else: each of these could be presented to us. */
@@ -189,13 +207,17 @@ function overlapWarning(other: Grant): Warning {
   }
 }
 
-function filesByGrant(files: readonly PolicyFile[]): ReadonlyMap<string, PolicyFile> {
-  return new Map(files.flatMap((file) => idsIn(file.document, 'grants').map((id) => [id, file] as const)))
+function filesById(
+  files: readonly PolicyFile[],
+  section: 'grants' | 'clients',
+): ReadonlyMap<string, PolicyFile> {
+  return new Map(files.flatMap((file) => idsIn(file.document, section).map((id) => [id, file] as const)))
 }
 
-function idsIn(document: unknown, section: 'grants' | 'issuers'): readonly string[] {
+function idsIn(document: unknown, section: 'grants' | 'clients' | 'issuers'): readonly string[] {
   if (typeof document !== 'object' || document === null) return []
-  return Object.keys((document as Readonly<Record<string, object | null>>)[section] ?? {})
+  const entries = (document as Partial<Record<typeof section, object | null>>)[section]
+  return Object.keys(entries ?? {})
 }
 
 function memberOf<Value>(record: Readonly<Record<string, Value>>, name: string): Value | undefined {

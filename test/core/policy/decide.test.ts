@@ -9,8 +9,16 @@ import {
   renderClaims,
   resolveTarget,
 } from '../../../functions/core/policy/decide.ts'
-import type { ClientId, JsonObject } from '../../../functions/core/types.ts'
-import { compiled, deepFreeze, PAYMENTS_CI, POLICY, withGrant, withIssuer } from './policy-fixture.ts'
+import type { ClientId, JsonObject, TargetId } from '../../../functions/core/types.ts'
+import {
+  CHECKOUT,
+  compiled,
+  deepFreeze,
+  PAYMENTS_CI,
+  POLICY,
+  withGrant,
+  withIssuer,
+} from './policy-fixture.ts'
 
 const CLAIMS = claimsOf({ repository_id: '123456', ref: 'refs/heads/main', repository: 'o/r' })
 
@@ -65,6 +73,18 @@ describe('the target', () => {
     ['nothing, where the issuer has a default', [], []],
   ])('is found by %s', (_, audiences, resources) => {
     expect(ask(audiences, resources)).toMatchObject({ id: 'payments' })
+  })
+
+  it('is that of the client, before that of the issuer, where nothing names it', () => {
+    const client = { defaultTarget: index.targetsByAudience.get('ledger')?.id as TargetId }
+    const asked = { audiences: [], resources: [], client }
+    expect(resolveTarget(index, { ...asked, issuer: github })).toMatchObject({ id: 'ledger' })
+    expect(resolveTarget(index, { ...asked, issuer: {} })).toMatchObject({ id: 'ledger' })
+    const named = { ...asked, audiences: ['https://payments.example.com'], issuer: {} }
+    expect(resolveTarget(index, named)).toMatchObject({ id: 'payments' })
+    expect(resolveTarget(index, { ...asked, client: {} as never, issuer: github })).toMatchObject({
+      id: 'payments',
+    })
   })
 
   it('is missing where nothing names it and the issuer has no default', () => {
@@ -134,8 +154,23 @@ describe('the grant', () => {
     const bound = { ...policy, grants: policy.grants.map((grant) => ({ ...grant, client })) }
     const ask = (clientId?: ClientId) => decideGrant(indexPolicy(bound), question(bound, { clientId }))
     expect(ask(client)).toMatchObject({ id: 'payments-ci' })
-    expect(ask('other' as ClientId)).toMatchObject({ kind: 'no_grant_matches' })
+    expect(ask('other' as ClientId)).toEqual({ kind: 'client_not_allowed' })
     expect(ask()).toMatchObject({ kind: 'no_grant_matches' })
+  })
+
+  it('is not there for a client for other reasons than its token says', () => {
+    const client = 'checkout' as ClientId
+    const other = { ...PAYMENTS_CI, client: 'other', when: { repository_id: '1' } }
+    const clients = { other: CHECKOUT }
+    const both = { ...POLICY, clients, grants: { all: PAYMENTS_CI, other } }
+    expect(decide(both, { clientId: client })).toMatchObject({ id: 'all' })
+    const claims = claimsOf({ ...CLAIMS, repository_id: '9' })
+    expect(decide(both, { clientId: client, claims })).toMatchObject({ kind: 'no_grant_matches' })
+    expect(decide({ ...POLICY, clients, grants: { other } }, { clientId: client })).toEqual({
+      kind: 'client_not_allowed',
+    })
+    const elsewhere = { ...POLICY, targets: { ...POLICY.targets, 'a-other': { audience: 'a-other' } } }
+    expect(decide(elsewhere, { clientId: client })).toEqual({ kind: 'no_grant_matches', candidates: 0 })
   })
 
   it('without conditions allows nothing', () => {
@@ -157,7 +192,7 @@ describe('the grant', () => {
     const policy = compiled({ issuers, targets, grants })
     const index = indexPolicy(policy)
     const sizes = [...index.grants.values()].flatMap((byTarget) =>
-      [...byTarget.values()].map(({ size }) => size),
+      [...byTarget.values()].map(({ all }) => all.length),
     )
     expect(sizes).toEqual(Array.from({ length: 10_000 }, () => 1))
     expect(decideGrant(index, question(policy))).toMatchObject({ id: 'n0-n0' })
