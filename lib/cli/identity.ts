@@ -38,7 +38,14 @@ export function claimsOf(identity: Identity, policy: PolicyIndex, now: number): 
   if (issuer === undefined && identity.issuer !== BROKER) return undefined
   const defaults =
     issuer === undefined
-      ? { iss: OWN_ISSUER, client_id: 'example', txn: 'example', lineage: [], idp: 'https://example.invalid' }
+      ? {
+          iss: OWN_ISSUER,
+          client_id: 'example',
+          jti: 'example',
+          txn: 'example',
+          lineage: [],
+          idp: 'https://example.invalid',
+        }
       : { iss: issuer.issuer, aud: issuer.audiences[0] }
   const lifetime = Math.min(LIFETIME_SECONDS, issuer?.maxLifetimeSeconds ?? LIFETIME_SECONDS)
   const times = { sub: 'example', iat: now, exp: now + lifetime }

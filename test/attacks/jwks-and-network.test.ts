@@ -271,6 +271,10 @@ afterEach(() => {
 async function serve(listener: RequestListener): Promise<string> {
   const server = createServer(listener)
   servers.push(server)
+  return listen(server)
+}
+
+async function listen(server: Server): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
@@ -304,15 +308,9 @@ const redirect =
   (_request, response) =>
     void response.writeHead(status, { location }).end()
 
-describe('what issuers serve', () => {
-  beforeEach(() => {
-    vi.useFakeTimers({ toFake: ['Date'], now: NOW * 1000 })
-  })
-  afterEach(() => {
-    vi.useRealTimers()
-  })
+const good = () => JSON.stringify({ keys: [new AttackedBroker().keys.ci.jwk] })
 
-  const good = () => JSON.stringify({ keys: [new AttackedBroker().keys.ci.jwk] })
+describe('what hostile issuers serve', () => {
   const hostile: Readonly<Record<string, RequestListener>> = {
     'H04 60 MB': (_request, response) => {
       const chunk = Buffer.alloc(1024 * 1024, ' ')
@@ -355,6 +353,8 @@ describe('what issuers serve', () => {
         .end(gzipSync(Buffer.alloc(5_000_000, ' '))),
     'H04 good keys in gzip, which was not asked for': (_request, response) =>
       void response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(good())),
+    'H04 good keys that only say they are in gzip': (_request, response) =>
+      void response.writeHead(200, { 'content-encoding': 'gzip' }).end(good()),
     'H04 bytes that are no UTF-8': (_request, response) =>
       void response.end(Buffer.concat([Buffer.from('{"keys":[],"x":"'), Buffer.from([0xff, 0x22, 0x7d])])),
     'H04 a header without end': ({ socket }) =>
@@ -369,20 +369,33 @@ describe('what issuers serve', () => {
     'H05 a redirect to plain http': redirect('http://ci.example.com/jwks'),
     'H05 a redirect to the metadata service': redirect('http://169.254.169.254/latest/meta-data/'),
     'H05 a redirect to loopback': redirect('http://127.0.0.1:80/jwks'),
+    'H05 a redirect that has good keys in it': (_request, response) =>
+      void response.writeHead(302, { location: '/other/jwks' }).end(good()),
     'H05 good keys with another status': (_request, response) => void response.writeHead(203).end(good()),
     'H05 good keys with an error': (_request, response) => void response.writeHead(500).end(good()),
   }
 
   it.concurrent.each(Object.entries(hostile))('%s', async (_name, answerKeys) => {
     let others = 0
-    const origin = await serve((request, response) => {
+    const server = createServer((request, response) => {
       if (request.url?.startsWith('/other')) others++
       serving(answerKeys)(request, response)
     })
-    const { world } = brokerFetching(origin)
+    const { world } = brokerFetching(await listen(server))
     const issuer = world.policy.issuers.get(CI)
     await expect(world.issuerKeys.find(issuer as never, 'key-1', 'RS256')).rejects.toThrow('cannot be read')
     expect(others).toBe(0)
+    server.closeAllConnections()
+    server.close()
+  })
+})
+
+describe('what issuers serve', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['Date'], now: NOW * 1000 })
+  })
+  afterEach(() => {
+    vi.useRealTimers()
   })
 
   it('H04 good keys are found in the same way', async () => {

@@ -99,6 +99,8 @@ export function targetOf(id: string, changes: object = {}): Target {
     resources: [`${targetUrl(id)}/v1`],
     scopes: SCOPES,
     algorithm: 'ES256',
+    format: 'jwt',
+    statusList: false,
     maxLifetimeSeconds: 3600,
     ...changes,
   } as unknown as Target
@@ -123,5 +125,10 @@ export function policyOf(parts: {
 export const grantList: fc.Arbitrary<readonly Grant[]> = fc
   .array(grantSketch, { maxLength: 8 })
   .map((sketches) => sketches.map((sketch, at) => grantOf(sketch, `grant-${at}`)))
+
+/** Up to eight grants of one issuer for one target: often several of them match. */
+export const rivalGrants: fc.Arbitrary<readonly Grant[]> = grantList.map((grants) =>
+  grants.map((grant) => ({ ...grant, issuer: 'one', target: 'red' }) as unknown as Grant),
+)
 
 export const whenSubject: readonly Condition[] = [{ path: ['sub'], anyOf: [{ kind: 'glob', pattern: '**' }] }]

@@ -79,7 +79,7 @@ export class PropertyBroker {
       issuer: BROKER_ISSUER,
       policy: indexPolicy(policy),
       issuerKeys: this.issuerKeys,
-      clientKeys: this.issuerKeys,
+      clientKeys: new MemoryIssuerKeys(),
       assertions: new MemoryAssertions(),
       ledger: this.ledger,
       permits: new MemoryRatePermits(),
