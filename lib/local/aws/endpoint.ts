@@ -42,6 +42,7 @@ export interface AwsEndpoint {
   readonly url: string
   readonly port: number
   readonly dynamodb: DynamoDb
+  readonly kms: Kms
   readonly sts: Sts
   readonly faults: Faults
   /** Makes an access key known, or replaces whom it belongs to. Throws for a policy that is not understood. */
@@ -80,6 +81,7 @@ export async function startAwsEndpoint(options: AwsEndpointOptions): Promise<Aws
     url: `http://127.0.0.1:${port}`,
     port,
     dynamodb,
+    kms,
     sts,
     faults,
     registerPrincipal: (accessKeyId, principal) => gatekeeper.register(accessKeyId, principal),
