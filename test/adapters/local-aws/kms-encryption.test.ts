@@ -220,8 +220,9 @@ describe('a key that a template declares', () => {
     await endpoint.kms.provide(KeyId, { Description: 'wraps' }, true)
     const made = await newPair(kms, KeyId)
     await endpoint.kms.provide(KeyId, { Description: 'wraps' }, true)
-    await kms.send(
+    const { KeyId: usedKey } = await kms.send(
       new DecryptCommand({ CiphertextBlob: made.PrivateKeyCiphertextBlob, EncryptionContext: CONTEXT }),
     )
+    expect(usedKey).toContain(KeyId)
   })
 })
