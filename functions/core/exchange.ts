@@ -9,6 +9,7 @@ import type { ExchangeLedger, IssuerKeys, RevocationStore, Signer } from './port
 import { type Refused, refuse } from './refusal.ts'
 import { replayScopeOf } from './replay.ts'
 import { findRevocation, revocationKeysFor } from './revocation.ts'
+import { ringOfTarget } from './signing-ring.ts'
 import { authenticate, validateSubject } from './subject-token.ts'
 import { readTokenRequest, type TokenRequestInput, tokenTypeUri } from './token-request.ts'
 import { trustedIssuerOf } from './trusted-issuer.ts'
@@ -88,7 +89,7 @@ export async function exchange(
   if ('refused' in authorised) return refused(authorised)
   known = { ...known, grant: authorised.grant.id }
 
-  const key = await world.signer.activeKey(target.algorithm)
+  const key = await world.signer.activeKey(ringOfTarget(target))
   const retry = { idempotencyKey: request.idempotencyKey, scope: replayScopeOf(authorised, issuer) }
   const issuance = { issuer: brokerIssuer, now: at.now, randomId: world.randomId }
   const issued = identifyIssued(authorised, retry, issuance)

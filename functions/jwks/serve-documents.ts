@@ -9,8 +9,13 @@ import type { Serve } from '../http/rim.ts'
 
 export interface Documents {
   readonly issuer: string
-  /** The manifests of all rings. */
-  readonly manifests: () => Promise<readonly (KeyManifest | undefined)[]>
+  readonly manifests: () => Promise<RingManifests>
+}
+
+/** The manifests of all rings. */
+export interface RingManifests {
+  readonly inKms: readonly (KeyManifest | undefined)[]
+  readonly delegated: KeyManifest | undefined
 }
 
 /** `GET` of the public documents: JWK Set, both kinds of metadata, liveness. */
@@ -33,9 +38,10 @@ export function serveDocuments({ issuer, manifests }: Documents): Serve {
   }
 }
 
-function jwkSet(manifests: readonly (KeyManifest | undefined)[]) {
+function jwkSet({ inKms, delegated }: RingManifests) {
   // A set that lacks a ring, in a verifier's cache, would outlast the moment at which that ring's first key signs.
-  if (manifests.some((manifest) => publishedKeys([manifest]).length === 0))
+  const isIncomplete = inKms.some((manifest) => publishedKeys([manifest]).length === 0)
+  if (isIncomplete || delegated?.pending?.signsAtOnce === true)
     throw new DependencyUnavailable('kms', 'not every ring has a published key yet')
-  return jwkSetOf(publishedKeys(manifests))
+  return jwkSetOf(publishedKeys([...inKms, delegated]))
 }

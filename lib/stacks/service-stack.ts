@@ -54,6 +54,8 @@ export class ServiceStack extends Stack {
     this.#signingKeys = new SigningKeys(this, 'SigningKeys', {
       table: props.state.signingKeys,
       stage: props.config.stage,
+      isDelegating: props.policy.targets.some(({ signing }) => signing === 'delegated'),
+      removalProtection: props.config.removalProtection,
     })
     this.#addExchange()
     this.#addJwks()
@@ -74,14 +76,30 @@ export class ServiceStack extends Stack {
         exchangesTable: state.exchanges.tableName,
         revocationsTable: state.revocations.tableName,
         signingKeysTable: state.signingKeys.tableName,
+        ...this.#delegation(),
       },
       files: { 'policy.json': JSON.stringify(policy) },
     })
     state.exchanges.grant(exchange, 'dynamodb:PutItem')
     state.revocations.grant(exchange, 'dynamodb:BatchGetItem')
     this.#signingKeys.grantRead(exchange)
-    this.#signingKeys.grantSign(exchange)
+    this.#grantSigning(exchange)
     this.#api.addRoute(TOKEN_PATH, exchange)
+  }
+
+  /** What a function needs to know of delegated keys, where there are any. */
+  #delegation(): Partial<Settings> {
+    const { wrappingKeyArn } = this.#signingKeys
+    if (wrappingKeyArn === undefined) return {}
+    return { wrappingKeyArn, delegatedKeySeconds: String(this.#props.config.delegatedKeyHours * 3600) }
+  }
+
+  /** Each way of signing only where a target has chosen it: not by mistake could one stand in for the other. */
+  #grantSigning(exchange: BrokerFunction): void {
+    const { targets } = this.#props.policy
+    const delegated = targets.filter(({ signing }) => signing === 'delegated')
+    if (delegated.length > 0) this.#signingKeys.grantUnwrap(exchange)
+    if (delegated.length < targets.length || targets.length === 0) this.#signingKeys.grantSign(exchange)
   }
 
   #addJwks(): void {
@@ -105,8 +123,13 @@ export class ServiceStack extends Stack {
       // KMS may take up to five minutes until IAM sees the tags of a new key.
       timeoutSeconds: 360,
       settings: {
+        // In what is said of delegated keys.
+        issuer: this.#api.issuer,
         signingKeysTable: state.signingKeys.tableName,
         keyRotationSeconds: String(config.keyRotationHours * 3600),
+        // Even where there are no such keys, or no more: those of a former policy live out their time.
+        delegatedKeySeconds: String(config.delegatedKeyHours * 3600),
+        ...this.#delegation(),
         verifierCacheSeconds: String(config.verifierCacheMinutes * 60),
       },
     })

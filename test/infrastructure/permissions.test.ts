@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { readable, resources, synthesize } from './synthesize.ts'
+import { policyOf, readable, resources, synthesize } from './synthesize.ts'
 
 const { service } = synthesize({ stage: 'test' })
 
@@ -112,8 +112,28 @@ interface Statement {
   readonly Condition?: Readonly<Record<string, unknown>>
 }
 
-function allowedTo(name: string): readonly Allowed[] {
-  const policies = Object.values(resources(service, 'AWS::IAM::Policy'))
+const WRAPPING_KEY = '<SigningKeysWrappingKey.Arn>'
+/** Nothing that the same key may have encrypted for somebody else. */
+const CONTEXT = {
+  'kms:EncryptionContext:token-broker:purpose': 'delegated-signing',
+  'kms:EncryptionContext:token-broker:stage': 'test',
+  'kms:EncryptionContext:token-broker:ring': 'delegated-ES256',
+}
+const UNWRAP: Allowed = {
+  actions: ['kms:Decrypt'],
+  resource: WRAPPING_KEY,
+  conditions: { StringEquals: CONTEXT },
+}
+const WRAP: Allowed = {
+  actions: ['kms:GenerateDataKeyPairWithoutPlaintext'],
+  resource: WRAPPING_KEY,
+  conditions: { StringEquals: { ...CONTEXT, 'kms:DataKeyPairSpec': 'ECC_NIST_P256' } },
+}
+
+const inAnyOrder = (expected: readonly Allowed[]) => expect.arrayContaining([...expected])
+
+function allowedTo(name: string, template = service): readonly Allowed[] {
+  const policies = Object.values(resources(template, 'AWS::IAM::Policy'))
     .map((policy) => readable(policy.Properties) as PolicyProperties)
     .filter((policy) => policy.Roles.includes(`<${name}Role>`))
   return policies.flatMap((policy) =>
@@ -135,9 +155,22 @@ interface PolicyProperties {
 
 describe('the permissions', () => {
   it.each(Object.entries(PERMISSIONS))('of %s are exactly those of this table', (name, expected) => {
-    const inAnyOrder = expect.arrayContaining([...expected])
-    expect(allowedTo(name)).toEqual(inAnyOrder)
+    expect(allowedTo(name)).toEqual(inAnyOrder(expected))
     expect(allowedTo(name)).toHaveLength(expected.length)
+  })
+
+  const exchange = PERMISSIONS['Exchange'] ?? []
+  it.each([
+    ['some targets', policyOf('kms', 'delegated'), [...exchange, UNWRAP]],
+    ['all targets', policyOf('delegated'), [...exchange.filter((allowed) => allowed !== SIGN), UNWRAP]],
+  ])('of the exchange for delegated signing of %s let it sign in no other way', (_some, policy, expected) => {
+    const { service: delegating } = synthesize({ stage: 'test' }, policy)
+    expect(allowedTo('Exchange', delegating)).toEqual(inAnyOrder(expected))
+    expect(allowedTo('Exchange', delegating)).toHaveLength(expected.length)
+    const rotation = [...(PERMISSIONS['RotateKeys'] ?? []), UNWRAP, WRAP]
+    expect(allowedTo('RotateKeys', delegating)).toEqual(inAnyOrder(rotation))
+    expect(allowedTo('RotateKeys', delegating)).toHaveLength(rotation.length)
+    expect(allowedTo('Jwks', delegating)).toEqual(inAnyOrder(PERMISSIONS['Jwks'] ?? []))
   })
 
   it('are those of the three functions: there is no other role and no other policy', () => {

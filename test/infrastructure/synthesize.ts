@@ -6,6 +6,7 @@ import { App, type Stack } from 'aws-cdk-lib/core'
 import type { CloudAssembly } from 'aws-cdk-lib/cx-api'
 import { afterAll } from 'vitest'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
+import type { SigningMode, TargetId } from '../../functions/core/types.ts'
 import { addBrokerStacks } from '../../lib/broker-app.ts'
 import { parseConfig, projectContext } from '../../lib/config.ts'
 
@@ -24,6 +25,20 @@ export const EMPTY_POLICY: CompiledPolicy = {
   grants: [],
 }
 
+/** A policy of targets whose tokens are signed in these ways. */
+export function policyOf(...signing: readonly SigningMode[]): CompiledPolicy {
+  const targets = signing.map((mode, at) => ({
+    id: `target-${at}` as TargetId,
+    audience: `https://target-${at}.example.com`,
+    resources: [],
+    scopes: [],
+    algorithm: 'ES256' as const,
+    signing: mode,
+    maxLifetimeSeconds: 300,
+  }))
+  return { ...EMPTY_POLICY, targets }
+}
+
 export interface SynthesizedBroker {
   readonly state: Template
   readonly service: Template
@@ -32,7 +47,10 @@ export interface SynthesizedBroker {
 }
 
 /** Synthesizes the broker with trivial functions: what is looked at here is the infrastructure around them. */
-export function synthesize(config: Readonly<Record<string, unknown>> = {}): SynthesizedBroker {
+export function synthesize(
+  config: Readonly<Record<string, unknown>> = {},
+  policy: CompiledPolicy = EMPTY_POLICY,
+): SynthesizedBroker {
   const app = new App({
     context: projectContext(),
     outdir: temporaryFolder('assembly'),
@@ -40,7 +58,7 @@ export function synthesize(config: Readonly<Record<string, unknown>> = {}): Synt
   })
   const stacks = addBrokerStacks(app, parseConfig(config), {
     loopbackIssuers: false,
-    policy: EMPTY_POLICY,
+    policy,
     functionsFolder: trivialFunctions(),
   })
   const assembly = app.synth()
