@@ -190,7 +190,8 @@ describe('delegated signing', () => {
   const variables = (name: string, template = delegating) => {
     const functions = Object.entries(resources(template, 'AWS::Lambda::Function'))
     const [, found] = functions.find(([id]) => id.startsWith(`${name}Function`)) ?? []
-    return readable((found?.Properties['Environment'] as { Variables: object }).Variables)
+    const environment = found?.Properties['Environment'] as { readonly Variables: object } | undefined
+    return readable(environment?.Variables)
   }
 
   it('has a key that is kept and rotated, where a target asks for it', () => {
