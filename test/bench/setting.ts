@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { SigningMode } from '../../functions/core/types.ts'
 import { bundleFunction } from '../../lib/constructs/function-bundle.ts'
 import type { AwsCall } from '../../lib/local/aws/call-handling.ts'
 import { type LocalCloud, startLocalCloud } from '../../lib/local/cloud.ts'
@@ -20,17 +21,20 @@ export interface Setting {
   readonly bundleBytes: number
   /** One exchange of a reusable token, by an invocation of the function. Throws unless it is granted. */
   exchange(): Promise<void>
-  /** The same three SDK calls with nothing around them, by an invocation of a function of their own. */
-  threeCalls(): Promise<void>
+  /** The same SDK calls with nothing around them, by an invocation of a function of their own. */
+  bareCalls(): Promise<void>
   close(): Promise<void>
 }
 
 const FUNCTIONS = fileURLToPath(new URL('../../functions', import.meta.url))
 
-/** Starts the broker. The comparison is bundled as it is, and runs in a process like its own, with its permissions. */
-export async function createSetting(): Promise<Setting> {
+/**
+ * Starts the broker, with the payments target signed in this way. The comparison is bundled as it is, and runs in a process
+ * like its own, with its permissions.
+ */
+export async function createSetting(signing: SigningMode): Promise<Setting> {
   const folder = mkdtempSync(join(tmpdir(), 'token-broker-bench-'))
-  const synthesis = synthesize()
+  const synthesis = synthesize({ policyFolder: signing === 'kms' ? 'policy' : delegatingPolicy(folder) })
   const calls: AwsCall[] = []
   const cloud = await startLocalCloud({
     assemblyFolder: synthesis.assemblyFolder,
@@ -54,13 +58,15 @@ export async function createSetting(): Promise<Setting> {
     if (statusCode !== 200) throw new Error(`the exchange answered ${statusCode}: ${body}`)
   }
   await exchange()
+  calls.length = 0
+  await exchange()
   const tables = tablesAndKey(cloud, calls)
   return {
     cloud,
     calls,
     bundleBytes: bundleFunction(join(FUNCTIONS, 'exchange', 'handler.ts'), join(folder, 'exchange')).bytes,
     exchange,
-    threeCalls: async () => void (await comparison.invoke(tables)),
+    bareCalls: async () => void (await comparison.invoke(tables)),
     close: async () => {
       comparison.kill()
       await cloud.close()
@@ -68,6 +74,18 @@ export async function createSetting(): Promise<Setting> {
       rmSync(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** The example policy, but for how the payments API's tokens are signed. */
+function delegatingPolicy(folder: string): string {
+  const copy = join(folder, 'policy')
+  cpSync('policy', copy, { recursive: true })
+  const file = join(copy, 'targets.yaml')
+  const targets = readFileSync(file, 'utf8')
+  const changed = targets.replace('algorithm: RS256', 'algorithm: ES256, signing: delegated')
+  if (changed === targets) throw new Error('the example policy has changed: found no target to change')
+  writeFileSync(file, changed)
+  return copy
 }
 
 async function exchangeEvent(cloud: LocalCloud): Promise<object> {
