@@ -7,8 +7,10 @@ import { BrokerIssuerKeys } from './adapters/broker-issuer-keys.ts'
 import { CachedKeyManifests } from './adapters/cached-key-manifests.ts'
 import { DelegatedSigner } from './adapters/delegated-signer.ts'
 import { DelegatedSigningKeys } from './adapters/delegated-signing-keys.ts'
+import { DynamoDbAssertionLedger } from './adapters/dynamodb-assertion-ledger.ts'
 import { DynamoDbExchangeLedger } from './adapters/dynamodb-exchange-ledger.ts'
 import { DynamoDbKeyManifests } from './adapters/dynamodb-key-manifests.ts'
+import { DynamoDbRevocationRegister } from './adapters/dynamodb-revocation-register.ts'
 import { DynamoDbRevocationStore } from './adapters/dynamodb-revocation-store.ts'
 import { jsonFetcher } from './adapters/fetch-json.ts'
 import { FetchedIssuerKeys } from './adapters/fetched-issuer-keys.ts'
@@ -19,13 +21,22 @@ import { KmsSigningKeyInventory } from './adapters/kms-signing-key-inventory.ts'
 import { KmsWrapping } from './adapters/kms-wrapping.ts'
 import { RingSigner } from './adapters/ring-signer.ts'
 import type { ExchangeDependencies } from './core/exchange.ts'
+import type { IntrospectionDependencies } from './core/introspection.ts'
 import { DELEGATED_RING, KMS_RINGS, keyTimesFor } from './core/key-times.ts'
+import { LIMITS } from './core/limits.ts'
 import type { CompiledPolicy } from './core/policy/compiled.ts'
 import { indexPolicy } from './core/policy/decide.ts'
 import type { Signer } from './core/ports.ts'
+import type { RevocationDependencies } from './core/token-revocation.ts'
 import type { Documents } from './jwks/serve-documents.ts'
 import type { KeyRotation } from './rotate-keys/reconcile.ts'
-import { readLocalIssuers, readOptionalSetting, readSeconds, readSettings } from './settings.ts'
+import {
+  readLocalIssuers,
+  readOptionalSetting,
+  readSeconds,
+  readSettings,
+  type Settings,
+} from './settings.ts'
 
 /** The only place that builds adapters. Each function builds what it needs, once per environment. */
 
@@ -46,6 +57,8 @@ export function composeExchange(): ExchangeDependencies & { readonly stage: stri
     issuer: settings.issuer,
     policy: indexPolicy(readBundledPolicy()),
     issuerKeys: new BrokerIssuerKeys(manifests, new FetchedIssuerKeys(fetchJson, epochSeconds, standIns)),
+    clientKeys: new FetchedIssuerKeys(fetchJson, epochSeconds),
+    assertions: new DynamoDbAssertionLedger(dynamoDb, settings.exchangesTable),
     ledger: new DynamoDbExchangeLedger(dynamoDb, settings.exchangesTable),
     revocations: new DynamoDbRevocationStore(dynamoDb, settings.revocationsTable),
     signer: composeSigner(settings, manifests),
@@ -72,10 +85,52 @@ function composeWrapping(kms: KMSClient, stage: string): KmsWrapping | undefined
   return keyArn === undefined ? undefined : new KmsWrapping(kms, keyArn, stage)
 }
 
+export function composeIntrospection(): IntrospectionDependencies & { readonly stage: string } {
+  const settings = readSettings(['issuer', 'stage', 'exchangesTable', 'revocationsTable', 'signingKeysTable'])
+  const parts = composeOwnTokens(settings)
+  return {
+    ...parts.world,
+    stage: settings.stage,
+    revocations: new DynamoDbRevocationStore(parts.dynamoDb, settings.revocationsTable),
+    signer: new KmsSigner(new KMSClient(AWS_CLIENT), parts.manifests),
+  }
+}
+
+export function composeRevocation(): RevocationDependencies & { readonly stage: string } {
+  const settings = readSettings(['issuer', 'stage', 'exchangesTable', 'revocationsTable', 'signingKeysTable'])
+  const { world, dynamoDb } = composeOwnTokens(settings)
+  return {
+    ...world,
+    stage: settings.stage,
+    register: new DynamoDbRevocationRegister(dynamoDb, settings.revocationsTable),
+  }
+}
+
+/** What it takes to know clients and our own tokens. */
+function composeOwnTokens(settings: Settings<'issuer' | 'exchangesTable' | 'signingKeysTable'>) {
+  const dynamoDb = new DynamoDBClient(AWS_CLIENT)
+  const manifests = new CachedKeyManifests(
+    new DynamoDbKeyManifests(dynamoDb, settings.signingKeysTable),
+    Date.now,
+  )
+  const fetchJson = jsonFetcher({ allowLoopback: readLocalIssuers() !== undefined })
+  const clientKeys = new FetchedIssuerKeys(fetchJson, epochSeconds)
+  const world = {
+    issuer: settings.issuer,
+    policy: indexPolicy(readBundledPolicy()),
+    // Nobody else's tokens are verified here.
+    issuerKeys: new BrokerIssuerKeys(manifests, { find: async () => undefined }),
+    clientKeys,
+    assertions: new DynamoDbAssertionLedger(dynamoDb, settings.exchangesTable),
+    randomId,
+  }
+  return { world, dynamoDb, manifests }
+}
+
 export function composeDocuments(): Documents & { readonly stage: string } {
   const { issuer, stage, signingKeysTable } = readSettings(['issuer', 'stage', 'signingKeysTable'])
   const store = new DynamoDbKeyManifests(new DynamoDBClient(AWS_CLIENT), signingKeysTable)
-  const cached = new CachedKeyManifests(store, Date.now)
+  const cached = new CachedKeyManifests(store, Date.now, LIMITS.publishedManifestSeconds)
   return {
     issuer,
     stage,

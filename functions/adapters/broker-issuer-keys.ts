@@ -1,6 +1,6 @@
 import { DELEGATED_RING } from '../core/key-times.ts'
-import { BROKER, type TrustedIssuer } from '../core/policy/compiled.ts'
-import type { IssuerKeys, VerificationKey } from '../core/ports.ts'
+import { BROKER } from '../core/policy/compiled.ts'
+import type { IssuerKeys, KeyHolder, VerificationKey } from '../core/ports.ts'
 import { publishedKeys } from '../core/published-keys.ts'
 import type { RingName } from '../core/types.ts'
 import type { CachedKeyManifests } from './cached-key-manifests.ts'
@@ -22,7 +22,7 @@ export class BrokerIssuerKeys implements IssuerKeys {
     this.others = others
   }
 
-  async find(issuer: TrustedIssuer, kid: string, algorithm: string): Promise<VerificationKey | undefined> {
+  async find(issuer: KeyHolder, kid: string, algorithm: string): Promise<VerificationKey | undefined> {
     if (issuer.id !== BROKER) return this.others.find(issuer, kid, algorithm)
     for (const ring of RINGS_OF[algorithm] ?? []) {
       const published = publishedKeys([await this.manifests.current(ring)])

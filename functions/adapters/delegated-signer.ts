@@ -53,7 +53,11 @@ export class DelegatedSigner implements Signer {
   async activeKey(): Promise<ManifestKey> {
     const { manifest, keys, kmsRing } = await this.current()
     const active = keys.find(({ state }) => state === 'active')
-    if (active === undefined) throw new DependencyUnavailable('kms', `no active ${DELEGATED_RING} key`)
+    if (active === undefined) {
+      // An operator may have let one take over by now.
+      this.forget()
+      throw new DependencyUnavailable('kms', `no active ${DELEGATED_RING} key`)
+    }
     this.forgetAllBut(manifest)
     await this.privateKeyOf(active, kmsRing)
     this.prepareNext(active, keys, kmsRing)
@@ -68,6 +72,10 @@ export class DelegatedSigner implements Signer {
       throw new DependencyUnavailable('kms', `key ${kid} is not active`)
     const signature = await signLocally(await this.privateKeyOf(key, kmsRing), signingInput)
     return verified(key, signingInput, signature)
+  }
+
+  forget(): void {
+    this.manifests.forget(DELEGATED_RING)
   }
 
   private async current() {
@@ -88,7 +96,7 @@ export class DelegatedSigner implements Signer {
       return await this.hold(key).privateKey
     } catch (error) {
       // The manifest may name another key by now.
-      if (isLost(error)) this.manifests.forget(DELEGATED_RING)
+      if (isLost(error)) this.forget()
       throw error
     }
   }

@@ -20,9 +20,10 @@ export class KmsSigner implements Signer {
   async activeKey(ring: RingName): Promise<ManifestKey> {
     const manifest = await this.manifests.current(ring)
     const active = manifest?.keys.find((key) => key.state === 'active')
-    if (active === undefined || isDelegated(active))
-      throw new DependencyUnavailable('kms', `no active ${ring} key`)
-    return active
+    if (active !== undefined && !isDelegated(active)) return active
+    // An operator may have let one take over by now.
+    this.forget(ring)
+    throw new DependencyUnavailable('kms', `no active ${ring} key`)
   }
 
   async sign(key: ManifestKey, signingInput: string): Promise<Uint8Array> {
@@ -35,8 +36,12 @@ export class KmsSigner implements Signer {
       return await signWithKms(this.client, key, signingInput)
     } catch (error) {
       // Somebody has disabled or deleted the key since the manifest was read: by now it may name another.
-      if (isOutOfUse(error)) this.manifests.forget(key.algorithm)
+      if (isOutOfUse(error)) this.forget(key.algorithm)
       throw error
     }
+  }
+
+  forget(ring: RingName): void {
+    this.manifests.forget(ring)
   }
 }

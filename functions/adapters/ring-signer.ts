@@ -24,6 +24,10 @@ export class RingSigner implements Signer {
     return this.signerOf(isDelegated(key)).sign(key, signingInput)
   }
 
+  forget(ring: RingName): void {
+    this.signerOf(ring === DELEGATED_RING).forget(ring)
+  }
+
   private signerOf(isDelegated: boolean): Signer {
     const signer = isDelegated ? this.delegated : this.kms
     if (signer === undefined) throw new DependencyUnavailable('kms', 'this deployment has no delegated keys')

@@ -2,12 +2,15 @@
 export const LIMITS = {
   bodyBytes: 64 * 1024,
   tokenBytes: 16 * 1024,
+  /** Of a token's JOSE header, decoded. */
+  tokenHeaderBytes: 8 * 1024,
   parameters: 64,
   scopes: 64,
   targetNames: 8,
   jsonDepth: 16,
   claims: 200,
   subjectCharacters: 255,
+  jtiCharacters: 255,
   /** Of an issuer, target, client or grant in policy. */
   idCharacters: 63,
   /** Ancestors of one token: they are all read in the one batch that checks revocations. */
@@ -19,12 +22,16 @@ export const LIMITS = {
   /** Of a subject token, where policy raises its issuer's hour: Kubernetes tokens live up to a day. */
   maxSubjectLifetimeSeconds: 24 * 60 * 60,
   clockSkewSeconds: 30,
+  /** How far ahead a client assertion may expire. */
+  clientAssertionSeconds: 5 * 60,
   issuerKeysFreshSeconds: 10 * 60,
   issuerKeysStaleSeconds: 60 * 60,
   unknownKeyCooldownSeconds: 30,
   idempotencySeconds: 60,
-  /** For this long after it was read, a function signs and publishes with a key manifest. */
+  /** For this long after it was read, a function signs with a key manifest. */
   manifestCacheSeconds: 60,
+  /** For this long after it was read, a key manifest is published: a revoked key is to leave the key set at once. */
+  publishedManifestSeconds: 5,
   /** `max-age` of the public documents. */
   jwksMaxAgeSeconds: 300,
   /** Verifiers exist that read no more keys of a set than this. */

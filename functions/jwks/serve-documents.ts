@@ -39,9 +39,10 @@ export function serveDocuments({ issuer, manifests }: Documents): Serve {
 }
 
 function jwkSet({ inKms, delegated }: RingManifests) {
-  // A set that lacks a ring, in a verifier's cache, would outlast the moment at which that ring's first key signs.
-  const isIncomplete = inKms.some((manifest) => publishedKeys([manifest]).length === 0)
+  // A set that lacks a ring, in a verifier's cache, would outlast the moment at which that ring's first key signs. A ring
+  // whose keys are all revoked is left out: without an answer, caches would go on with the keys that they have.
+  const isIncomplete = inKms.some((manifest) => (manifest?.keys ?? []).length === 0)
   if (isIncomplete || delegated?.pending?.signsAtOnce === true)
-    throw new DependencyUnavailable('kms', 'not every ring has a published key yet')
+    throw new DependencyUnavailable('kms', 'not every ring has a key yet')
   return jwkSetOf(publishedKeys([...inKms, delegated]))
 }

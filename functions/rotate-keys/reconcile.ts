@@ -10,7 +10,6 @@ import {
 } from '../core/key-lifecycle.ts'
 import { DELEGATED_RING, type KeyTimes, KMS_RINGS } from '../core/key-times.ts'
 import type { KeyAttester, KeyManifestStore, SigningKeyFactory, SigningKeyInventory } from '../core/ports.ts'
-import { publishedKeys } from '../core/published-keys.ts'
 import { isDelegated } from '../core/signing-ring.ts'
 import type { RingName } from '../core/types.ts'
 import { carryOut, type StepWorld } from './carry-out.ts'
@@ -59,7 +58,7 @@ export async function reconcileKeys(rotation: KeyRotation): Promise<readonly Rin
   const begun = delegated && (await beginDelegatedRing(rotation, delegated))
   const reports: RingReport[] = []
   for (const ring of KMS_RINGS) {
-    const world = { ...rotation, attestation: undefined }
+    const world = stepWorldOf(ring, rotation)
     reports.push(await reconcileRing({ ring, world, isWindingDown: false }, rotation, []))
   }
   if (delegated !== undefined) {
@@ -68,6 +67,14 @@ export async function reconcileKeys(rotation: KeyRotation): Promise<readonly Rin
     reports.push(await reconcileRing(ring, rotation, begun ?? []))
   }
   return reports
+}
+
+/** What a single step of the ring needs, for whoever takes it by hand. */
+export function stepWorldOf(ring: RingName, rotation: KeyRotation, es256?: KeyManifest): StepWorld {
+  const { delegated } = rotation
+  if (ring !== DELEGATED_RING) return { ...rotation, attestation: undefined }
+  if (delegated === undefined) throw new KeyRingFault('the ring of delegated keys is not looked at')
+  return delegatedWork(rotation, delegated, es256).world
 }
 
 interface RingWork {
@@ -110,7 +117,7 @@ async function beginDelegatedRing(
   try {
     if ((await store.read(DELEGATED_RING)) !== undefined) return []
     const others = await Promise.all(KMS_RINGS.map((ring) => store.read(ring)))
-    const isNew = keys !== undefined && publishedKeys(others).length === 0
+    const isNew = keys !== undefined && others.every((other) => (other?.keys ?? []).length === 0)
     const first = { reservation: randomId(), signsAtOnce: true, since: now() } as const
     await store.save(changed(emptyManifest(DELEGATED_RING), { pending: isNew ? first : undefined }))
     return []

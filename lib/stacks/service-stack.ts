@@ -1,8 +1,9 @@
 import { join } from 'node:path'
+import { Grant } from 'aws-cdk-lib/aws-iam'
 import { CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib/core'
 import type { Construct } from 'constructs'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
-import { type Settings, toEnvironment } from '../../functions/settings.ts'
+import { OPERATOR_REVOCATION_PATH, type Settings, toEnvironment } from '../../functions/settings.ts'
 import type { DeploymentConfig } from '../config.ts'
 import { BrokerApi } from '../constructs/broker-api.ts'
 import { BrokerFunction, type BrokerFunctionProps } from '../constructs/broker-function.ts'
@@ -10,6 +11,8 @@ import { SigningKeys } from '../constructs/signing-keys.ts'
 import type { StateStack } from './state-stack.ts'
 
 const TOKEN_PATH = '/token'
+const INTROSPECTION_PATH = '/introspect'
+const REVOCATION_PATH = '/revoke'
 const JWKS_PATH = '/.well-known/jwks.json'
 const OPENID_CONFIGURATION_PATH = '/.well-known/openid-configuration'
 const METADATA_PATHS = [
@@ -58,9 +61,12 @@ export class ServiceStack extends Stack {
       removalProtection: props.config.removalProtection,
     })
     this.#addExchange()
+    this.#addIntrospect()
+    this.#addRevoke()
     this.#addJwks()
     this.#addRotateKeys()
     this.#addOutputs()
+    this.#addKeyOutputs()
   }
 
   #addExchange(): void {
@@ -102,6 +108,62 @@ export class ServiceStack extends Stack {
     if (delegated.length < targets.length || targets.length === 0) this.#signingKeys.grantSign(exchange)
   }
 
+  #addIntrospect(): void {
+    const { state } = this.#props
+    const introspect = this.#function('Introspect', 'introspect', {
+      description: 'Tells registered clients what a token is worth (RFC 7662, RFC 9701)',
+      // Resource servers wait for it at each of their own requests.
+      memoryMegabytes: 1024,
+      timeoutSeconds: 10,
+      ...this.#ownTokenOptions(),
+    })
+    this.#grantClaimAssertions(introspect)
+    state.revocations.grant(introspect, 'dynamodb:BatchGetItem')
+    this.#signingKeys.grantRead(introspect)
+    this.#signingKeys.grantSign(introspect)
+    this.#api.addRoute(INTROSPECTION_PATH, introspect)
+  }
+
+  #addRevoke(): void {
+    const { state } = this.#props
+    const revoke = this.#function('Revoke', 'revoke', {
+      description: 'Revokes tokens (RFC 7009), and for operators whatever they descend from',
+      memoryMegabytes: 512,
+      timeoutSeconds: 10,
+      ...this.#ownTokenOptions(),
+    })
+    this.#grantClaimAssertions(revoke)
+    // Neither put nor delete: a cut-off can only be added to.
+    state.revocations.grant(revoke, 'dynamodb:UpdateItem')
+    this.#signingKeys.grantRead(revoke)
+    this.#api.addRoute(REVOCATION_PATH, revoke)
+    this.#api.addOperatorRoute(OPERATOR_REVOCATION_PATH, revoke)
+  }
+
+  /** What it takes to know clients and our own tokens. */
+  #ownTokenOptions(): Pick<FunctionOptions, 'settings' | 'files'> {
+    const { state, policy } = this.#props
+    return {
+      settings: {
+        issuer: this.#api.issuer,
+        exchangesTable: state.exchanges.tableName,
+        revocationsTable: state.revocations.tableName,
+        signingKeysTable: state.signingKeys.tableName,
+      },
+      files: { 'policy.json': JSON.stringify(policy) },
+    }
+  }
+
+  /** The one thing that these functions write among the exchanges: they could not pretend that one has happened. */
+  #grantClaimAssertions(grantee: BrokerFunction): void {
+    Grant.addToPrincipal({
+      grantee,
+      actions: ['dynamodb:PutItem'],
+      resourceArns: [this.#props.state.exchanges.tableArn],
+      conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['assertion#*'] } },
+    })
+  }
+
   #addJwks(): void {
     const jwks = this.#function('Jwks', 'jwks', {
       description: 'Publishes the signing keys and the metadata of the token broker',
@@ -126,15 +188,27 @@ export class ServiceStack extends Stack {
         // In what is said of delegated keys.
         issuer: this.#api.issuer,
         signingKeysTable: state.signingKeys.tableName,
-        keyRotationSeconds: String(config.keyRotationHours * 3600),
-        // Even where there are no such keys, or no more: those of a former policy live out their time.
+        // Even where there are no delegated keys, or no more: those of a former policy live out their time.
         delegatedKeySeconds: String(config.delegatedKeyHours * 3600),
         ...this.#delegation(),
-        verifierCacheSeconds: String(config.verifierCacheMinutes * 60),
+        ...this.#rotationSettings(),
       },
     })
+    this.#output(
+      'RotateKeysFunctionName',
+      rotateKeys.lambda.functionName,
+      'Function that moves the signing keys',
+    )
     this.#signingKeys.grantReconcile(rotateKeys)
     this.#signingKeys.reconcileWith(rotateKeys)
+  }
+
+  #rotationSettings(): Pick<Settings, 'keyRotationSeconds' | 'verifierCacheSeconds'> {
+    const { keyRotationHours, verifierCacheMinutes } = this.#props.config
+    return {
+      keyRotationSeconds: String(keyRotationHours * 3600),
+      verifierCacheSeconds: String(verifierCacheMinutes * 60),
+    }
   }
 
   #function(id: string, name: string, options: FunctionOptions): BrokerFunction {
@@ -162,6 +236,21 @@ export class ServiceStack extends Stack {
       'Issuer of every token: what verifiers and AWS identity providers are told',
     )
     this.#output('TokenUrl', `${issuer}${TOKEN_PATH}`, 'Token endpoint: POST an exchange here (RFC 8693)')
+    this.#output(
+      'IntrospectionUrl',
+      `${issuer}${INTROSPECTION_PATH}`,
+      'Introspection endpoint, for clients that policy registers (RFC 7662)',
+    )
+    this.#output(
+      'RevocationUrl',
+      `${issuer}${REVOCATION_PATH}`,
+      'Revocation endpoint, for clients that policy registers (RFC 7009)',
+    )
+    this.#output(
+      'OperatorRevocationUrl',
+      `${issuer}${OPERATOR_REVOCATION_PATH}`,
+      'Where operators revoke, with requests that they sign for execute-api',
+    )
     this.#output('JwksUrl', jwksUrl, 'Public signing keys (RFC 7517)')
     this.#output(
       'OpenIdConfigurationUrl',
@@ -175,6 +264,23 @@ export class ServiceStack extends Stack {
       'NextCommand',
       `curl --fail ${jwksUrl}`,
       'Run this next: it lists the keys that the broker signs with',
+    )
+  }
+
+  /** By these `npx token-broker keys` plans as the rotation does. */
+  #addKeyOutputs(): void {
+    const { keyRotationSeconds, verifierCacheSeconds } = this.#rotationSettings()
+    this.#output('Region', this.region, 'Region of the broker')
+    this.#output('KeyRotationSeconds', keyRotationSeconds, 'How long a signing key signs')
+    const delegatedKeySeconds = String(this.#props.config.delegatedKeyHours * 3600)
+    this.#output('DelegatedKeySeconds', delegatedKeySeconds, 'How long a delegated key signs')
+    const { wrappingKeyArn } = this.#signingKeys
+    if (wrappingKeyArn !== undefined)
+      this.#output('WrappingKeyArn', wrappingKeyArn, 'KMS key that encrypts delegated keys')
+    this.#output(
+      'VerifierCacheSeconds',
+      verifierCacheSeconds,
+      'How long the slowest verifier keeps the public keys',
     )
   }
 

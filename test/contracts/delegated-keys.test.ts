@@ -198,6 +198,14 @@ describe('the ring of delegated keys', () => {
     await sign()
   })
 
+  it('waits too in a deployment of a version that knew no such keys', async () => {
+    await reconcileWithoutDelegation()
+    store.manifests.delete(DELEGATED_RING)
+    now += HOUR
+    expect(await reconcile()).toEqual([])
+    expect(states()).toEqual(['published'])
+  })
+
   it('is read as it was before there were delegated keys, and costs those who have none nothing', async () => {
     await reconcileWithoutDelegation()
     expect(ring()).toEqual({ ring: DELEGATED_RING, version: 1, pending: undefined, keys: [] })

@@ -34,6 +34,8 @@ function tokenHandler() {
     issuer: BROKER_ISSUER,
     policy: indexPolicy(testPolicy()),
     issuerKeys: broker.issuerKeys,
+    clientKeys: broker.clientKeys,
+    assertions: broker.assertions,
     ledger: broker.ledger,
     revocations: broker.revocations,
     signer: broker.keys,
@@ -121,7 +123,14 @@ describe('the token endpoint', () => {
       statusCode: 401,
       headers: { 'www-authenticate': 'Basic realm="token-broker"' },
     })
-    const byBody = await post({ body: `grant_type=${TOKEN_EXCHANGE_GRANT}&client_id=x&client_secret=y` })
+    const form = {
+      grant_type: TOKEN_EXCHANGE_GRANT,
+      subject_token: await broker.subjectToken(),
+      subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+      client_id: 'x',
+      client_secret: 'y',
+    }
+    const byBody = await post({ body: new URLSearchParams(form).toString() })
     expect(byBody.statusCode).toBe(401)
     expect(byBody.headers).not.toHaveProperty('www-authenticate')
   })
@@ -373,6 +382,21 @@ describe('the public documents', () => {
       },
     ])
     expect(body).not.toContain('wrapped')
+  })
+
+  it('are a key set without a ring whose keys are all revoked: no answer would keep them in caches', async () => {
+    const [kept, revoked] = [...broker.keys.active.values()].map((key, index) => ({
+      ring: key.algorithm,
+      version: 3,
+      pending: undefined,
+      keys: [index === 0 ? key : { ...key, state: 'disabled' as const }],
+    }))
+    const manifests = async () => ({ inKms: [kept, revoked], delegated: undefined })
+    const handler = httpHandler(serveDocuments({ issuer: BROKER_ISSUER, manifests }), telemetry)
+    const { statusCode, body } = await handler(get('/.well-known/jwks.json'), {})
+    expect(statusCode).toBe(200)
+    const { keys } = JSON.parse(body) as { keys: { kid: string }[] }
+    expect(keys.map(({ kid }) => kid)).toEqual(kept?.keys.map(({ kid }) => kid))
   })
 
   it.each([

@@ -6,7 +6,8 @@ import { App, Stack, Validations } from 'aws-cdk-lib/core'
 import { AwsSolutionsChecks } from 'cdk-nag'
 import { describe, expect, it } from 'vitest'
 import { addBrokerStacks } from '../../lib/broker-app.ts'
-import { parseConfig, projectContext } from '../../lib/config.ts'
+import { parseConfig } from '../../lib/config.ts'
+import { projectContext } from '../../lib/project-context.ts'
 import { EMPTY_POLICY, synthesize, temporaryFolder, trivialFunctions } from './synthesize.ts'
 
 const DOMAIN = {
@@ -19,7 +20,10 @@ const ACKNOWLEDGED = [
   'Api/HttpApi AwsSolutions-APIG4',
   'Exchange/Role AwsSolutions-IAM5[Resource::*]',
   'Exchange/Role AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
+  'Introspect/Role AwsSolutions-IAM5[Resource::*]',
+  'Introspect/Role AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
   'Jwks/Role AwsSolutions-IAM5[Resource::*]',
+  'Revoke/Role AwsSolutions-IAM5[Resource::*]',
   'RotateKeys/Role AwsSolutions-IAM5[Resource::*]',
   'RotateKeys/Role AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
 ]

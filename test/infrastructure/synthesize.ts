@@ -8,9 +8,10 @@ import { afterAll } from 'vitest'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
 import type { SigningMode, TargetId } from '../../functions/core/types.ts'
 import { addBrokerStacks } from '../../lib/broker-app.ts'
-import { parseConfig, projectContext } from '../../lib/config.ts'
+import { parseConfig } from '../../lib/config.ts'
+import { projectContext } from '../../lib/project-context.ts'
 
-const FUNCTIONS = ['exchange', 'jwks', 'rotate-keys']
+const FUNCTIONS = ['exchange', 'introspect', 'revoke', 'jwks', 'rotate-keys']
 
 const temporaryFolders: string[] = []
 afterAll(() => {
@@ -21,6 +22,7 @@ export const EMPTY_POLICY: CompiledPolicy = {
   format: 1,
   digest: 'none',
   issuers: [],
+  clients: [],
   targets: [],
   grants: [],
 }

@@ -3,19 +3,23 @@ import { DependencyUnavailable } from '../../functions/core/fault.ts'
 import type { KeyManifest, KmsKey, ManifestKey } from '../../functions/core/key-lifecycle.ts'
 import { DELEGATED_RING } from '../../functions/core/key-times.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
-import type { TrustedIssuer } from '../../functions/core/policy/compiled.ts'
 import type {
+  AssertionLedger,
   ExchangeLedger,
   ExchangeRecord,
   IssuerKeys,
+  KeyHolder,
   KeyManifestStore,
   KeyPair,
   RecordOutcome,
+  Revocation,
   RevocationKey,
+  RevocationRegister,
   RevocationStore,
   Signer,
   SigningKeyFactory,
   SigningKeyInventory,
+  SpentAssertion,
   TaggedKey,
   VerificationKey,
 } from '../../functions/core/ports.ts'
@@ -42,8 +46,30 @@ export class MemoryLedger implements ExchangeLedger {
   }
 }
 
-export class MemoryRevocations implements RevocationStore {
+export class MemoryAssertions implements AssertionLedger {
+  readonly spent = new Map<string, SpentAssertion>()
+
+  async claim(assertion: SpentAssertion): Promise<'claimed' | 'replayed'> {
+    const existing = this.spent.get(assertion.id)
+    if (existing !== undefined && existing.expiresAt >= assertion.spentAt)
+      return existing.attempt === assertion.attempt ? 'claimed' : 'replayed'
+    this.spent.set(assertion.id, assertion)
+    return 'claimed'
+  }
+}
+
+export class MemoryRevocations implements RevocationStore, RevocationRegister {
   readonly stored = new Map<RevocationKey, number>()
+  /** What {@link revoke} wrote, by key. */
+  readonly written = new Map<RevocationKey, Revocation>()
+
+  async revoke(revocations: readonly Revocation[]): Promise<void> {
+    for (const revocation of revocations) {
+      if ((this.stored.get(revocation.key) ?? -1) >= revocation.cutOff) continue
+      this.stored.set(revocation.key, revocation.cutOff)
+      this.written.set(revocation.key, revocation)
+    }
+  }
 
   async cutOffs(keys: readonly RevocationKey[]): Promise<ReadonlyMap<RevocationKey, number>> {
     return new Map(
@@ -82,6 +108,8 @@ export class MemoryKeys implements SigningKeyFactory, SigningKeyInventory, Signe
   /** What {@link create} made, by handle. */
   readonly made = new Map<string, MemoryKey>()
   readonly active = new Map<RingName, ManifestKey>()
+  /** Put in force by {@link forget}: what the store says by then. */
+  readonly next = new Map<RingName, ManifestKey>()
   signatures = 0
   private readonly generate: (ring: RingName) => KeyObject
 
@@ -141,6 +169,11 @@ export class MemoryKeys implements SigningKeyFactory, SigningKeyInventory, Signe
     return createSign('sha256').update(signingInput).sign({ key: privateKey, dsaEncoding: 'ieee-p1363' })
   }
 
+  forget(algorithm: RingName): void {
+    const next = this.next.get(algorithm)
+    if (next !== undefined) this.active.set(algorithm, next)
+  }
+
   /** Makes a key and puts it in force. */
   async activate(ring: RingName): Promise<ManifestKey> {
     const handle = await this.create(ring, 'none')
@@ -187,7 +220,7 @@ export function newEcKey(): KeyObject {
 export class MemoryIssuerKeys implements IssuerKeys {
   readonly keys = new Map<string, ReadonlyMap<string, VerificationKey>>()
 
-  async find(issuer: TrustedIssuer, kid: string): Promise<VerificationKey | undefined> {
+  async find(issuer: KeyHolder, kid: string): Promise<VerificationKey | undefined> {
     const known = this.keys.get(issuer.issuer)
     if (known === undefined) throw new DependencyUnavailable('issuer-keys', 'down')
     return known.get(kid)
