@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomUUID, webcrypto } from 'node:crypto'
 import {
   CreateKeyCommand,
   DisableKeyCommand,
@@ -421,6 +421,24 @@ describe('an environment that signs with delegated keys', () => {
       tamper((key) => ({ ...key, wrapped: Buffer.from(blob).toString('base64') }))
       await expect(sign()).rejects.toThrow('no P-256 key')
     }
+  })
+
+  it('lets no garbled signature out', async () => {
+    await reconcile()
+    const signer = environment()
+    const key = await sign(signer)
+    const real = webcrypto.subtle.sign.bind(webcrypto.subtle)
+    const garbled = vi.spyOn(webcrypto.subtle, 'sign').mockImplementation(async (...given) => {
+      const signature = new Uint8Array(await real(...given))
+      signature[5] = (signature[5] ?? 0) ^ 1
+      return signature.buffer
+    })
+    try {
+      await expect(signer.sign(key, 'text')).rejects.toThrow(WrongSignature)
+    } finally {
+      garbled.mockRestore()
+    }
+    await expect(signer.sign(key, 'text')).resolves.toBeDefined()
   })
 
   it('asks KMS again after a Decrypt that failed, and never asks it to sign', async () => {
