@@ -5,6 +5,8 @@ import { KMSClient } from '@aws-sdk/client-kms'
 import { AWS_CLIENT } from './adapters/aws-client.ts'
 import { BrokerIssuerKeys } from './adapters/broker-issuer-keys.ts'
 import { CachedKeyManifests } from './adapters/cached-key-manifests.ts'
+import { DelegatedSigner } from './adapters/delegated-signer.ts'
+import { DelegatedSigningKeys } from './adapters/delegated-signing-keys.ts'
 import { DynamoDbAssertionLedger } from './adapters/dynamodb-assertion-ledger.ts'
 import { DynamoDbExchangeLedger } from './adapters/dynamodb-exchange-ledger.ts'
 import { DynamoDbKeyManifests } from './adapters/dynamodb-key-manifests.ts'
@@ -16,21 +18,31 @@ import { DynamoDbStatusCounter } from './adapters/dynamodb-status-counter.ts'
 import { DynamoDbStatusEntries } from './adapters/dynamodb-status-entries.ts'
 import { jsonFetcher } from './adapters/fetch-json.ts'
 import { FetchedIssuerKeys } from './adapters/fetched-issuer-keys.ts'
+import { KmsKeyAttester } from './adapters/kms-key-attester.ts'
 import { KmsSigner } from './adapters/kms-signer.ts'
 import { KmsSigningKeyFactory } from './adapters/kms-signing-key-factory.ts'
 import { KmsSigningKeyInventory } from './adapters/kms-signing-key-inventory.ts'
+import { KmsWrapping } from './adapters/kms-wrapping.ts'
 import { LeasedStatusIndices } from './adapters/leased-status-indices.ts'
+import { RingSigner } from './adapters/ring-signer.ts'
 import type { ExchangeDependencies } from './core/exchange.ts'
 import type { IntrospectionDependencies } from './core/introspection.ts'
-import { keyTimesFor, RINGS } from './core/key-times.ts'
+import { DELEGATED_RING, KMS_RINGS, keyTimesFor } from './core/key-times.ts'
 import { LIMITS } from './core/limits.ts'
 import type { CompiledPolicy } from './core/policy/compiled.ts'
 import { indexPolicy } from './core/policy/decide.ts'
+import type { Signer } from './core/ports.ts'
 import type { StatusWorld } from './core/status-list-token.ts'
 import type { RevocationDependencies } from './core/token-revocation.ts'
 import type { Documents } from './jwks/serve-documents.ts'
 import type { KeyRotation } from './rotate-keys/reconcile.ts'
-import { readLocalIssuers, readSeconds, readSettings, type Settings } from './settings.ts'
+import {
+  readLocalIssuers,
+  readOptionalSetting,
+  readSeconds,
+  readSettings,
+  type Settings,
+} from './settings.ts'
 
 /** The only place that builds adapters. Each function builds what it needs, once per environment. */
 
@@ -69,7 +81,7 @@ export function composeExchange(): ExchangeDependencies & { readonly stage: stri
     revocations: new DynamoDbRevocationStore(dynamoDb, settings.revocationsTable),
     statuses: new DynamoDbStatusEntries(dynamoDb, settings.statusTable),
     statusIndices: new LeasedStatusIndices(() => counter.leaseBlock(), Date.now),
-    signer: new KmsSigner(new KMSClient(AWS_CLIENT), manifests),
+    signer: composeSigner(settings, manifests),
     randomId,
     randomSecret,
   }
@@ -89,6 +101,25 @@ export function composeStatus(): StatusWorld & { readonly stage: string } {
     revocations: new DynamoDbRevocationStore(dynamoDb, settings.revocationsTable),
     signer: new KmsSigner(new KMSClient(AWS_CLIENT), manifests),
   }
+}
+
+function composeSigner(
+  { issuer, stage }: { issuer: string; stage: string },
+  manifests: CachedKeyManifests,
+): Signer {
+  const kms = new KMSClient(AWS_CLIENT)
+  const wrapping = composeWrapping(kms, stage)
+  const rotationSeconds = () => readSeconds(readSettings(['delegatedKeySeconds']), 'delegatedKeySeconds')
+  return new RingSigner(
+    new KmsSigner(kms, manifests),
+    wrapping && new DelegatedSigner(wrapping, manifests, { issuer, rotationSeconds: rotationSeconds() }),
+  )
+}
+
+/** The key under which delegated keys are made, where the policy asks for them. */
+function composeWrapping(kms: KMSClient, stage: string): KmsWrapping | undefined {
+  const keyArn = readOptionalSetting('wrappingKeyArn')
+  return keyArn === undefined ? undefined : new KmsWrapping(kms, keyArn, stage)
 }
 
 export function composeIntrospection(): IntrospectionDependencies & { readonly stage: string } {
@@ -138,22 +169,45 @@ export function composeDocuments(): Documents & { readonly stage: string } {
   const { issuer, stage, signingKeysTable } = readSettings(['issuer', 'stage', 'signingKeysTable'])
   const store = new DynamoDbKeyManifests(new DynamoDBClient(AWS_CLIENT), signingKeysTable)
   const cached = new CachedKeyManifests(store, Date.now, LIMITS.publishedManifestSeconds)
-  // Public and slow to change: while the table cannot be read, the last good manifests serve.
-  return { issuer, stage, manifests: () => Promise.all(RINGS.map((ring) => cached.lastGood(ring))) }
+  return {
+    issuer,
+    stage,
+    manifests: async () => {
+      // Public and slow to change: while the table cannot be read, the last good manifests serve.
+      const inKms = await Promise.all(KMS_RINGS.map((ring) => cached.lastGood(ring)))
+      // After the others: a deployment that begins with delegated keys has promised them before the others were made.
+      return { inKms, delegated: await cached.lastGood(DELEGATED_RING) }
+    },
+  }
 }
 
 export function composeKeyRotation(): KeyRotation & { readonly stage: string } {
-  const settings = readSettings(['stage', 'signingKeysTable', 'keyRotationSeconds', 'verifierCacheSeconds'])
+  const settings = readSettings([
+    'issuer',
+    'stage',
+    'signingKeysTable',
+    'keyRotationSeconds',
+    'delegatedKeySeconds',
+    'verifierCacheSeconds',
+  ])
   const kms = new KMSClient(AWS_CLIENT)
+  const wrapping = composeWrapping(kms, settings.stage)
+  const timesOf = (period: 'keyRotationSeconds' | 'delegatedKeySeconds') =>
+    keyTimesFor({
+      rotationSeconds: readSeconds(settings, period),
+      verifierCacheSeconds: readSeconds(settings, 'verifierCacheSeconds'),
+    })
   return {
     stage: settings.stage,
     store: new DynamoDbKeyManifests(new DynamoDBClient(AWS_CLIENT), settings.signingKeysTable),
     factory: new KmsSigningKeyFactory(kms, settings.stage),
     inventory: new KmsSigningKeyInventory(kms, settings.stage),
-    times: keyTimesFor({
-      rotationSeconds: readSeconds(settings, 'keyRotationSeconds'),
-      verifierCacheSeconds: readSeconds(settings, 'verifierCacheSeconds'),
-    }),
+    times: timesOf('keyRotationSeconds'),
+    delegated: {
+      times: timesOf('delegatedKeySeconds'),
+      attester: new KmsKeyAttester(kms, settings.issuer, epochSeconds),
+      keys: wrapping && new DelegatedSigningKeys(wrapping),
+    },
     now: epochSeconds,
     randomId,
   }

@@ -11,5 +11,17 @@ export const KEY_TAGS = {
   reservation: 'token-broker:reservation',
 } as const
 
+/**
+ * What a delegated key's private half is bound to when KMS encrypts it (AES-GCM's additional data): it cannot be decrypted
+ * as anything else, and IAM sees it in each call.
+ */
+export function delegatedKeyContext(stage: string) {
+  return {
+    [KEY_TAGS.purpose]: 'delegated-signing',
+    [KEY_TAGS.stage]: stage,
+    [KEY_TAGS.ring]: 'delegated-ES256',
+  }
+}
+
 /** Value of {@link KEY_TAGS}`.purpose` on the keys that sign tokens. */
 export const TOKEN_SIGNING = 'token-signing'

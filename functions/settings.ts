@@ -15,6 +15,10 @@ const VARIABLES = {
   statusTable: 'STATUS_TABLE',
   /** How long a key signs. Seconds, as every setting in text. */
   keyRotationSeconds: 'KEY_ROTATION_SECONDS',
+  /** How long a delegated key signs. */
+  delegatedKeySeconds: 'DELEGATED_KEY_SECONDS',
+  /** ARN of the KMS key that encrypts delegated keys: set only where a target of the policy asks for them. */
+  wrappingKeyArn: 'WRAPPING_KEY_ARN',
   /** How long the slowest verifier keeps a JWK Set. */
   verifierCacheSeconds: 'VERIFIER_CACHE_SECONDS',
 } as const
@@ -43,6 +47,14 @@ export function readSettings<Name extends SettingName>(
     return [name, value]
   })
   return Object.fromEntries(entries) as Settings<Name>
+}
+
+/** A setting that need not be there. */
+export function readOptionalSetting(
+  name: SettingName,
+  environment: NodeJS.ProcessEnv = process.env,
+): string | undefined {
+  return environment[VARIABLES[name]] || undefined
 }
 
 /** A setting that is a whole number of seconds. Throws if it is anything else. */

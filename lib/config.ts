@@ -9,6 +9,9 @@ const DOMAIN_RULE = 'a host name such as broker.example.com, without scheme, por
 const CERTIFICATE_RULE = 'the ARN of an ACM certificate in the Region of the stack'
 const CACHE_RULE = 'a whole number of minutes from 5 to 1440'
 const LONGEST_ROTATION_HOURS = 365 * 24
+const DELEGATED_HOURS = 24
+const LONGEST_DELEGATED_HOURS = 7 * 24
+const DELEGATED_RULE = `a whole number of hours, at most ${LONGEST_DELEGATED_HOURS}: whoever gets hold of a delegated key has it until it is replaced`
 const ROTATION_RULE = `a whole number of hours, at most ${LONGEST_ROTATION_HOURS}`
 const BOOLEAN_RULE = 'true or false'
 
@@ -38,18 +41,24 @@ const CONFIG = z
         .int(ROTATION_RULE)
         .max(LONGEST_ROTATION_HOURS, ROTATION_RULE)
         .default(30 * 24),
+      delegatedKeyHours: z.int(DELEGATED_RULE).max(LONGEST_DELEGATED_HOURS, DELEGATED_RULE).optional(),
       verifierCacheMinutes: z.int(CACHE_RULE).min(5, CACHE_RULE).max(1440, CACHE_RULE).default(120),
       domain: DOMAIN.optional(),
       removalProtection: z.boolean(BOOLEAN_RULE).default(true),
     },
     { error: keysOrElse('an object') },
   )
-  .superRefine(({ keyRotationHours, verifierCacheMinutes }, context) => {
-    const shortest = Math.ceil(shortestRotationSeconds(verifierCacheMinutes * 60) / 3600)
-    if (keyRotationHours >= shortest) return
+  .superRefine(({ keyRotationHours, delegatedKeyHours, verifierCacheMinutes }, context) => {
+    const shortest = shortestRotationHours(verifierCacheMinutes)
     const message = `at least ${shortest} hours while verifiers cache for ${verifierCacheMinutes} minutes, so that the next key is known everywhere before it signs`
-    context.addIssue({ code: 'custom', path: ['keyRotationHours'], message })
+    for (const [name, hours = shortest] of Object.entries({ keyRotationHours, delegatedKeyHours }))
+      if (hours < shortest) context.addIssue({ code: 'custom', path: [name], message })
   })
+  .transform(({ delegatedKeyHours, ...config }) => ({
+    ...config,
+    delegatedKeyHours:
+      delegatedKeyHours ?? Math.max(DELEGATED_HOURS, shortestRotationHours(config.verifierCacheMinutes)),
+  }))
 
 /** A name of its own for the token endpoint. */
 export interface DomainConfig {
@@ -81,6 +90,12 @@ export interface DeploymentConfig {
    * @default 720
    */
   readonly keyRotationHours: number
+  /**
+   * Hours for which a delegated key signs, where a target of the policy asks for them: whoever gets hold of one can sign
+   * for the rest of that time.
+   * @default - 24, or the least that the verifiers' cache allows
+   */
+  readonly delegatedKeyHours: number
   /**
    * Minutes for which the slowest verifier keeps the public keys before it reads them again. Every time of a key's life
    * follows from it.
@@ -121,6 +136,10 @@ export function readConfig(node: Node): DeploymentConfig {
   const stage: unknown = node.tryGetContext('stage')
   const overridable = stage !== undefined && typeof config === 'object'
   return parseConfig(overridable ? { ...config, stage } : config)
+}
+
+function shortestRotationHours(verifierCacheMinutes: number): number {
+  return Math.ceil(shortestRotationSeconds(verifierCacheMinutes * 60) / 3600)
 }
 
 function keysOrElse(rule: string): z.core.$ZodErrorMap {

@@ -1,8 +1,16 @@
+import { DELEGATED_RING } from '../core/key-times.ts'
 import { BROKER } from '../core/policy/compiled.ts'
 import type { IssuerKeys, KeyHolder, VerificationKey } from '../core/ports.ts'
 import { publishedKeys } from '../core/published-keys.ts'
+import type { RingName } from '../core/types.ts'
 import type { CachedKeyManifests } from './cached-key-manifests.ts'
 import { importPublicKey } from './import-public-key.ts'
+
+/** Whose keys sign with an algorithm. In turn: most deployments have no delegated keys. */
+const RINGS_OF: Readonly<Record<string, readonly RingName[]>> = {
+  RS256: ['RS256'],
+  ES256: ['ES256', DELEGATED_RING],
+}
 
 /** Finds the broker's own keys in its manifests, without a network call to itself, and everybody else's in `others`. */
 export class BrokerIssuerKeys implements IssuerKeys {
@@ -16,9 +24,11 @@ export class BrokerIssuerKeys implements IssuerKeys {
 
   async find(issuer: KeyHolder, kid: string, algorithm: string): Promise<VerificationKey | undefined> {
     if (issuer.id !== BROKER) return this.others.find(issuer, kid, algorithm)
-    const ring = algorithm === 'ES256' ? 'ES256' : 'RS256'
-    const key = publishedKeys([await this.manifests.current(ring)]).find((published) => published.kid === kid)
-    if (key === undefined || key.algorithm !== algorithm) return undefined
-    return importPublicKey(key.publicJwk, algorithm)
+    for (const ring of RINGS_OF[algorithm] ?? []) {
+      const published = publishedKeys([await this.manifests.current(ring)])
+      const key = published.find((each) => each.kid === kid)
+      if (key?.algorithm === algorithm) return importPublicKey(key.publicJwk, algorithm)
+    }
+    return undefined
   }
 }

@@ -1,7 +1,7 @@
 import type { KeyManifest } from '../core/key-lifecycle.ts'
 import { LIMITS } from '../core/limits.ts'
 import type { KeyManifestStore } from '../core/ports.ts'
-import type { SigningAlgorithm } from '../core/types.ts'
+import type { RingName } from '../core/types.ts'
 
 interface Cached {
   readonly manifest: KeyManifest | undefined
@@ -21,8 +21,8 @@ export class CachedKeyManifests {
   private readonly store: KeyManifestStore
   private readonly nowMs: () => number
   private readonly expireAfterMs: number
-  private readonly cached = new Map<SigningAlgorithm, Cached>()
-  private readonly reading = new Map<SigningAlgorithm, Reading>()
+  private readonly cached = new Map<RingName, Cached>()
+  private readonly reading = new Map<RingName, Reading>()
 
   /** The life cycle of the keys is computed with the default: with a manifest that lives longer, a key that is gone would sign. */
   constructor(
@@ -41,7 +41,7 @@ export class CachedKeyManifests {
   }
 
   /** The ring's manifest, no older than that. */
-  async current(ring: SigningAlgorithm): Promise<KeyManifest | undefined> {
+  async current(ring: RingName): Promise<KeyManifest | undefined> {
     const known = this.cached.get(ring)
     const age = known === undefined ? Number.POSITIVE_INFINITY : this.nowMs() - known.readAt
     if (known === undefined || age >= this.expireAfterMs) return (await this.readOnce(ring)).manifest
@@ -51,7 +51,7 @@ export class CachedKeyManifests {
   }
 
   /** As {@link current}, but serves what was read last, however long ago, while the store cannot be read. */
-  async lastGood(ring: SigningAlgorithm): Promise<KeyManifest | undefined> {
+  async lastGood(ring: RingName): Promise<KeyManifest | undefined> {
     try {
       return await this.current(ring)
     } catch (error) {
@@ -62,12 +62,12 @@ export class CachedKeyManifests {
   }
 
   /** Makes the next {@link current} read again: what is cached was found to be wrong. */
-  forget(ring: SigningAlgorithm): void {
+  forget(ring: RingName): void {
     this.cached.delete(ring)
     this.reading.delete(ring)
   }
 
-  private readOnce(ring: SigningAlgorithm): Promise<Cached> {
+  private readOnce(ring: RingName): Promise<Cached> {
     const underWay = this.reading.get(ring)
     // Lambda may have frozen this environment in the middle of a read: what it began then is not of today.
     if (underWay !== undefined && this.nowMs() - underWay.startedAt < this.expireAfterMs)
@@ -94,7 +94,7 @@ export class CachedKeyManifests {
     )
   }
 
-  private async read(ring: SigningAlgorithm, readAt: number): Promise<Cached> {
+  private async read(ring: RingName, readAt: number): Promise<Cached> {
     return { readAt, manifest: await this.store.read(ring) }
   }
 }

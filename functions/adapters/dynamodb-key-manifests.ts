@@ -6,7 +6,7 @@ import {
 } from '@aws-sdk/client-dynamodb'
 import type { KeyManifest } from '../core/key-lifecycle.ts'
 import type { KeyManifestStore } from '../core/ports.ts'
-import type { SigningAlgorithm } from '../core/types.ts'
+import type { RingName } from '../core/types.ts'
 import { answerOf } from './aws-client.ts'
 
 /** The `signing-keys` table: one item per ring, replaced as a whole by version. */
@@ -19,7 +19,7 @@ export class DynamoDbKeyManifests implements KeyManifestStore {
     this.table = table
   }
 
-  async read(ring: SigningAlgorithm): Promise<KeyManifest | undefined> {
+  async read(ring: RingName): Promise<KeyManifest | undefined> {
     const get = new GetItemCommand({
       TableName: this.table,
       Key: { pk: { S: keyOf(ring) } },
@@ -58,6 +58,6 @@ function conflictOr(error: unknown): 'conflict' {
   throw error
 }
 
-function keyOf(ring: SigningAlgorithm): string {
+function keyOf(ring: RingName): string {
   return `ring#${ring}`
 }

@@ -2,7 +2,8 @@ import type { KMSClient } from '@aws-sdk/client-kms'
 import { DependencyUnavailable } from '../core/fault.ts'
 import { type ManifestKey, maySign } from '../core/key-lifecycle.ts'
 import type { Signer } from '../core/ports.ts'
-import type { SigningAlgorithm } from '../core/types.ts'
+import { isDelegated } from '../core/signing-ring.ts'
+import type { RingName } from '../core/types.ts'
 import type { CachedKeyManifests } from './cached-key-manifests.ts'
 import { isOutOfUse, signWithKms } from './kms-signature.ts'
 
@@ -16,16 +17,17 @@ export class KmsSigner implements Signer {
     this.manifests = manifests
   }
 
-  async activeKey(algorithm: SigningAlgorithm): Promise<ManifestKey> {
-    const manifest = await this.manifests.current(algorithm)
+  async activeKey(ring: RingName): Promise<ManifestKey> {
+    const manifest = await this.manifests.current(ring)
     const active = manifest?.keys.find((key) => key.state === 'active')
-    if (active !== undefined) return active
+    if (active !== undefined && !isDelegated(active)) return active
     // An operator may have let one take over by now.
-    this.forget(algorithm)
-    throw new DependencyUnavailable('kms', `no active ${algorithm} key`)
+    this.forget(ring)
+    throw new DependencyUnavailable('kms', `no active ${ring} key`)
   }
 
   async sign(key: ManifestKey, signingInput: string): Promise<Uint8Array> {
+    if (isDelegated(key)) throw new DependencyUnavailable('kms', `key ${key.kid} is not in KMS`)
     const manifest = await this.manifests.current(key.algorithm)
     // Whatever a caller hands in: no token is signed by a key that verifiers may not have, or may be about to lose.
     if (!maySign(manifest, key.kid, this.manifests.now()))
@@ -39,7 +41,7 @@ export class KmsSigner implements Signer {
     }
   }
 
-  forget(algorithm: SigningAlgorithm): void {
-    this.manifests.forget(algorithm)
+  forget(ring: RingName): void {
+    this.manifests.forget(ring)
   }
 }

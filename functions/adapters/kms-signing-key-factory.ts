@@ -1,8 +1,9 @@
 import { createPublicKey } from 'node:crypto'
 import { CreateKeyCommand, GetPublicKeyCommand, type KeySpec, type KMSClient } from '@aws-sdk/client-kms'
-import { DependencyUnavailable } from '../core/fault.ts'
+import { DependencyUnavailable, KeyRingFault } from '../core/fault.ts'
+import { DELEGATED_RING } from '../core/key-times.ts'
 import type { KeyPair, SigningKeyFactory } from '../core/ports.ts'
-import type { PublicJwk, SigningAlgorithm } from '../core/types.ts'
+import type { PublicJwk, RingName, SigningAlgorithm } from '../core/types.ts'
 import { KEY_TAGS, TOKEN_SIGNING } from '../key-tags.ts'
 import { answerOf } from './aws-client.ts'
 import { isOutOfUse, signWithKms } from './kms-signature.ts'
@@ -19,7 +20,8 @@ export class KmsSigningKeyFactory implements SigningKeyFactory {
     this.stage = stage
   }
 
-  async create(ring: SigningAlgorithm, reservation: string): Promise<string> {
+  async create(ring: RingName, reservation: string): Promise<string> {
+    if (ring === DELEGATED_RING) throw new KeyRingFault('delegated keys are not kept in KMS')
     const command = new CreateKeyCommand({
       KeySpec: KEY_SPEC[ring],
       KeyUsage: 'SIGN_VERIFY',
@@ -45,6 +47,7 @@ export class KmsSigningKeyFactory implements SigningKeyFactory {
   }
 
   async prove(key: KeyPair): Promise<'proven' | 'refused'> {
+    if (!('keyArn' in key)) throw new KeyRingFault(`key ${key.kid} is not in KMS`)
     try {
       await signWithKms(this.client, key, `self-test of ${key.kid}`)
       return 'proven'

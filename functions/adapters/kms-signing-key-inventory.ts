@@ -8,7 +8,7 @@ import {
 } from '@aws-sdk/client-kms'
 import { DELETION_WINDOW_DAYS } from '../core/key-times.ts'
 import type { SigningKeyInventory, TaggedKey } from '../core/ports.ts'
-import type { SigningAlgorithm } from '../core/types.ts'
+import type { RingName } from '../core/types.ts'
 import { KEY_TAGS, TOKEN_SIGNING } from '../key-tags.ts'
 import { answerOf, isCausedBy } from './aws-client.ts'
 
@@ -32,7 +32,7 @@ export class KmsSigningKeyInventory implements SigningKeyInventory {
     this.stage = stage
   }
 
-  async find(ring: SigningAlgorithm): Promise<readonly TaggedKey[]> {
+  async find(ring: RingName): Promise<readonly TaggedKey[]> {
     const found: TaggedKey[] = []
     const keyArns = await this.allKeys()
     while (keyArns.length > 0) {
@@ -69,7 +69,7 @@ export class KmsSigningKeyInventory implements SigningKeyInventory {
   }
 
   /** The key, if its tags are those of the stage and ring. */
-  private async tagged(keyArn: string, ring: SigningAlgorithm): Promise<TaggedKey | undefined> {
+  private async tagged(keyArn: string, ring: RingName): Promise<TaggedKey | undefined> {
     const tags = await this.tagsOf(keyArn)
     const value = (name: string) => tags.find(({ TagKey }) => TagKey === name)?.TagValue
     const isOurs =

@@ -12,6 +12,7 @@ import { rateRuleFor } from './rate.ts'
 import { type Refused, refuse } from './refusal.ts'
 import { replayScopeOf } from './replay.ts'
 import { findRevocation, revocationKeysFor } from './revocation.ts'
+import { ringOfTarget } from './signing-ring.ts'
 import { validateSubject } from './subject-token.ts'
 import { readTokenRequest, type TokenRequestInput, tokenTypeUri } from './token-request.ts'
 
@@ -117,7 +118,7 @@ export async function exchange(
   if (revokedBy !== undefined) return refused(refuse({ kind: 'token_revoked', by: revokedBy }))
   if (ownKeys.some((own) => cutOffs.has(own))) {
     // Its revocation names another in the manifest: the next request is to find that, not what is cached here.
-    world.signer.forget(target.algorithm)
+    world.signer.forget(ringOfTarget(target))
     throw new DependencyUnavailable('kms', 'the active signing key is revoked')
   }
   const isSpent = recorded.kind === 'same_request' && recorded.issued.expiresAt <= at.now

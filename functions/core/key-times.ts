@@ -1,16 +1,22 @@
 import { LIMITS } from './limits.ts'
-import type { SigningAlgorithm } from './types.ts'
+import type { RingName, SigningAlgorithm } from './types.ts'
 
 const HOUR = 60 * 60
 const DAY = 24 * HOUR
 
-/** The rings that every deployment has. */
-export const RINGS: readonly SigningAlgorithm[] = ['RS256', 'ES256']
+/** The rings of keys that never leave KMS: every deployment has them. */
+export const KMS_RINGS: readonly SigningAlgorithm[] = ['RS256', 'ES256']
+
+/** The ring of short-lived keys with which functions sign by themselves: it has keys only where a target asks for them. */
+export const DELEGATED_RING = 'delegated-ES256'
+
+/** Every ring that there can be. */
+export const RINGS: readonly RingName[] = [...KMS_RINGS, DELEGATED_RING]
 
 /** How often the reconcile function runs, minutes: a step happens up to this much after its time. */
 export const RECONCILE_MINUTES = 15
 
-/** How many keys of one ring the JWK Set may hold. */
+/** How many keys of one ring the JWK Set may hold: one that signs, the next one, and one that has signed. */
 export const PUBLISHED_KEYS_PER_RING = Math.floor(LIMITS.publishedKeys / RINGS.length)
 
 /** What a deployment chooses about its signing keys. */

@@ -13,6 +13,7 @@ import type {
 } from './ports.ts'
 import { handleHashOf, handleOf } from './reference-token.ts'
 import { KEPT_AFTER_EXPIRY_SECONDS } from './revocation.ts'
+import { ringOfTarget } from './signing-ring.ts'
 import type { JsonObject } from './types.ts'
 
 /** What it takes to make access tokens of both formats. */
@@ -45,7 +46,7 @@ export async function minterFor(authorised: Authorised, world: Mint): Promise<Mi
 }
 
 async function jwtMinter(authorised: Authorised, { issuer, signer, statuses }: Mint): Promise<Minter> {
-  const key = await signer.activeKey(authorised.target.algorithm)
+  const key = await signer.activeKey(ringOfTarget(authorised.target))
   return {
     key,
     mint: async (issued) => {

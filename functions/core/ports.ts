@@ -1,10 +1,10 @@
 import type { CryptoKey } from 'jose'
 import type { AuditEvent } from './audit-event.ts'
-import type { KeyManifest, ManifestKey } from './key-lifecycle.ts'
+import type { DelegatedKey, KeyHandle, KeyManifest, KmsKey, ManifestKey } from './key-lifecycle.ts'
 import type { KeySource } from './policy/compiled.ts'
 import type { RateRule } from './rate.ts'
 import type { StatusFacts } from './status-list.ts'
-import type { JsonObject, PublicJwk, SigningAlgorithm, TokenId } from './types.ts'
+import type { JsonObject, PublicJwk, RingName, TokenId } from './types.ts'
 
 /** A public key ready for `jose`, already bound to one algorithm. */
 export type VerificationKey = CryptoKey
@@ -195,7 +195,7 @@ export interface RevocationRegister {
 
 export interface Signer {
   /** The active key of the ring, from a manifest read at most 60 s ago. Throws {@link DependencyUnavailable} without one. */
-  activeKey(algorithm: SigningAlgorithm): Promise<ManifestKey>
+  activeKey(ring: RingName): Promise<ManifestKey>
   /**
    * The JWS signature (RFC 7515; ECDSA as r‖s) of `signingInput`, verified against the key's public half before it is
    * returned. Throws {@link DependencyUnavailable}, also for a key that the manifest does not name as active, or
@@ -203,27 +203,29 @@ export interface Signer {
    */
   sign(key: ManifestKey, signingInput: string): Promise<Uint8Array>
   /** Makes the next {@link activeKey} ask anew: the one that was given must not sign any more. */
-  forget(algorithm: SigningAlgorithm): void
+  forget(ring: RingName): void
 }
 
 export interface KeyManifestStore {
   /** The ring's manifest, strongly consistent, or `undefined` before its first key. */
-  read(ring: SigningAlgorithm): Promise<KeyManifest | undefined>
+  read(ring: RingName): Promise<KeyManifest | undefined>
   /** Replaces the manifest if it still has version `manifest.version - 1`. */
   save(manifest: KeyManifest): Promise<'saved' | 'conflict'>
 }
 
 /** What is needed to use a key: the manifest may not know it yet. */
-export type KeyPair = Pick<ManifestKey, 'kid' | 'keyArn' | 'algorithm' | 'publicJwk'>
+export type KeyPair =
+  | Pick<KmsKey, 'kid' | 'keyArn' | 'algorithm' | 'publicJwk'>
+  | Pick<DelegatedKey, 'kid' | 'wrapped' | 'algorithm' | 'publicJwk'>
 
 export interface SigningKeyFactory {
-  /** Makes a key pair for the ring, tagged as ours and with the reservation. Returns its KMS key ARN. */
-  create(ring: SigningAlgorithm, reservation: string): Promise<string>
+  /** Makes a key pair for the ring; in KMS tagged as ours and with the reservation. */
+  create(ring: RingName, reservation: string): Promise<KeyHandle>
   /** The public half, without `kid`. */
-  publicKey(keyArn: string): Promise<PublicJwk>
+  publicKey(handle: KeyHandle): Promise<PublicJwk>
   /**
-   * Signs a text that is no token, and verifies it: `refused` if the key is disabled, or waits for its deletion. Throws
-   * {@link DependencyUnavailable}, or {@link WrongSignature}, if nothing can be said.
+   * Signs a text that is no token, and verifies it: `refused` if the key is disabled, waits for its deletion, or can be
+   * decrypted no more. Throws {@link DependencyUnavailable}, or {@link WrongSignature}, if nothing can be said.
    */
   prove(key: KeyPair): Promise<'proven' | 'refused'>
 }
@@ -236,9 +238,14 @@ export interface TaggedKey {
 
 export interface SigningKeyInventory {
   /** The keys with the tags of this stage and ring, in whatever state they are. */
-  find(ring: SigningAlgorithm): Promise<readonly TaggedKey[]>
+  find(ring: RingName): Promise<readonly TaggedKey[]>
   /** Makes the key unable to sign, until somebody enables it. May be repeated; a key that is gone is no fault. */
-  disable(keyArn: string): Promise<void>
+  disable(handle: KeyHandle): Promise<void>
   /** Has KMS delete the key in 30 days. May be repeated; a key that is gone is no fault. */
-  scheduleDeletion(keyArn: string): Promise<void>
+  scheduleDeletion(handle: KeyHandle): Promise<void>
+}
+
+export interface KeyAttester {
+  /** The JWS by which our KMS key `by` says that `key` is ours until `expiresAt`. Throws {@link DependencyUnavailable}. */
+  attest(key: Pick<ManifestKey, 'kid' | 'publicJwk'>, by: KmsKey, expiresAt: number): Promise<string>
 }

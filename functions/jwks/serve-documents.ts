@@ -9,8 +9,13 @@ import type { Serve } from '../http/rim.ts'
 
 export interface Documents {
   readonly issuer: string
-  /** The manifests of all rings. */
-  readonly manifests: () => Promise<readonly (KeyManifest | undefined)[]>
+  readonly manifests: () => Promise<RingManifests>
+}
+
+/** The manifests of all rings. */
+export interface RingManifests {
+  readonly inKms: readonly (KeyManifest | undefined)[]
+  readonly delegated: KeyManifest | undefined
 }
 
 /** `GET` of the public documents: JWK Set, both kinds of metadata, liveness. */
@@ -33,10 +38,11 @@ export function serveDocuments({ issuer, manifests }: Documents): Serve {
   }
 }
 
-function jwkSet(manifests: readonly (KeyManifest | undefined)[]) {
+function jwkSet({ inKms, delegated }: RingManifests) {
   // A set that lacks a ring, in a verifier's cache, would outlast the moment at which that ring's first key signs. A ring
   // whose keys are all revoked is left out: without an answer, caches would go on with the keys that they have.
-  if (manifests.some((manifest) => (manifest?.keys ?? []).length === 0))
+  const isIncomplete = inKms.some((manifest) => (manifest?.keys ?? []).length === 0)
+  if (isIncomplete || delegated?.pending?.signsAtOnce === true)
     throw new DependencyUnavailable('kms', 'not every ring has a key yet')
-  return jwkSetOf(publishedKeys(manifests))
+  return jwkSetOf(publishedKeys([...inKms, delegated]))
 }

@@ -1,20 +1,30 @@
 import { calculateJwkThumbprint, type JWK } from 'jose'
 import { KeyRingFault } from '../core/fault.ts'
 import {
+  type Attestation,
+  attestedUntil,
   changed,
+  type DelegatedKey,
+  type KeyHandle,
   type KeyManifest,
   type KeyStep,
+  type KmsKey,
   type ManifestKey,
   type PendingKey,
   withActive,
   withKeyState,
 } from '../core/key-lifecycle.ts'
-import type { KeyPair, SigningKeyFactory, SigningKeyInventory } from '../core/ports.ts'
+import { DELEGATED_RING, type KeyTimes } from '../core/key-times.ts'
+import type { KeyAttester, KeyPair, SigningKeyFactory, SigningKeyInventory } from '../core/ports.ts'
+import { isDelegated } from '../core/signing-ring.ts'
 
 /** What a step needs of the world. */
 export interface StepWorld {
   readonly factory: SigningKeyFactory
   readonly inventory: SigningKeyInventory
+  readonly times: KeyTimes
+  /** Whoever vouches for the keys of the ring. `undefined` for rings whose keys need nobody to. */
+  readonly attestation: { readonly attester: KeyAttester; readonly by: KmsKey | undefined } | undefined
   /** Epoch seconds. Asked for after the effect: what is counted from here is counted from the write that follows. */
   readonly now: () => number
   readonly randomId: () => string
@@ -36,28 +46,35 @@ export async function carryOut(step: KeyStep, manifest: KeyManifest, world: Step
 async function afterStep(
   step: Exclude<KeyStep, { kind: 'create' }>,
   manifest: KeyManifest,
-  { factory, inventory, now, randomId }: StepWorld,
+  world: StepWorld,
 ): Promise<KeyManifest> {
+  const { factory, inventory, now, randomId } = world
   switch (step.kind) {
     case 'reserve':
       return changed(manifest, { pending: { reservation: randomId(), since: now() } })
     case 'publish': {
-      const key = await provenKey(step.keyArn, manifest, factory)
-      const published: ManifestKey = { ...key, state: 'published', since: now() }
-      return changed(manifest, { pending: undefined, keys: [...manifest.keys, published] })
+      const key = await publishable(step.handle, manifest, world)
+      return changed(manifest, { pending: undefined, keys: [...manifest.keys, { ...key, since: now() }] })
     }
     case 'abandon':
       return changed(manifest, { pending: undefined })
     case 'activate':
       await selfTest(step.key, factory)
       return withActive(manifest, step.key, now())
+    case 'attest': {
+      const attestation = await attestationOf(step.key, world)
+      const keys = manifest.keys.map((key) =>
+        key.kid === step.key.kid && isDelegated(key) ? { ...key, attestation } : key,
+      )
+      return changed(manifest, { keys })
+    }
     case 'withdraw':
       return withKeyState(manifest, step.key, 'retired', now())
     case 'disable':
-      await inventory.disable(step.key.keyArn)
+      await inventory.disable(handleOf(step.key))
       return withKeyState(manifest, step.key, 'disabled', now())
     case 'delete':
-      await inventory.scheduleDeletion(step.key.keyArn)
+      await inventory.scheduleDeletion(handleOf(step.key))
       return withKeyState(manifest, step.key, 'deleted', now())
     case 'forget':
       return changed(manifest, { keys: manifest.keys.filter(({ kid }) => kid !== step.key.kid) })
@@ -75,26 +92,49 @@ async function findOrCreate(
   { factory, inventory }: StepWorld,
 ): Promise<StepOutcome> {
   const { reservation } = pending
-  const known = new Set(manifest.keys.map(({ keyArn }) => keyArn))
+  const known = new Set(manifest.keys.map(handleOf))
   const unknown = (await inventory.find(manifest.ring)).filter(({ keyArn }) => !known.has(keyArn))
   const made = unknown.find((key) => key.reservation === reservation)
-  const keyArn = made?.keyArn ?? (await factory.create(manifest.ring, reservation))
+  const handle = made?.keyArn ?? (await factory.create(manifest.ring, reservation))
+  const half = manifest.ring === DELEGATED_RING ? { wrapped: handle } : { keyArn: handle }
   return {
-    manifest: changed(manifest, { pending: { ...pending, keyArn } }),
+    manifest: changed(manifest, { pending: { ...pending, ...half } }),
     strays: unknown.filter((key) => key.reservation !== reservation).map((key) => key.keyArn),
   }
 }
 
-async function provenKey(
-  keyArn: string,
-  { ring }: KeyManifest,
-  factory: SigningKeyFactory,
-): Promise<KeyPair> {
-  const publicJwk = await factory.publicKey(keyArn)
+function handleOf(key: ManifestKey): KeyHandle {
+  return isDelegated(key) ? (key.wrapped ?? '') : key.keyArn
+}
+
+/** The pending key, proven; a delegated one with the statement without which nobody would use it. */
+async function publishable(
+  handle: KeyHandle,
+  { ring, pending }: KeyManifest,
+  world: StepWorld,
+): Promise<ManifestKey> {
+  const publicJwk = await world.factory.publicKey(handle)
   const kid = await calculateJwkThumbprint(publicJwk as JWK)
-  const key = { kid, keyArn, algorithm: ring, publicJwk }
-  await selfTest(key, factory)
-  return key
+  const key: KeyPair =
+    ring === DELEGATED_RING
+      ? { kid, algorithm: 'ES256', publicJwk, wrapped: handle }
+      : { kid, algorithm: ring, publicJwk, keyArn: handle }
+  await selfTest(key, world.factory)
+  const state = pending?.signsAtOnce === true ? 'active' : 'published'
+  const entry = { state, since: world.now() } as const
+  if ('keyArn' in key) return { ...key, ...entry }
+  return { ...key, ...entry, attestation: await attestationOf({ ...key, ...entry }, world) }
+}
+
+async function attestationOf(
+  key: Pick<DelegatedKey, 'kid' | 'publicJwk' | 'state' | 'since'>,
+  { attestation, times, now }: StepWorld,
+): Promise<Attestation> {
+  const by = attestation?.by
+  if (attestation === undefined || by === undefined)
+    throw new KeyRingFault(`no KMS key can vouch for key ${key.kid}`)
+  const expiresAt = attestedUntil(key, times, now())
+  return { statement: await attestation.attester.attest(key, by, expiresAt), by: by.kid, expiresAt }
 }
 
 async function selfTest(key: KeyPair, factory: SigningKeyFactory): Promise<void> {

@@ -31,6 +31,10 @@ export interface Deployment {
   }
   readonly rotateKeysFunction: string
   readonly keyTimes: KeyTimes
+  /** Of delegated keys. */
+  readonly delegatedKeyTimes: KeyTimes
+  /** The KMS key that encrypts delegated keys; `undefined` where the policy asks for none. */
+  readonly wrappingKeyArn: string | undefined
   /** How long the slowest verifier keeps a JWK Set. */
   readonly verifierCacheSeconds: number
   /** An output of the stacks. Throws {@link CommandFailed} if neither has it: they are older than this command. */
@@ -79,6 +83,11 @@ export async function findDeployment(stage: string, config: AwsConfig): Promise<
     },
     rotateKeysFunction: output('RotateKeysFunctionName'),
     keyTimes: keyTimesFor({ rotationSeconds: Number(output('KeyRotationSeconds')), verifierCacheSeconds }),
+    delegatedKeyTimes: keyTimesFor({
+      rotationSeconds: Number(output('DelegatedKeySeconds')),
+      verifierCacheSeconds,
+    }),
+    wrappingKeyArn: outputs.get('WrappingKeyArn'),
     verifierCacheSeconds,
     output,
     awsConfig,

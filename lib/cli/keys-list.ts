@@ -5,7 +5,9 @@ import {
   type PlannedStep,
   planKeySteps,
 } from '../../functions/core/key-lifecycle.ts'
-import { RECONCILE_MINUTES } from '../../functions/core/key-times.ts'
+import { DELEGATED_RING, RECONCILE_MINUTES } from '../../functions/core/key-times.ts'
+import { isDelegated } from '../../functions/core/signing-ring.ts'
+import { type KeyRotation, stepWorldOf } from '../../functions/rotate-keys/reconcile.ts'
 import type { Command } from './command.ts'
 import { keyWorld, readRings } from './key-world.ts'
 import { type Terminal, tableLines } from './terminal.ts'
@@ -38,7 +40,7 @@ export const keysList: Command = {
     const found = await deployment()
     const world = keyWorld(found, now)
     const manifests = await readRings(world, found.tables.signingKeys)
-    const rings = manifests.map((manifest) => listedRing(manifest, planKeySteps(manifest, world.times)))
+    const rings = manifests.map((manifest) => listedRing(manifest, planOf(manifest, world)))
     if (flag('json')) {
       terminal.out(JSON.stringify({ stage: found.stage, region: found.region, rings }, null, 2))
       return 0
@@ -50,12 +52,18 @@ export const keysList: Command = {
   },
 }
 
+function planOf(manifest: KeyManifest, world: KeyRotation): readonly PlannedStep[] {
+  const isWindingDown = manifest.ring === DELEGATED_RING && world.delegated?.keys === undefined
+  return planKeySteps(manifest, stepWorldOf(manifest.ring, world).times, { isWindingDown })
+}
+
 function listedRing(manifest: KeyManifest, plan: readonly PlannedStep[]): ListedRing {
   const { ring, version, pending } = manifest
   const keys = manifest.keys.map((key): ListedKey => {
     const own = plan.find(({ step }) => 'key' in step && step.key.kid === key.kid)
-    const { kid, state, since, keyArn } = key
-    const listed = { kid, state, since, in_jwks: isPublished(key), key_arn: keyArn }
+    const { kid, state, since } = key
+    const inKms = isDelegated(key) ? {} : { key_arn: key.keyArn }
+    const listed = { kid, state, since, in_jwks: isPublished(key), ...inKms }
     const handsOver = state === 'active' && plan.find(({ step }) => step.kind === 'activate')
     if (handsOver) return { ...listed, next: { step: 'retire', at: handsOver.at } }
     return own === undefined ? listed : { ...listed, next: { step: own.step.kind, at: own.at } }

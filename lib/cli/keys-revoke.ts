@@ -7,8 +7,10 @@ import {
 } from '../../functions/core/key-emergency.ts'
 import type { KeyManifest } from '../../functions/core/key-lifecycle.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
-import type { SigningAlgorithm } from '../../functions/core/types.ts'
-import type { KeyRotation } from '../../functions/rotate-keys/reconcile.ts'
+import type { SigningKeyFactory } from '../../functions/core/ports.ts'
+import { isDelegated } from '../../functions/core/signing-ring.ts'
+import type { RingName } from '../../functions/core/types.ts'
+import { type KeyRotation, stepWorldOf } from '../../functions/rotate-keys/reconcile.ts'
 import { type Command, type CommandContext, CommandFailed, UsageError } from './command.ts'
 import { confirmPlan } from './confirm.ts'
 import type { Deployment } from './deployment.ts'
@@ -21,7 +23,7 @@ import { durationOf, timeOf } from './times.ts'
 const MAX_WRITES = 5
 
 interface PlannedRevocation extends KeyRevocationPlan {
-  readonly ring: SigningAlgorithm
+  readonly ring: RingName
   /** Next keys that KMS does not sign with. */
   readonly refused: readonly string[]
 }
@@ -56,14 +58,15 @@ async function planned(kid: string, world: KeyRotation, { tables }: Deployment):
   const manifest = manifests.find(({ keys }) => keys.some((key) => key.kid === kid))
   if (manifest === undefined)
     throw new CommandFailed(`no ring has a key ${kid}`, 'see which there are: npx token-broker keys list')
-  const refused = await refusedKeys(manifest, world)
-  const plan = planKeyRevocation(manifest, kid, { times: world.times, refused })
+  const { factory, times } = stepWorldOf(manifest.ring, world)
+  const refused = await refusedKeys(manifest, factory)
+  const plan = planKeyRevocation(manifest, kid, { times, refused })
   if (plan === undefined) throw new Error(`no plan for key ${kid}`)
   return { ...plan, ring: manifest.ring, refused }
 }
 
 /** A key that KMS does not sign with must not take over. */
-async function refusedKeys({ keys }: KeyManifest, { factory }: KeyRotation): Promise<readonly string[]> {
+async function refusedKeys({ keys }: KeyManifest, factory: SigningKeyFactory): Promise<readonly string[]> {
   const next = keys.filter(({ state }) => state === 'published')
   const proofs = await Promise.all(next.map(async (key) => [key.kid, await factory.prove(key)] as const))
   return proofs.filter(([, proof]) => proof === 'refused').map(([kid]) => kid)
@@ -89,7 +92,9 @@ function planLines(
       ? `  2. It leaves the key set within ${LIMITS.publishedManifestSeconds} s; HTTP caches may keep the set ${durationOf(LIMITS.jwksMaxAgeSeconds)} more.`
       : `  2. It has left the key set already: it is ${key.state}.`,
     ...successorLines(plan, now),
-    '  3. KMS disables it, so that nobody can sign with it; it is deleted in 37 days at the earliest.',
+    isDelegated(key)
+      ? '  3. Its private half is erased from the table. WHOEVER HAS A COPY CAN STILL SIGN: only those who verify can stop that.'
+      : '  3. KMS disables it, so that nobody can sign with it; it is deleted in 37 days at the earliest.',
     ...(leavesJwks
       ? [
           `  Services that verify offline accept its tokens, also FORGED ones, until they read the keys again: up to ${durationOf(caches)}.`,
@@ -127,7 +132,8 @@ interface Work {
 async function revoke(plan: PlannedRevocation, work: Work): Promise<void> {
   const { context, deployment, world, author, reason } = work
   const { terminal, now, flag } = context
-  const { kid, keyArn } = plan.key
+  const { key } = plan
+  const { kid } = key
   const at = now()
   const register = new DynamoDbRevocationRegister(deployment.dynamoDb, deployment.tables.revocations)
   await step('revoking its tokens', () =>
@@ -136,8 +142,11 @@ async function revoke(plan: PlannedRevocation, work: Work): Promise<void> {
   terminal.err('1. its tokens are revoked')
   const done = await step('taking it out of the key set', () => leaveKeySet(plan, world))
   terminal.err('2. it is out of the key set')
-  await step('disabling it in KMS', () => world.inventory.disable(keyArn))
-  terminal.err('3. KMS does not sign with it any more')
+  if (isDelegated(key)) terminal.err('3. its private half is erased')
+  else {
+    await step('disabling it in KMS', () => world.inventory.disable(key.keyArn))
+    terminal.err('3. KMS does not sign with it any more')
+  }
   const successor = done.successor?.kid
   if (flag('json')) {
     const result = {
@@ -168,11 +177,10 @@ async function step<T>(name: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-async function leaveKeySet(
-  planned: PlannedRevocation,
-  { store, times, now }: KeyRotation,
-): Promise<KeyRevocationPlan> {
+async function leaveKeySet(planned: PlannedRevocation, world: KeyRotation): Promise<KeyRevocationPlan> {
+  const { store, now } = world
   const { key, ring, refused } = planned
+  const { times } = stepWorldOf(ring, world)
   for (let writes = 0; writes < MAX_WRITES; writes++) {
     const manifest = await store.read(ring)
     const plan = manifest && planKeyRevocation(manifest, key.kid, { times, refused })

@@ -3,7 +3,7 @@ import { type KeyManifest, planKeySteps, withActive } from '../../functions/core
 import { PUBLISHED_KEYS_PER_RING, RECONCILE_MINUTES, RINGS } from '../../functions/core/key-times.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
 import { carryOut } from '../../functions/rotate-keys/carry-out.ts'
-import type { KeyRotation } from '../../functions/rotate-keys/reconcile.ts'
+import { type KeyRotation, stepWorldOf } from '../../functions/rotate-keys/reconcile.ts'
 import { type Command, CommandFailed, UsageError } from './command.ts'
 import { confirmPlan } from './confirm.ts'
 import { keyWorld, readRings, ringChanged } from './key-world.ts'
@@ -62,7 +62,9 @@ export const keysRotate: Command = {
   },
 }
 
-function planned(manifest: KeyManifest, { times, now }: KeyRotation): PlannedRing {
+function planned(manifest: KeyManifest, world: KeyRotation): PlannedRing {
+  const { now } = world
+  const { times } = stepWorldOf(manifest.ring, world)
   const plan = planRotation(manifest, times, { now: now() })
   if (plan !== undefined) {
     const ahead = planKeySteps(withActive(manifest, plan.next, now()), times)
@@ -106,7 +108,7 @@ function nextKeyText(isMade: boolean): string {
 }
 
 async function rotate({ manifest, next }: PlannedRing, world: KeyRotation): Promise<void> {
-  const outcome = await carryOut({ kind: 'activate', key: next }, manifest, world)
+  const outcome = await carryOut({ kind: 'activate', key: next }, manifest, stepWorldOf(manifest.ring, world))
   if ((await world.store.save(outcome.manifest)) === 'conflict') throw ringChanged(manifest.ring)
 }
 

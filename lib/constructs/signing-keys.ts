@@ -2,10 +2,11 @@ import type { TableV2 } from 'aws-cdk-lib/aws-dynamodb'
 import { Rule, Schedule } from 'aws-cdk-lib/aws-events'
 import { LambdaFunction as LambdaTarget } from 'aws-cdk-lib/aws-events-targets'
 import { Grant } from 'aws-cdk-lib/aws-iam'
-import { Arn, ArnFormat, CustomResource, Duration, Stack, Validations } from 'aws-cdk-lib/core'
+import { Key } from 'aws-cdk-lib/aws-kms'
+import { Arn, ArnFormat, CustomResource, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib/core'
 import { Construct } from 'constructs'
-import { DELETION_WINDOW_DAYS, RECONCILE_MINUTES, RINGS } from '../../functions/core/key-times.ts'
-import { KEY_TAGS, TOKEN_SIGNING } from '../../functions/key-tags.ts'
+import { DELETION_WINDOW_DAYS, KMS_RINGS, RECONCILE_MINUTES } from '../../functions/core/key-times.ts'
+import { delegatedKeyContext, KEY_TAGS, TOKEN_SIGNING } from '../../functions/key-tags.ts'
 import type { BrokerFunction } from './broker-function.ts'
 
 const KEY_SPECS = ['RSA_2048', 'ECC_NIST_P256']
@@ -16,6 +17,10 @@ export interface SigningKeysProps {
   readonly table: TableV2
   /** Only KMS keys tagged with this stage are touched. */
   readonly stage: string
+  /** Whether there are keys that functions sign with by themselves. */
+  readonly isDelegating: boolean
+  /** Whether the key under which those are made outlives the stack. */
+  readonly removalProtection: boolean
 }
 
 /**
@@ -26,6 +31,8 @@ export class SigningKeys extends Construct {
   readonly #table: TableV2
   readonly #stage: string
   readonly #everyKey: string
+  /** Encrypts the private halves of delegated keys; `undefined` where there are none. */
+  readonly #wrappingKey: Key | undefined
 
   constructor(scope: Construct, id: string, props: SigningKeysProps) {
     super(scope, id)
@@ -35,6 +42,12 @@ export class SigningKeys extends Construct {
       { service: 'kms', resource: 'key', resourceName: '*', arnFormat: ArnFormat.SLASH_RESOURCE_NAME },
       Stack.of(this),
     )
+    this.#wrappingKey = props.isDelegating ? this.#createWrappingKey(props) : undefined
+  }
+
+  /** ARN of the key that encrypts delegated keys, or `undefined` where there are none. */
+  get wrappingKeyArn(): string | undefined {
+    return this.#wrappingKey?.keyArn
   }
 
   /** Allows to read which keys there are. */
@@ -57,6 +70,11 @@ export class SigningKeys extends Construct {
       },
     })
     this.#acknowledgeKeysByTag(grantee)
+  }
+
+  /** Allows to decrypt the stage's delegated keys, and nothing else that the same KMS key may have encrypted. */
+  grantUnwrap(grantee: BrokerFunction): void {
+    this.#grantWrapping(grantee, 'kms:Decrypt')
   }
 
   /** Allows to make keys for the stage, to find, try and take them out of use, and to record their states. */
@@ -82,6 +100,10 @@ export class SigningKeys extends Construct {
       },
     })
     this.grantSign(grantee)
+    this.grantUnwrap(grantee)
+    this.#grantWrapping(grantee, 'kms:GenerateDataKeyPairWithoutPlaintext', {
+      'kms:DataKeyPairSpec': 'ECC_NIST_P256',
+    })
   }
 
   /**
@@ -99,12 +121,39 @@ export class SigningKeys extends Construct {
       serviceToken: reconciler.lambda.functionArn,
       // An answer that never comes fails the deployment after this time, not after CloudFormation's hour.
       serviceTimeout: Duration.minutes(15),
-      properties: { reason: 'first signing keys', version: '1' },
+      // With other rings it runs again: it is complete once every ring has its first key.
+      properties: {
+        reason: 'first signing keys',
+        version: '2',
+        delegated: String(this.#wrappingKey !== undefined),
+      },
+    })
+  }
+
+  #createWrappingKey({ stage, removalProtection }: SigningKeysProps): Key {
+    return new Key(this, 'WrappingKey', {
+      description: `token-broker ${stage}: encrypts delegated signing keys`,
+      enableKeyRotation: true,
+      // Without it the delegated keys that are in use could be decrypted no more.
+      removalPolicy: removalProtection ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+    })
+  }
+
+  #grantWrapping(grantee: BrokerFunction, action: string, more: Record<string, string> = {}): void {
+    if (this.#wrappingKey === undefined) return
+    const context = Object.entries(delegatedKeyContext(this.#stage)).map(
+      ([name, value]) => [`kms:EncryptionContext:${name}`, value] as const,
+    )
+    Grant.addToPrincipal({
+      grantee,
+      actions: [action],
+      resourceArns: [this.#wrappingKey.keyArn],
+      conditions: { StringEquals: { ...Object.fromEntries(context), ...more } },
     })
   }
 
   #grantCreate(grantee: BrokerFunction): void {
-    const tags = { ...this.#tags('RequestTag'), [`aws:RequestTag/${KEY_TAGS.ring}`]: [...RINGS] }
+    const tags = { ...this.#tags('RequestTag'), [`aws:RequestTag/${KEY_TAGS.ring}`]: [...KMS_RINGS] }
     Grant.addToPrincipal({
       grantee,
       actions: ['kms:CreateKey'],

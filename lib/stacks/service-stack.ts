@@ -59,6 +59,8 @@ export class ServiceStack extends Stack {
     this.#signingKeys = new SigningKeys(this, 'SigningKeys', {
       table: props.state.signingKeys,
       stage: props.config.stage,
+      isDelegating: props.policy.targets.some(({ signing }) => signing === 'delegated'),
+      removalProtection: props.config.removalProtection,
     })
     this.#addExchange()
     this.#addIntrospect()
@@ -85,6 +87,7 @@ export class ServiceStack extends Stack {
         signingKeysTable: state.signingKeys.tableName,
         limitsTable: state.limits.tableName,
         statusTable: state.status.tableName,
+        ...this.#delegation(),
       },
       files: { 'policy.json': JSON.stringify(policy) },
     })
@@ -96,8 +99,23 @@ export class ServiceStack extends Stack {
     if (policy.grants.some(({ rate }) => rate !== undefined))
       state.limits.grant(exchange, 'dynamodb:UpdateItem')
     this.#signingKeys.grantRead(exchange)
-    this.#signingKeys.grantSign(exchange)
+    this.#grantSigning(exchange)
     this.#api.addRoute(TOKEN_PATH, exchange)
+  }
+
+  /** What a function needs to know of delegated keys, where there are any. */
+  #delegation(): Partial<Settings> {
+    const { wrappingKeyArn } = this.#signingKeys
+    if (wrappingKeyArn === undefined) return {}
+    return { wrappingKeyArn, delegatedKeySeconds: String(this.#props.config.delegatedKeyHours * 3600) }
+  }
+
+  /** Each way of signing only where a target has chosen it: not by mistake could one stand in for the other. */
+  #grantSigning(exchange: BrokerFunction): void {
+    const { targets } = this.#props.policy
+    const delegated = targets.filter(({ signing }) => signing === 'delegated')
+    if (delegated.length > 0) this.#signingKeys.grantUnwrap(exchange)
+    if (delegated.length < targets.length || targets.length === 0) this.#signingKeys.grantSign(exchange)
   }
 
   #addIntrospect(): void {
@@ -187,7 +205,7 @@ export class ServiceStack extends Stack {
   }
 
   #addRotateKeys(): void {
-    const { state } = this.#props
+    const { state, config } = this.#props
     const rotateKeys = this.#function('RotateKeys', 'rotate-keys', {
       description: 'Moves the signing keys through their states',
       // Nobody waits for it.
@@ -195,7 +213,12 @@ export class ServiceStack extends Stack {
       // KMS may take up to five minutes until IAM sees the tags of a new key.
       timeoutSeconds: 360,
       settings: {
+        // In what is said of delegated keys.
+        issuer: this.#api.issuer,
         signingKeysTable: state.signingKeys.tableName,
+        // Even where there are no delegated keys, or no more: those of a former policy live out their time.
+        delegatedKeySeconds: String(config.delegatedKeyHours * 3600),
+        ...this.#delegation(),
         ...this.#rotationSettings(),
       },
     })
@@ -282,6 +305,11 @@ export class ServiceStack extends Stack {
     const { keyRotationSeconds, verifierCacheSeconds } = this.#rotationSettings()
     this.#output('Region', this.region, 'Region of the broker')
     this.#output('KeyRotationSeconds', keyRotationSeconds, 'How long a signing key signs')
+    const delegatedKeySeconds = String(this.#props.config.delegatedKeyHours * 3600)
+    this.#output('DelegatedKeySeconds', delegatedKeySeconds, 'How long a delegated key signs')
+    const { wrappingKeyArn } = this.#signingKeys
+    if (wrappingKeyArn !== undefined)
+      this.#output('WrappingKeyArn', wrappingKeyArn, 'KMS key that encrypts delegated keys')
     this.#output(
       'VerifierCacheSeconds',
       verifierCacheSeconds,

@@ -504,7 +504,10 @@ describe('where keys are fetched from', () => {
 
   it('H12 our own keys are few, small and cacheable, and served without a call to KMS', async () => {
     const broker = new AttackedBroker()
-    const manifests = () => Promise.all([broker.manifests.read('RS256'), broker.manifests.read('ES256')])
+    const manifests = async () => ({
+      inKms: [await broker.manifests.read('RS256'), await broker.manifests.read('ES256')],
+      delegated: undefined,
+    })
     const quiet = { measure: () => undefined, refused: () => undefined, failed: () => undefined }
     const documents = httpHandler(serveDocuments({ issuer: BROKER_ISSUER, manifests }), quiet)
     const answer = await documents(tokenEvent({ method: 'GET', path: '/.well-known/jwks.json' }, 'x'), {})

@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { SigningMode } from '../../functions/core/types.ts'
 import { bundleFunction } from '../../lib/constructs/function-bundle.ts'
 import type { AwsCall } from '../../lib/local/aws/call-handling.ts'
 import { type LocalCloud, startLocalCloud } from '../../lib/local/cloud.ts'
@@ -22,21 +23,25 @@ export interface Setting {
   readonly bundleBytes: number
   /** One exchange of a reusable token, by an invocation of the function. Throws unless it is granted. */
   exchange(): Promise<void>
-  /** The same three SDK calls with nothing around them, by an invocation of a function of their own. */
-  threeCalls(): Promise<void>
+  /** The same SDK calls with nothing around them, by an invocation of a function of their own. */
+  bareCalls(): Promise<void>
   /** One introspection of an active token by a client with a secret. Throws unless it is found active. */
   introspect(): Promise<void>
-  /** The one SDK call of an introspection, as {@link threeCalls}. */
+  /** The one SDK call of an introspection, as {@link bareCalls}. */
   oneRead(): Promise<void>
   close(): Promise<void>
 }
 
 const FUNCTIONS = fileURLToPath(new URL('../../functions', import.meta.url))
 
-/** Starts the broker. The comparison is bundled as it is, and runs in a process like its own, with its permissions. */
-export async function createSetting(): Promise<Setting> {
+/**
+ * Starts the broker, with the payments target signed in this way. The comparison is bundled as it is, and runs in a process
+ * like its own, with its permissions.
+ */
+export async function createSetting(signing: SigningMode): Promise<Setting> {
   const folder = mkdtempSync(join(tmpdir(), 'token-broker-bench-'))
   const clients = await policyWithClients()
+  if (signing === 'delegated') delegatePayments(clients.folder)
   const synthesis = synthesize({ policyFolder: clients.folder })
   const calls: AwsCall[] = []
   const cloud = await startLocalCloud({
@@ -54,7 +59,7 @@ export async function createSetting(): Promise<Setting> {
       onLine: (line) => process.stderr.write(`${line}\n`),
     })
   }
-  const threeCalls = comparisonOf('three-calls', EXCHANGE)
+  const bareCalls = comparisonOf('three-calls', EXCHANGE)
   const oneRead = comparisonOf('one-read', INTROSPECT)
   const event = await exchangeEvent(cloud)
   const answerOf = async (functionName: string, sent: object) => {
@@ -64,6 +69,8 @@ export async function createSetting(): Promise<Setting> {
   }
   const exchange = async () => answerOf(EXCHANGE, event)
   const { access_token: token } = await exchange()
+  calls.length = 0
+  await exchange()
   const introspection = formEvent('/introspect', { token: String(token) }, clients.authorization)
   const tables = tablesAndKey(cloud, calls)
   return {
@@ -71,14 +78,14 @@ export async function createSetting(): Promise<Setting> {
     calls,
     bundleBytes: bundleFunction(join(FUNCTIONS, 'exchange', 'handler.ts'), join(folder, 'exchange')).bytes,
     exchange: async () => void (await exchange()),
-    threeCalls: async () => void (await threeCalls.invoke(tables)),
+    bareCalls: async () => void (await bareCalls.invoke(tables)),
     introspect: async () => {
       const { active } = await answerOf(INTROSPECT, introspection)
       if (active !== true) throw new Error('the token is not active')
     },
     oneRead: async () => void (await oneRead.invoke(tables)),
     close: async () => {
-      threeCalls.kill()
+      bareCalls.kill()
       oneRead.kill()
       await cloud.close()
       synthesis.dispose()
@@ -86,6 +93,15 @@ export async function createSetting(): Promise<Setting> {
       rmSync(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** Changes how the payments API's tokens are signed. */
+function delegatePayments(policyFolder: string): void {
+  const file = join(policyFolder, 'targets.yaml')
+  const targets = readFileSync(file, 'utf8')
+  const changed = targets.replace('algorithm: RS256', 'algorithm: ES256, signing: delegated')
+  if (changed === targets) throw new Error('the example policy has changed: found no target to change')
+  writeFileSync(file, changed)
 }
 
 async function exchangeEvent(cloud: LocalCloud): Promise<object> {

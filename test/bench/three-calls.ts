@@ -3,7 +3,7 @@ import { BatchGetItemCommand, DynamoDBClient, PutItemCommand } from '@aws-sdk/cl
 import { KMSClient, SignCommand } from '@aws-sdk/client-kms'
 import { AWS_CLIENT } from '../../functions/adapters/aws-client.ts'
 
-/** What to compare an exchange with: the same three SDK calls, fired together, with nothing around them. */
+/** What to compare an exchange with: the same SDK calls, fired together, with nothing around them. */
 
 const dynamoDb = new DynamoDBClient(AWS_CLIENT)
 const kms = new KMSClient(AWS_CLIENT)
@@ -12,7 +12,8 @@ const digest = createHash('sha256').update('benchmark').digest()
 interface Event {
   readonly exchanges: string
   readonly revocations: string
-  readonly keyArn: string
+  /** @default - KMS is not called, as with delegated keys */
+  readonly keyArn?: string
 }
 
 export async function handler({ exchanges, revocations, keyArn }: Event): Promise<void> {
@@ -39,13 +40,14 @@ export async function handler({ exchanges, revocations, keyArn }: Event): Promis
         },
       }),
     ),
-    kms.send(
-      new SignCommand({
-        KeyId: keyArn,
-        Message: digest,
-        MessageType: 'DIGEST',
-        SigningAlgorithm: 'RSASSA_PKCS1_V1_5_SHA_256',
-      }),
-    ),
+    keyArn !== undefined &&
+      kms.send(
+        new SignCommand({
+          KeyId: keyArn,
+          Message: digest,
+          MessageType: 'DIGEST',
+          SigningAlgorithm: 'RSASSA_PKCS1_V1_5_SHA_256',
+        }),
+      ),
   ])
 }

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { DynamoDbKeyManifests } from '../../functions/adapters/dynamodb-key-manifests.ts'
 import type { KeyManifest, ManifestKey } from '../../functions/core/key-lifecycle.ts'
 import { LEDGER, PAYMENTS, RECEIPTS, startTestCloud, type TestCloud } from '../support/cloud.ts'
+import { arnOf } from '../support/fakes.ts'
 import { MemoryTerminal } from './memory-terminal.ts'
 import { runAsOperator } from './operator.ts'
 
@@ -59,8 +60,8 @@ async function cutOff(kid: string) {
   return (await broker.dynamoDb.send(get)).Item
 }
 
-async function kmsStateOf({ keyArn }: ManifestKey): Promise<string | undefined> {
-  const { KeyMetadata } = await broker.kms.send(new DescribeKeyCommand({ KeyId: keyArn }))
+async function kmsStateOf(key: ManifestKey): Promise<string | undefined> {
+  const { KeyMetadata } = await broker.kms.send(new DescribeKeyCommand({ KeyId: arnOf(key) }))
   return KeyMetadata?.KeyState
 }
 
@@ -94,7 +95,7 @@ describe('keys list', () => {
       state: 'active',
       since: active.since,
       in_jwks: true,
-      key_arn: active.keyArn,
+      key_arn: arnOf(active),
       next: { step: 'retire', at: active.since + 720 * HOUR },
     })
   })
@@ -110,7 +111,7 @@ describe('keys list', () => {
 describe('keys rotate', () => {
   it.each([
     [['keys', 'rotate', '--yes'], 'add --now'],
-    [['keys', 'rotate', '--now', '--ring', 'HS256', '--yes'], 'there is RS256, ES256, all'],
+    [['keys', 'rotate', '--now', '--ring', 'HS256', '--yes'], 'there is RS256, ES256, delegated-ES256, all'],
     [['keys', 'rotate', '--now', 'RS256', '--yes'], 'takes no arguments'],
   ])('refuses %j as a usage error', async (args, message) => {
     const { code, err } = await run(args)
@@ -199,7 +200,7 @@ describe('keys rotate', () => {
   it('refuses a key that does not prove itself in KMS, and a ring without a next key, saying what to do', async () => {
     time += 3 * HOUR
     const next = await keyIn('RS256', 'published')
-    await broker.kms.send(new DisableKeyCommand({ KeyId: next.keyArn }))
+    await broker.kms.send(new DisableKeyCommand({ KeyId: arnOf(next) }))
     const args = ['keys', 'rotate', '--now', '--ring', 'RS256', '--yes']
     const refused = await run(args)
     expect(refused).toMatchObject({
@@ -207,7 +208,7 @@ describe('keys rotate', () => {
       err: expect.stringContaining(`KMS refuses to sign with key ${next.kid}`),
     })
     expect((await keyIn('RS256', 'published')).kid).toBe(next.kid)
-    await broker.kms.send(new EnableKeyCommand({ KeyId: next.keyArn }))
+    await broker.kms.send(new EnableKeyCommand({ KeyId: arnOf(next) }))
     expect((await run(args)).code).toBe(0)
     const none = await run(args)
     expect(none).toMatchObject({ code: 1, err: expect.stringContaining('has no next key to hand over to') })
@@ -296,7 +297,7 @@ describe('keys revoke', () => {
 
   it('lets no key take over that KMS refuses', async () => {
     const [active, next] = [await keyIn('RS256', 'active'), await keyIn('RS256', 'published')]
-    await broker.kms.send(new DisableKeyCommand({ KeyId: next.keyArn }))
+    await broker.kms.send(new DisableKeyCommand({ KeyId: arnOf(next) }))
     const { err } = await run(['keys', 'revoke', active.kid, '--yes', ...REASON])
     expect(err).toContain('NO KEY IS THERE TO TAKE OVER')
     expect((await manifestOf('RS256')).keys.filter(({ state }) => state === 'active')).toEqual([])

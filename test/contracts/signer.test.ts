@@ -15,7 +15,7 @@ import { keyTimesFor } from '../../functions/core/key-times.ts'
 import type { Signer } from '../../functions/core/ports.ts'
 import type { SigningAlgorithm } from '../../functions/core/types.ts'
 import { reconcileKeys } from '../../functions/rotate-keys/reconcile.ts'
-import { MemoryKeyManifests, MemoryKeys } from '../support/fakes.ts'
+import { arnOf, MemoryKeyManifests, MemoryKeys } from '../support/fakes.ts'
 import { type LocalAws, startLocalAws } from '../support/local-aws.ts'
 
 const DAY = 24 * 60 * 60
@@ -80,7 +80,7 @@ describe.each<[string, () => Promise<Signer>]>([
   it('has a fault, not a signature, for a key that is not active', async () => {
     const signer = await create()
     const key = await signer.activeKey('RS256')
-    const other = { ...key, kid: 'another', keyArn: (await signer.activeKey('ES256')).keyArn }
+    const other = { ...key, kid: 'another', keyArn: arnOf(await signer.activeKey('ES256')) }
     await expect(signer.sign(other, 'text')).rejects.toThrow('key another is not active')
   })
 
@@ -156,7 +156,7 @@ describe('the KMS signer', () => {
     await memory.save({ ...manifest, version: 1 })
     const signer = new KmsSigner(aws.kms, new CachedKeyManifests(memory, () => nowMs))
     const key = await signer.activeKey('ES256')
-    await aws.kms.send(new DisableKeyCommand({ KeyId: key.keyArn }))
+    await aws.kms.send(new DisableKeyCommand({ KeyId: arnOf(key) }))
     await memory.save({ ...withActive(manifest, next, Math.floor(nowMs / 1000)), version: 2 })
     await expect(signer.sign(key, 'text')).rejects.toThrow('DisabledException')
     const read = vi.spyOn(memory, 'read')
@@ -164,7 +164,7 @@ describe('the KMS signer', () => {
     expect(taken.kid).toBe(next.kid)
     await expect(signer.sign(taken, 'text')).resolves.toBeDefined()
     expect(read).toHaveBeenCalledTimes(1)
-    await aws.kms.send(new EnableKeyCommand({ KeyId: key.keyArn }))
+    await aws.kms.send(new EnableKeyCommand({ KeyId: arnOf(key) }))
   })
 
   it('does not read the manifest again because KMS is slow', async () => {

@@ -4,7 +4,7 @@ import { JwtVerifier } from 'aws-jwt-verify'
 import { SimpleJwksCache } from 'aws-jwt-verify/jwk'
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { ManifestKey } from '../../functions/core/key-lifecycle.ts'
+import type { KmsKey } from '../../functions/core/key-lifecycle.ts'
 import { LEDGER, PAYMENTS, RECEIPTS, REPORTS, startTestCloud, type TestCloud } from '../support/cloud.ts'
 
 let broker: TestCloud
@@ -318,7 +318,7 @@ describe('while a dependency is down', () => {
     const manifest = await broker.dynamoDb.send(
       new GetItemCommand({ TableName: broker.table('SigningKeys'), Key: { pk: { S: 'ring#RS256' } } }),
     )
-    const { keys } = JSON.parse(manifest.Item?.['manifest']?.S ?? '{}') as { keys: ManifestKey[] }
+    const { keys } = JSON.parse(manifest.Item?.['manifest']?.S ?? '{}') as { keys: KmsKey[] }
     const KeyId = keys.find((key) => key.kid === kid)?.keyArn
     await broker.kms.send(new DisableKeyCommand({ KeyId }))
     expect((await reuse()).status).toBe(503)

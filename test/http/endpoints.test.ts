@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
+import type { PendingKey } from '../../functions/core/key-lifecycle.ts'
 import { indexPolicy } from '../../functions/core/policy/decide.ts'
 import { TOKEN_EXCHANGE_GRANT } from '../../functions/core/token-request.ts'
 import { serveToken } from '../../functions/exchange/serve-token.ts'
@@ -8,6 +9,7 @@ import type { HttpAnswer } from '../../functions/http/answer.ts'
 import { httpHandler } from '../../functions/http/rim.ts'
 import { serveDocuments } from '../../functions/jwks/serve-documents.ts'
 import { BROKER_ISSUER, createTestBroker, PAYMENTS, type TestBroker, testPolicy } from '../support/broker.ts'
+import { MemoryKeys } from '../support/fakes.ts'
 
 let broker: TestBroker
 let measured: object[]
@@ -49,7 +51,8 @@ function tokenHandler() {
 
 function documentHandler() {
   const keys = [...broker.keys.active.values()]
-  const manifests = async () => [{ ring: 'RS256' as const, version: 3, pending: undefined, keys }]
+  const manifest = { ring: 'RS256' as const, version: 3, pending: undefined, keys }
+  const manifests = async () => ({ inKms: [manifest], delegated: undefined })
   return httpHandler(serveDocuments({ issuer: BROKER_ISSUER, manifests }), telemetry)
 }
 
@@ -340,9 +343,54 @@ describe('the public documents', () => {
   ])('are no key set while %s has a key: a verifier would cache it', async (_name, rings) => {
     const keys = [...broker.keys.active.values()].slice(0, rings)
     const manifest = { ring: 'RS256' as const, version: 3, pending: undefined, keys }
-    const manifests = async () => [rings > 0 ? manifest : undefined, undefined]
+    const inKms = [rings > 0 ? manifest : undefined, undefined]
+    const manifests = async () => ({ inKms, delegated: undefined })
     const handler = httpHandler(serveDocuments({ issuer: BROKER_ISSUER, manifests }), telemetry)
     expect((await handler(get('/.well-known/jwks.json'), {})).statusCode).toBe(503)
+  })
+
+  it('are no key set before a delegated key that may sign at once is in it', async () => {
+    const keys = [...broker.keys.active.values()]
+    const inKms = [{ ring: 'RS256' as const, version: 3, pending: undefined, keys }]
+    const delegated = (pending: PendingKey | undefined) => ({
+      ring: 'delegated-ES256' as const,
+      version: 1,
+      pending,
+      keys: [],
+    })
+    const statusWith = async (pending: PendingKey | undefined) => {
+      const manifests = async () => ({ inKms, delegated: delegated(pending) })
+      const handler = httpHandler(serveDocuments({ issuer: BROKER_ISSUER, manifests }), telemetry)
+      return (await handler(get('/.well-known/jwks.json'), {})).statusCode
+    }
+    expect(await statusWith({ reservation: 'r', since: 1, signsAtOnce: true })).toBe(503)
+    expect(await statusWith({ reservation: 'r', since: 1 })).toBe(200)
+    expect(await statusWith(undefined)).toBe(200)
+  })
+
+  it('say of a delegated key which KMS key vouches for it', async () => {
+    const key = await new MemoryKeys().activate('delegated-ES256')
+    const [rsa] = broker.keys.active.values()
+    const inKms = [{ ring: 'RS256' as const, version: 3, pending: undefined, keys: rsa ? [rsa] : [] }]
+    const delegated = { ring: 'delegated-ES256' as const, version: 3, pending: undefined, keys: [key] }
+    const manifests = async () => ({ inKms, delegated })
+    const handler = httpHandler(serveDocuments({ issuer: BROKER_ISSUER, manifests }), telemetry)
+    const { body } = await handler(get('/.well-known/jwks.json'), {})
+    const jwks = JSON.parse(body) as { keys: object[] }
+    const common = { use: 'sig', kid: expect.any(String) }
+    expect(jwks.keys).toEqual([
+      { ...common, kty: 'RSA', alg: 'RS256', n: expect.any(String), e: 'AQAB' },
+      {
+        ...common,
+        kty: 'EC',
+        alg: 'ES256',
+        crv: 'P-256',
+        x: expect.any(String),
+        y: expect.any(String),
+        attestation: 'none',
+      },
+    ])
+    expect(body).not.toContain('wrapped')
   })
 
   it('are a key set without a ring whose keys are all revoked: no answer would keep them in caches', async () => {
@@ -352,7 +400,7 @@ describe('the public documents', () => {
       pending: undefined,
       keys: [index === 0 ? key : { ...key, state: 'disabled' as const }],
     }))
-    const manifests = async () => [kept, revoked]
+    const manifests = async () => ({ inKms: [kept, revoked], delegated: undefined })
     const handler = httpHandler(serveDocuments({ issuer: BROKER_ISSUER, manifests }), telemetry)
     const { statusCode, body } = await handler(get('/.well-known/jwks.json'), {})
     expect(statusCode).toBe(200)

@@ -15,6 +15,7 @@ describe('the deployment config', () => {
       policyFolder: 'policy',
       logRetentionDays: 90,
       keyRotationHours: 720,
+      delegatedKeyHours: 24,
       verifierCacheMinutes: 120,
       removalProtection: true,
     })
@@ -26,11 +27,16 @@ describe('the deployment config', () => {
 
   it.each([
     [24, 120],
-    [3, 120],
-    [25, 1440],
+    [4, 120],
+    [26, 1440],
   ])('rotates keys every %i hours while verifiers cache for %i minutes', (hours, minutes) => {
     const chosen = { keyRotationHours: hours, verifierCacheMinutes: minutes }
     expect(parseConfig(chosen)).toMatchObject(chosen)
+  })
+
+  it('replaces delegated keys every day, or as soon as verifiers allow it', () => {
+    expect(parseConfig({ keyRotationHours: 48, verifierCacheMinutes: 1440 }).delegatedKeyHours).toBe(26)
+    expect(parseConfig({ delegatedKeyHours: 6 }).delegatedKeyHours).toBe(6)
   })
 
   it.each([
@@ -41,12 +47,20 @@ describe('the deployment config', () => {
     [{ logRetentionDays: 91 }, 'broker.logRetentionDays: found 91, allowed is one of 1, 3, 5'],
     [{ logRetentionDays: 9999 }, 'broker.logRetentionDays: found 9999, allowed is'],
     [
-      { keyRotationHours: 2 },
-      'broker.keyRotationHours: found 2, allowed is at least 3 hours while verifiers',
+      { keyRotationHours: 3 },
+      'broker.keyRotationHours: found 3, allowed is at least 4 hours while verifiers',
     ],
     [
       { keyRotationHours: 24, verifierCacheMinutes: 1440 },
-      'broker.keyRotationHours: found 24, allowed is at least 25 hours while verifiers cache for 1440 minutes',
+      'broker.keyRotationHours: found 24, allowed is at least 26 hours while verifiers cache for 1440 minutes',
+    ],
+    [
+      { delegatedKeyHours: 3 },
+      'broker.delegatedKeyHours: found 3, allowed is at least 4 hours while verifiers',
+    ],
+    [
+      { delegatedKeyHours: 169 },
+      'broker.delegatedKeyHours: found 169, allowed is a whole number of hours, at most 168',
     ],
     [{ keyRotationHours: 8761 }, 'broker.keyRotationHours: found 8761, allowed is a whole number of hours'],
     [{ keyRotationHours: 24.5 }, 'broker.keyRotationHours: found 24.5, allowed is a whole number of hours'],

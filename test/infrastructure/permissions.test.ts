@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Grant } from '../../functions/core/policy/compiled.ts'
-import { readable, resources, synthesize } from './synthesize.ts'
+import { EMPTY_POLICY, policyOf, readable, resources, synthesize } from './synthesize.ts'
 
 const { service } = synthesize({ stage: 'test' })
 
@@ -151,6 +151,26 @@ interface Statement {
   readonly Condition?: Readonly<Record<string, unknown>>
 }
 
+const WRAPPING_KEY = '<SigningKeysWrappingKey.Arn>'
+/** Nothing that the same key may have encrypted for somebody else. */
+const CONTEXT = {
+  'kms:EncryptionContext:token-broker:purpose': 'delegated-signing',
+  'kms:EncryptionContext:token-broker:stage': 'test',
+  'kms:EncryptionContext:token-broker:ring': 'delegated-ES256',
+}
+const UNWRAP: Allowed = {
+  actions: ['kms:Decrypt'],
+  resource: WRAPPING_KEY,
+  conditions: { StringEquals: CONTEXT },
+}
+const WRAP: Allowed = {
+  actions: ['kms:GenerateDataKeyPairWithoutPlaintext'],
+  resource: WRAPPING_KEY,
+  conditions: { StringEquals: { ...CONTEXT, 'kms:DataKeyPairSpec': 'ECC_NIST_P256' } },
+}
+
+const inAnyOrder = (expected: readonly Allowed[]) => expect.arrayContaining([...expected])
+
 function allowedTo(name: string, template = service): readonly Allowed[] {
   const policies = Object.values(resources(template, 'AWS::IAM::Policy'))
     .map((policy) => readable(policy.Properties) as PolicyProperties)
@@ -174,17 +194,30 @@ interface PolicyProperties {
 
 describe('the permissions', () => {
   it.each(Object.entries(PERMISSIONS))('of %s are exactly those of this table', (name, expected) => {
-    const inAnyOrder = expect.arrayContaining([...expected])
-    expect(allowedTo(name)).toEqual(inAnyOrder)
+    expect(allowedTo(name)).toEqual(inAnyOrder(expected))
     expect(allowedTo(name)).toHaveLength(expected.length)
   })
 
   it('to take permits of a rate are there only where the policy has one', () => {
     const grant = { id: 'g', rate: { limit: 1, perSeconds: 60, by: 'grant' } } as unknown as Grant
-    const rated = synthesize({ stage: 'test' }, { grants: [grant] })
+    const rated = synthesize({ stage: 'test' }, { ...EMPTY_POLICY, grants: [grant] })
     const permits = { actions: ['dynamodb:UpdateItem'], resource: TABLE('Limits') }
     expect(allowedTo('Exchange', rated.service)).toContainEqual(permits)
     expect(allowedTo('Exchange')).not.toContainEqual(permits)
+  })
+
+  const exchange = PERMISSIONS['Exchange'] ?? []
+  it.each([
+    ['some targets', policyOf('kms', 'delegated'), [...exchange, UNWRAP]],
+    ['all targets', policyOf('delegated'), [...exchange.filter((allowed) => allowed !== SIGN), UNWRAP]],
+  ])('of the exchange for delegated signing of %s let it sign in no other way', (_some, policy, expected) => {
+    const { service: delegating } = synthesize({ stage: 'test' }, policy)
+    expect(allowedTo('Exchange', delegating)).toEqual(inAnyOrder(expected))
+    expect(allowedTo('Exchange', delegating)).toHaveLength(expected.length)
+    const rotation = [...(PERMISSIONS['RotateKeys'] ?? []), UNWRAP, WRAP]
+    expect(allowedTo('RotateKeys', delegating)).toEqual(inAnyOrder(rotation))
+    expect(allowedTo('RotateKeys', delegating)).toHaveLength(rotation.length)
+    expect(allowedTo('Jwks', delegating)).toEqual(inAnyOrder(PERMISSIONS['Jwks'] ?? []))
   })
 
   it('are those of the six functions: there is no other role and no other policy', () => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { LOCAL_ISSUERS_VARIABLE } from '../../functions/settings.ts'
-import { EMPTY_POLICY, readable, resources, synthesize } from './synthesize.ts'
+import { EMPTY_POLICY, policyOf, readable, resources, synthesize } from './synthesize.ts'
 
 const { service, assembly } = synthesize()
 
@@ -167,7 +167,8 @@ describe('key rotation', () => {
       ServiceToken: '<RotateKeysFunction.Arn>',
       ServiceTimeout: '900',
       reason: 'first signing keys',
-      version: '1',
+      version: '2',
+      delegated: 'false',
     })
   })
 
@@ -176,7 +177,11 @@ describe('key rotation', () => {
     const functions = Object.entries(resources(daily, 'AWS::Lambda::Function'))
     const [, found] = functions.find(([id]) => id.startsWith('RotateKeysFunction')) ?? []
     expect(found?.Properties['Environment']).toMatchObject({
-      Variables: { KEY_ROTATION_SECONDS: '86400', VERIFIER_CACHE_SECONDS: '3600' },
+      Variables: {
+        KEY_ROTATION_SECONDS: '86400',
+        DELEGATED_KEY_SECONDS: '86400',
+        VERIFIER_CACHE_SECONDS: '3600',
+      },
     })
   })
 
@@ -198,6 +203,37 @@ describe('key rotation', () => {
   })
 })
 
+describe('delegated signing', () => {
+  const { service: delegating } = synthesize({ delegatedKeyHours: 6 }, policyOf('kms', 'delegated'))
+  const variables = (name: string, template = delegating) => {
+    const functions = Object.entries(resources(template, 'AWS::Lambda::Function'))
+    const [, found] = functions.find(([id]) => id.startsWith(`${name}Function`)) ?? []
+    const environment = found?.Properties['Environment'] as { readonly Variables: object } | undefined
+    return readable(environment?.Variables)
+  }
+
+  it('has a key that is kept and rotated, where a target asks for it', () => {
+    const [key, ...others] = Object.values(resources(delegating, 'AWS::KMS::Key'))
+    expect(others).toEqual([])
+    expect(key).toMatchObject({ DeletionPolicy: 'Retain', Properties: { EnableKeyRotation: true } })
+    const { service: toThrowAway } = synthesize({ removalProtection: false }, policyOf('delegated'))
+    expect(Object.values(resources(toThrowAway, 'AWS::KMS::Key'))[0]?.DeletionPolicy).toBe('Delete')
+  })
+
+  it('tells the functions that sign and rotate about it, and only then', () => {
+    const known = { WRAPPING_KEY_ARN: '<SigningKeysWrappingKey.Arn>', DELEGATED_KEY_SECONDS: '21600' }
+    expect(variables('Exchange')).toMatchObject(known)
+    expect(variables('RotateKeys')).toMatchObject(known)
+    expect(variables('Jwks')).not.toHaveProperty('WRAPPING_KEY_ARN')
+    for (const name of ['Exchange', 'RotateKeys'])
+      expect(variables(name, service)).not.toHaveProperty('WRAPPING_KEY_ARN')
+  })
+
+  it('has the first keys made when it begins and ends', () => {
+    expect(only('Custom::SigningKeys', delegating)).toMatchObject({ delegated: 'true' })
+  })
+})
+
 describe('the outputs', () => {
   it('say where everything is and what to type next', () => {
     const outputs = service.toJSON()['Outputs'] as Record<
@@ -216,6 +252,7 @@ describe('the outputs', () => {
       RotateKeysFunctionName: '<RotateKeysFunction>',
       Region: '<AWS::Region>',
       KeyRotationSeconds: '2592000',
+      DelegatedKeySeconds: '86400',
       VerifierCacheSeconds: '7200',
       NextCommand: 'curl --fail <ApiHttpApi.ApiEndpoint>/.well-known/jwks.json',
     })

@@ -6,6 +6,7 @@ import { App, type Stack } from 'aws-cdk-lib/core'
 import type { CloudAssembly } from 'aws-cdk-lib/cx-api'
 import { afterAll } from 'vitest'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
+import type { SigningMode, TargetId } from '../../functions/core/types.ts'
 import { addBrokerStacks } from '../../lib/broker-app.ts'
 import { parseConfig } from '../../lib/config.ts'
 import { projectContext } from '../../lib/project-context.ts'
@@ -26,6 +27,22 @@ export const EMPTY_POLICY: CompiledPolicy = {
   grants: [],
 }
 
+/** A policy of targets whose tokens are signed in these ways. */
+export function policyOf(...signing: readonly SigningMode[]): CompiledPolicy {
+  const targets = signing.map((mode, at) => ({
+    id: `target-${at}` as TargetId,
+    audience: `https://target-${at}.example.com`,
+    resources: [],
+    scopes: [],
+    format: 'jwt' as const,
+    algorithm: 'ES256' as const,
+    statusList: false,
+    signing: mode,
+    maxLifetimeSeconds: 300,
+  }))
+  return { ...EMPTY_POLICY, targets }
+}
+
 export interface SynthesizedBroker {
   readonly state: Template
   readonly service: Template
@@ -36,7 +53,7 @@ export interface SynthesizedBroker {
 /** Synthesizes the broker with trivial functions: what is looked at here is the infrastructure around them. */
 export function synthesize(
   config: Readonly<Record<string, unknown>> = {},
-  policy: Partial<CompiledPolicy> = {},
+  policy: CompiledPolicy = EMPTY_POLICY,
 ): SynthesizedBroker {
   const app = new App({
     context: projectContext(),
@@ -45,7 +62,7 @@ export function synthesize(
   })
   const stacks = addBrokerStacks(app, parseConfig(config), {
     loopbackIssuers: false,
-    policy: { ...EMPTY_POLICY, ...policy },
+    policy,
     functionsFolder: trivialFunctions(),
   })
   const assembly = app.synth()

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { DELEGATED_RING } from '../../functions/core/key-times.ts'
 import { explore } from './explore.ts'
 import { keyRotation, type Mistakes, MODEL_TIMES } from './key-rotation.ts'
 
@@ -10,7 +11,15 @@ describe('signing keys, whatever runs, dies and is cached', () => {
     const { states, counterexample } = explore(keyRotation())
     expect(counterexample).toBeUndefined()
     // A model that cannot move would prove anything.
-    expect(states).toBeGreaterThan(50_000)
+    expect(states).toBeGreaterThan(20_000)
+  })
+
+  it('are so in a ring that comes later than the others too, whose first key must not sign at once', () => {
+    const { states, counterexample } = explore(keyRotation({}, DELEGATED_RING))
+    expect(counterexample).toBeUndefined()
+    expect(states).toBeGreaterThan(20_000)
+    const hasty = explore(keyRotation({ activatesAtOnce: true }, DELEGATED_RING))
+    expect(hasty.counterexample?.at(-1)).toMatch(/a verifier may hold a set without/)
   })
 
   it.each<[string, Mistakes, RegExp]>([

@@ -10,8 +10,10 @@ import {
   withKeyState,
 } from '../../functions/core/key-lifecycle.ts'
 import { type KeyTimes, PUBLISHED_KEYS_PER_RING } from '../../functions/core/key-times.ts'
+import type { RingName } from '../../functions/core/types.ts'
+import { handleOf } from '../support/fakes.ts'
 import type { Model } from './explore.ts'
-import { type Cached, canonical, type RingState, type Run } from './ring-state.ts'
+import { type Cached, canonical, lacks, type RingState, type Run } from './ring-state.ts'
 
 /*
  * One ring, as invariant I8 sees it. The plan and the changes of the manifest are the deployed code; reconcile runs are
@@ -62,10 +64,10 @@ const CHANGES_KMS: ReadonlySet<KeyStep['kind']> = new Set(['create', 'disable', 
 
 type Action = readonly [name: string, state: RingState]
 
-/** The model with these mistakes. */
-export function keyRotation(mistakes: Mistakes = {}): Model<RingState> {
+/** The model with these mistakes, of a ring that was there from the start, or of the delegated one, which came later. */
+export function keyRotation(mistakes: Mistakes = {}, ring: RingName = 'ES256'): Model<RingState> {
   const times = { ...MODEL_TIMES, ...mistakes.times }
-  const manifest: KeyManifest = { ring: 'ES256', version: 0, pending: undefined, keys: [] }
+  const manifest: KeyManifest = { ring, version: 0, pending: undefined, keys: [] }
   const nothing = { kids: [], until: 0 }
   return {
     initial: {
@@ -131,10 +133,11 @@ function withEffect(state: RingState, slot: number, run: Run, mistakes: Mistakes
     const effect = keyArn === undefined ? { strays } : { keyArn, strays }
     return withRun({ ...state, kms, names: state.names + 1 }, slot, { ...run, effect })
   }
-  if (step.kind === 'disable' || step.kind === 'delete') return finish(without(state.kms, [step.key.keyArn]))
+  if (step.kind === 'disable' || step.kind === 'delete')
+    return finish(without(state.kms, [handleOf(step.key)]))
   if (step.kind !== 'create') return state
   const { reservation } = step.pending
-  const unknown = Object.keys(state.kms).filter((arn) => manifest.keys.every(({ keyArn }) => keyArn !== arn))
+  const unknown = Object.keys(state.kms).filter((arn) => manifest.keys.every((key) => handleOf(key) !== arn))
   const strays = unknown.filter((arn) => state.kms[arn] !== reservation)
   const kms = mistakes.disablesStraysFirst === true ? without(state.kms, strays) : state.kms
   const made = unknown.find((arn) => state.kms[arn] === reservation)
@@ -182,17 +185,20 @@ function afterStep(
       return keyArn === undefined ? undefined : changed(manifest, { pending: { ...step.pending, keyArn } })
     }
     case 'publish': {
-      if (pending === undefined || !(step.keyArn in state.kms)) return undefined
-      const key = { kid: step.keyArn, keyArn: step.keyArn, state: 'published', since: 0 } as ManifestKey
+      if (pending === undefined || !(step.handle in state.kms)) return undefined
+      const key = { kid: step.handle, keyArn: step.handle, state: 'published', since: 0 } as ManifestKey
       return changed(manifest, { pending: undefined, keys: [...keys, key] })
     }
     case 'abandon':
       return changed(manifest, { pending: undefined })
     case 'activate':
-      if (!(step.key.keyArn in state.kms)) return undefined
+      if (!(handleOf(step.key) in state.kms)) return undefined
       return mistakes.switchesInTwoWrites === true
         ? withKeyState(manifest, step.key, 'active', 0)
         : withActive(manifest, step.key, 0)
+    // Of whoever vouches for a key there is nothing to model: it is what the key set holds anyway.
+    case 'attest':
+      return undefined
     case 'withdraw':
       return withKeyState(manifest, step.key, 'retired', 0)
     case 'disable':
@@ -257,8 +263,7 @@ function violationIn({ manifest, warm, held, tokens, kms }: RingState): string |
   if (active.length > 1) return `two keys are active: ${active.join(', ')}`
   if (manifest.keys.filter(isPublished).length > PUBLISHED_KEYS_PER_RING) return 'the set holds too many keys'
   for (const kid of Object.keys(tokens)) {
-    // Nobody can hold the set of a ring without keys: it is not served.
-    if (held.some(({ kids }) => kids.length > 0 && !kids.includes(kid)))
+    if (held.some((cached) => lacks(cached, kid, manifest)))
       return `a verifier may hold a set without ${kid}, of which a token is valid`
   }
   const unusable = warm.flatMap(({ kids }) => kids).find((kid) => !(kid in kms))

@@ -1,4 +1,6 @@
 import type { KeyManifest, KeyStep } from '../../functions/core/key-lifecycle.ts'
+import { DELEGATED_RING } from '../../functions/core/key-times.ts'
+import { handleOf } from '../support/fakes.ts'
 
 export interface Run {
   readonly step: KeyStep
@@ -33,6 +35,11 @@ export interface RingState {
   readonly names: number
 }
 
+/** Whether a verifier with this set misses the key. A ring that was there from the start is not served before it has keys. */
+export function lacks({ kids }: Cached, kid: string, { ring }: KeyManifest): boolean {
+  return !kids.includes(kid) && (kids.length > 0 || ring === DELEGATED_RING)
+}
+
 /** The state with its names replaced by their order of appearance, and without what no longer matters. */
 export function canonical({ manifest, runs, kms, warm, held, tokens, deaths }: RingState): string {
   const seen = new Map<string, number>()
@@ -45,7 +52,7 @@ export function canonical({ manifest, runs, kms, warm, held, tokens, deaths }: R
   // Of all caches it matters how young the youngest is that has the key, or lacks it.
   const facts = (kid: string) => [
     youngest(warm.filter(({ kids }) => kids.includes(kid))),
-    youngest(held.filter(({ kids }) => kids.length > 0 && !kids.includes(kid))),
+    youngest(held.filter((cached) => lacks(cached, kid, manifest))),
     tokens[kid],
   ]
   const gone = Object.keys(tokens).filter((kid) => keys.every((key) => key.kid !== kid))
@@ -54,7 +61,7 @@ export function canonical({ manifest, runs, kms, warm, held, tokens, deaths }: R
     (run) => run?.step.kind === 'create' && run.effect === undefined && run.step.pending.reservation,
   )
   const matters = (arn: string) =>
-    keys.some((key) => key.keyArn === arn) || [pending?.reservation, ...reservations].includes(kms[arn])
+    keys.some((key) => handleOf(key) === arn) || [pending?.reservation, ...reservations].includes(kms[arn])
   const enabled = Object.entries(kms).filter(([arn]) => matters(arn))
   const running = runs.map((run) => {
     if (run === undefined) return ''

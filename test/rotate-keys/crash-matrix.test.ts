@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { isPublished, type KeyManifest } from '../../functions/core/key-lifecycle.ts'
-import { keyTimesFor } from '../../functions/core/key-times.ts'
+import { DELEGATED_RING, KMS_RINGS, keyTimesFor } from '../../functions/core/key-times.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
-import type { KeyManifestStore } from '../../functions/core/ports.ts'
+import type { KeyManifestStore, SigningKeyFactory, SigningKeyInventory } from '../../functions/core/ports.ts'
+import { isDelegated, ringOfKey } from '../../functions/core/signing-ring.ts'
 import { type KeyRotation, reconcileKeys } from '../../functions/rotate-keys/reconcile.ts'
-import { MemoryKeyManifests, MemoryKeys, newEcKey } from '../support/fakes.ts'
+import { handleOf, MemoryKeyManifests, MemoryKeys, newEcKey } from '../support/fakes.ts'
 
 const START = 1_800_000_000
 const HOUR = 3600
@@ -34,7 +35,10 @@ class Deployment {
   private reservations = 0
   private readonly publishedSince = new Map<string, number>()
   private readonly lastTokenEnd = new Map<string, number>()
+  /** The key of each ring that verifiers cannot lack. */
   private readonly first = new Map<string, string>()
+  /** Whether somebody may have read the key set. */
+  private isServed = false
   /** Active keys of each ring after every write. Looked at outside the run, which reports what is thrown inside it. */
   private readonly actives: number[] = []
 
@@ -67,27 +71,36 @@ class Deployment {
   }
 
   unmanaged(): readonly string[] {
-    const managed = [...this.store.manifests.values()].flatMap(({ keys }) => keys.map(({ keyArn }) => keyArn))
-    return [...this.keys.made].flatMap(([arn, { state }]) =>
-      state === 'enabled' && !managed.includes(arn) ? [arn] : [],
+    const managed = [...this.store.manifests.values()].flatMap(({ keys }) => keys.map(handleOf))
+    return [...this.keys.made].flatMap(([handle, { ring, state }]) =>
+      // KMS has nothing of a delegated key.
+      ring !== DELEGATED_RING && state === 'enabled' && !managed.includes(handle) ? [handle] : [],
     )
   }
 
   private rotation(): KeyRotation {
     const { keys } = this
+    const factory: SigningKeyFactory = {
+      create: (ring, reservation) => this.change('create', () => keys.create(ring, reservation)),
+      publicKey: (handle) => this.alive(() => keys.publicKey(handle)),
+      prove: (key) => this.alive(() => keys.prove(key)),
+    }
+    const inventory: SigningKeyInventory = {
+      find: (ring) => this.alive(() => keys.find(ring)),
+      disable: (handle) => this.change('disable', () => keys.disable(handle)),
+      scheduleDeletion: (handle) => this.change('scheduleDeletion', () => keys.scheduleDeletion(handle)),
+    }
+    const nothingInKms = { disable: async () => undefined, scheduleDeletion: async () => undefined }
     return {
       store: this.crashingStore(),
-      factory: {
-        create: (ring, reservation) => this.change('create', () => keys.create(ring, reservation)),
-        publicKey: (keyArn) => this.alive(() => keys.publicKey(keyArn)),
-        prove: (key) => this.alive(() => keys.prove(key)),
-      },
-      inventory: {
-        find: (ring) => this.alive(() => keys.find(ring)),
-        disable: (keyArn) => this.change('disable', () => keys.disable(keyArn)),
-        scheduleDeletion: (keyArn) => this.change('scheduleDeletion', () => keys.scheduleDeletion(keyArn)),
-      },
+      factory,
+      inventory,
       times: TIMES,
+      delegated: {
+        times: TIMES,
+        attester: { attest: (_key, by) => this.alive(async () => `by ${by.kid}`) },
+        keys: { ...factory, ...inventory, ...nothingInKms },
+      },
       now: () => this.now,
       randomId: () => `reservation-${++this.reservations}`,
     }
@@ -130,9 +143,9 @@ class Deployment {
       const active = keys.find(({ state }) => state === 'active')
       if (active === undefined) continue
       const age = this.now - (this.publishedSince.get(active.kid) ?? this.now)
-      const isFirst = this.first.get(active.algorithm) === active.kid
+      const isFirst = this.first.get(ringOfKey(active)) === active.kid
       expect(isFirst || age >= TIMES.publishedSeconds, 'a verifier may not have the key').toBe(true)
-      expect(this.keys.made.get(active.keyArn)?.state, 'the signing key is usable').toBe('enabled')
+      expect(this.keys.made.get(handleOf(active))?.state, 'the signing key is usable').toBe('enabled')
       this.lastTokenEnd.set(active.kid, this.now + LIMITS.maxLifetimeSeconds)
     }
   }
@@ -143,15 +156,18 @@ class Deployment {
       this.actives.push(keys.filter(({ state }) => state === 'active').length)
       for (const { kid } of keys.filter(isPublished)) {
         if (!this.publishedSince.has(kid)) this.publishedSince.set(kid, this.now)
-        if (!this.first.has(ring)) this.first.set(ring, kid)
+        if (!this.first.has(ring) && !this.isServed) this.first.set(ring, kid)
       }
     }
+    const { manifests } = this.store
+    const isPromised = manifests.get(DELEGATED_RING)?.pending?.signsAtOnce === true
+    this.isServed ||= !isPromised && KMS_RINGS.every((ring) => manifests.get(ring)?.keys.some(isPublished))
   }
 
   private check(): void {
     expect(Math.max(0, ...this.actives.splice(0))).toBeLessThanOrEqual(1)
     for (const { keys } of this.store.manifests.values())
-      expect(keys.filter(isPublished).length).toBeLessThanOrEqual(5)
+      expect(keys.filter(isPublished).length).toBeLessThanOrEqual(3)
     const inJwks = new Set(
       [...this.store.manifests.values()].flatMap(({ keys }) =>
         keys.filter(isPublished).map(({ kid }) => kid),
@@ -159,18 +175,23 @@ class Deployment {
     )
     for (const [kid, end] of this.lastTokenEnd)
       if (end > this.now) expect(inJwks.has(kid), 'a valid token’s key is published').toBe(true)
+    for (const key of this.store.manifests.get(DELEGATED_RING)?.keys.filter(isDelegated) ?? []) {
+      expect(key.wrapped !== undefined, 'a private half is kept as long as the key').toBe(isPublished(key))
+      if (isPublished(key)) expect(inJwks.has(key.attestation.by), 'its attester is published').toBe(true)
+    }
   }
 }
 
 /** Names the step that a change of the manifest was. */
 function transition(before: KeyManifest | undefined, after: KeyManifest): string {
   if (before?.pending === undefined && after.pending !== undefined) return 'reserve'
-  if (before?.pending?.keyArn === undefined && after.pending?.keyArn !== undefined) return 'create'
+  const handle = (manifest?: KeyManifest) => manifest?.pending?.keyArn ?? manifest?.pending?.wrapped
+  if (handle(before) === undefined && handle(after) !== undefined) return 'create'
   const known = new Map(before?.keys.map((key) => [key.kid, key.state]))
   if (after.keys.length < known.size) return 'forget'
   if (after.keys.length > known.size) return 'publish'
   return (
-    after.keys.find(({ kid, state }) => state !== 'retired' && known.get(kid) !== state)?.state ?? 'other'
+    after.keys.find(({ kid, state }) => state !== 'retired' && known.get(kid) !== state)?.state ?? 'attest'
   )
 }
 
@@ -192,6 +213,7 @@ describe('a run that dies', () => {
         'save create',
         'save publish',
         'save active',
+        'save attest',
         'disable',
         'save disabled',
         'scheduleDeletion',

@@ -11,7 +11,7 @@ import { compactJws } from '../../functions/core/access-token.ts'
 import { keyTimesFor } from '../../functions/core/key-times.ts'
 import { publishedKeys } from '../../functions/core/published-keys.ts'
 import { reconcileKeys } from '../../functions/rotate-keys/reconcile.ts'
-import { MemoryKeyManifests } from '../support/fakes.ts'
+import { arnOf, MemoryKeyManifests } from '../support/fakes.ts'
 import { inProcessKms } from '../support/in-process-kms.ts'
 
 const HOUR = 3600
@@ -56,7 +56,7 @@ describe('an active key that an operator takes away', () => {
     'and %s is replaced at the next run, and from then on each environment reads once and signs',
     async (_how, Command, refusal) => {
       const before = await sign()
-      await kms.send(new Command({ KeyId: before.key.keyArn }) as DisableKeyCommand)
+      await kms.send(new Command({ KeyId: arnOf(before.key) }) as DisableKeyCommand)
       await expect(sign()).rejects.toThrow(refusal)
       await reconcile()
       const read = vi.spyOn(store, 'read')

@@ -1,12 +1,19 @@
 import { randomUUID } from 'node:crypto'
+import { CreateKeyCommand } from '@aws-sdk/client-kms'
 import { CachedKeyManifests } from '../../functions/adapters/cached-key-manifests.ts'
+import { DelegatedSigner } from '../../functions/adapters/delegated-signer.ts'
+import { DelegatedSigningKeys } from '../../functions/adapters/delegated-signing-keys.ts'
+import { KmsKeyAttester } from '../../functions/adapters/kms-key-attester.ts'
 import { KmsSigner } from '../../functions/adapters/kms-signer.ts'
 import { KmsSigningKeyFactory } from '../../functions/adapters/kms-signing-key-factory.ts'
 import { KmsSigningKeyInventory } from '../../functions/adapters/kms-signing-key-inventory.ts'
+import { KmsWrapping } from '../../functions/adapters/kms-wrapping.ts'
+import { RingSigner } from '../../functions/adapters/ring-signer.ts'
 import { compactJws } from '../../functions/core/access-token.ts'
 import { keyTimesFor, RINGS } from '../../functions/core/key-times.ts'
+import type { Signer } from '../../functions/core/ports.ts'
 import { jwkSetOf, publishedKeys } from '../../functions/core/published-keys.ts'
-import type { SigningAlgorithm } from '../../functions/core/types.ts'
+import type { RingName, SigningAlgorithm } from '../../functions/core/types.ts'
 import { reconcileKeys } from '../../functions/rotate-keys/reconcile.ts'
 import { MemoryKeyManifests } from '../support/fakes.ts'
 import { inProcessKms } from '../support/in-process-kms.ts'
@@ -56,7 +63,15 @@ export async function* aMonthOfRotations(verifiers: number): AsyncGenerator<Mont
   const store = new MemoryKeyManifests()
   const kms = await inProcessKms(nowMs)
   const cached = () => new CachedKeyManifests(store, nowMs)
-  const [one, other, documents] = [new KmsSigner(kms, cached()), new KmsSigner(kms, cached()), cached()]
+  const { KeyMetadata } = await kms.send(new CreateKeyCommand({}))
+  const wrapping = new KmsWrapping(kms, KeyMetadata?.Arn ?? '', 'test')
+  const environment = () => {
+    const manifests = cached()
+    const delegated = new DelegatedSigner(wrapping, manifests, { issuer: ISSUER, rotationSeconds: DAY })
+    return new RingSigner(new KmsSigner(kms, manifests), delegated)
+  }
+  const [one, other, documents] = [environment(), environment(), cached()]
+  const times = keyTimesFor({ rotationSeconds: DAY, verifierCacheSeconds: VERIFIER_CACHE })
   const read = async () =>
     jwkSetOf(publishedKeys(await Promise.all(RINGS.map((ring) => documents.lastGood(ring)))))
   // One after the other, evenly: whenever keys change, some verifier has just read.
@@ -68,7 +83,12 @@ export async function* aMonthOfRotations(verifiers: number): AsyncGenerator<Mont
     store,
     factory: new KmsSigningKeyFactory(kms, 'test'),
     inventory: new KmsSigningKeyInventory(kms, 'test'),
-    times: keyTimesFor({ rotationSeconds: DAY, verifierCacheSeconds: VERIFIER_CACHE }),
+    times,
+    delegated: {
+      times,
+      attester: new KmsKeyAttester(kms, ISSUER, () => now),
+      keys: new DelegatedSigningKeys(wrapping),
+    },
     now: () => now,
     randomId: randomUUID,
   }
@@ -82,7 +102,7 @@ export async function* aMonthOfRotations(verifiers: number): AsyncGenerator<Mont
     now += 2117 + (step % 5) * 431
     await keySets()
     // Environments do not know of a switch for a minute: the last tokens of a key are the longest.
-    valid.push(await sign(one, RINGS[step % 2] ?? 'RS256', { now, minutes: 60 }))
+    valid.push(await sign(one, RINGS[step % 3] ?? 'RS256', { now, minutes: 60 }))
     if (step % 4 !== 3) await reconcile()
     // As soon as every environment has the new manifest, while some verifier has just read the old keys.
     now += 61
@@ -109,11 +129,12 @@ function slowCache(read: () => Promise<JwkSet>, now: () => number): () => Promis
 }
 
 async function sign(
-  signer: KmsSigner,
-  algorithm: SigningAlgorithm,
+  signer: Signer,
+  ring: RingName,
   { now, minutes }: { readonly now: number; readonly minutes: number },
 ): Promise<SignedToken> {
-  const key = await signer.activeKey(algorithm)
+  const key = await signer.activeKey(ring)
+  const { algorithm } = key
   const exp = now + minutes * 60
   const ids = { sub: 's', client_id: 'c', jti: randomUUID() }
   const claims = { iss: ISSUER, aud: AUDIENCE, iat: now, nbf: now, exp, ...ids }

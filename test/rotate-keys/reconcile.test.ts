@@ -7,7 +7,7 @@ import { answerCustomResource, isCustomResourceEvent } from '../../functions/rot
 import { keyHealth } from '../../functions/rotate-keys/key-health.ts'
 import { reconcileKeys } from '../../functions/rotate-keys/reconcile.ts'
 import { createKeyTelemetry } from '../../functions/telemetry.ts'
-import { MemoryKeyManifests, MemoryKeys, newEcKey } from '../support/fakes.ts'
+import { arnOf, MemoryKeyManifests, MemoryKeys, newEcKey } from '../support/fakes.ts'
 
 const START = 1_800_000_000
 const HOUR = 3600
@@ -41,8 +41,7 @@ const run = () => reconcileKeys(rotation)
 const faultsOf = async (changes: Partial<typeof rotation>) =>
   (await reconcileKeys({ ...rotation, ...changes })).flatMap(({ faults }) => faults.map(String))
 const states = () => store.manifests.get('RS256')?.keys.map(({ state }) => state)
-const arnOf = (state: string) =>
-  store.manifests.get('RS256')?.keys.find((key) => key.state === state)?.keyArn ?? ''
+const arnIn = (state: string) => arnOf(store.manifests.get('RS256')?.keys.find((key) => key.state === state))
 
 describe('key reconciliation', () => {
   it('leaves every ring with one active key that has proved itself, and the next one', async () => {
@@ -89,7 +88,7 @@ describe('key reconciliation', () => {
       ['deleted', disabledAfter + 7 * DAY],
       [undefined, disabledAfter + 38 * DAY],
     ])
-    expect(keys.made.get(first?.keyArn ?? '')?.state).toBe('pending deletion')
+    expect(keys.made.get(arnOf(first))?.state).toBe('pending deletion')
     expect(store.manifests.get('RS256')?.keys.length).toBeLessThanOrEqual(42)
   })
 
@@ -140,7 +139,7 @@ describe('key reconciliation', () => {
     now += 4 * HOUR
     const inventory = Object.assign(Object.create(keys) as MemoryKeys, {
       disable: (keyArn: string) =>
-        keyArn === arnOf('retired') ? Promise.reject(new Error('denied')) : keys.disable(keyArn),
+        keyArn === arnIn('retired') ? Promise.reject(new Error('denied')) : keys.disable(keyArn),
     })
     const reports = await reconcileKeys({ ...rotation, inventory })
     expect(reports.map(({ ring, faults }) => [ring, faults.length])).toEqual([
@@ -171,17 +170,14 @@ describe('key reconciliation', () => {
       now += DAY
       await Promise.all([run(), run(), run()])
     }
-    const known = new Set(
-      [...store.manifests.values()].flatMap((manifest) => manifest.keys.map((key) => key.keyArn)),
-    )
+    const known = new Set([...store.manifests.values()].flatMap((manifest) => manifest.keys.map(arnOf)))
     const unmanaged = () =>
       [...keys.made].filter(([arn, key]) => !known.has(arn) && key.state === 'enabled').length
     // What the overlap made in vain is found before the next key is made.
     expect(unmanaged()).toBeGreaterThan(0)
     now += DAY
     await run()
-    for (const { keys: managed } of store.manifests.values())
-      for (const { keyArn } of managed) known.add(keyArn)
+    for (const { keys: managed } of store.manifests.values()) for (const key of managed) known.add(arnOf(key))
     expect(unmanaged()).toBe(0)
   })
 })
@@ -190,7 +186,7 @@ describe('a key that somebody has put out of use', () => {
   it('is replaced at the next run by the next key, which has been published long enough', async () => {
     await run()
     now += 4 * HOUR
-    await keys.disable(arnOf('active'))
+    await keys.disable(arnIn('active'))
     const reports = await run()
     expect(states()).toEqual(['retired', 'active', 'published'])
     expect(reports.flatMap(({ faults }) => faults)).toEqual([])
@@ -199,7 +195,7 @@ describe('a key that somebody has put out of use', () => {
   it('is reported, and not replaced, while no other key may sign yet', async () => {
     await run()
     now += HOUR
-    await keys.disable(arnOf('active'))
+    await keys.disable(arnIn('active'))
     expect(await faultsOf({})).toEqual([expect.stringContaining('KMS refuses the active key')])
     expect(states()).toEqual(['active', 'published'])
     now += 2 * HOUR
@@ -210,7 +206,7 @@ describe('a key that somebody has put out of use', () => {
   it('is replaced before it would have been needed', async () => {
     await run()
     now += HOUR
-    await keys.disable(arnOf('published'))
+    await keys.disable(arnIn('published'))
     expect(await faultsOf({})).toEqual([])
     expect(states()).toEqual(['active', 'retired', 'published'])
   })
@@ -245,7 +241,7 @@ describe('keys that no manifest knows', () => {
     const planted = await keys.create('RS256', 'guessed')
     await run()
     expect(keys.made.get(planted)?.state).toBe('disabled')
-    expect(store.manifests.get('RS256')?.keys.map(({ keyArn }) => keyArn)).not.toContain(planted)
+    expect(store.manifests.get('RS256')?.keys.map(arnOf)).not.toContain(planted)
   })
 
   it('are not guessed by a run that another one has overtaken', async () => {
@@ -261,7 +257,7 @@ describe('keys that no manifest knows', () => {
     })
     await reconcileKeys({ ...rotation, inventory: slow })
     expect(states()).toEqual(['active', 'published'])
-    for (const state of ['active', 'published']) expect(keys.made.get(arnOf(state))?.state).toBe('enabled')
+    for (const state of ['active', 'published']) expect(keys.made.get(arnIn(state))?.state).toBe('enabled')
   })
 
   it('do not hold up the rotation if they cannot be disabled', async () => {
@@ -278,7 +274,7 @@ describe('the health of the keys', () => {
   it('is that of the ring that is worst off', async () => {
     await run()
     now += HOUR
-    await keys.disable(arnOf('published'))
+    await keys.disable(arnIn('published'))
     const reports = await run()
     expect(keyHealth(reports, now)).toEqual({
       activeKeyAgeSeconds: HOUR,

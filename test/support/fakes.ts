@@ -1,6 +1,7 @@
 import { createHash, createSign, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
-import type { KeyManifest, ManifestKey } from '../../functions/core/key-lifecycle.ts'
+import type { KeyManifest, KmsKey, ManifestKey } from '../../functions/core/key-lifecycle.ts'
+import { DELEGATED_RING } from '../../functions/core/key-times.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
 import type {
   AllRevocations,
@@ -30,7 +31,8 @@ import type {
   VerificationKey,
 } from '../../functions/core/ports.ts'
 import type { RateRule } from '../../functions/core/rate.ts'
-import type { JsonObject, PublicJwk, SigningAlgorithm } from '../../functions/core/types.ts'
+import { isDelegated, ringOfKey } from '../../functions/core/signing-ring.ts'
+import type { JsonObject, PublicJwk, RingName } from '../../functions/core/types.ts'
 
 /** In-memory implementations of the ports. Each passes the contract suite that the AWS adapter passes. */
 
@@ -143,9 +145,9 @@ export class MemoryRevocations implements RevocationStore, AllRevocations, Revoc
 }
 
 export class MemoryKeyManifests implements KeyManifestStore {
-  readonly manifests = new Map<SigningAlgorithm, KeyManifest>()
+  readonly manifests = new Map<RingName, KeyManifest>()
 
-  async read(ring: SigningAlgorithm): Promise<KeyManifest | undefined> {
+  async read(ring: RingName): Promise<KeyManifest | undefined> {
     return this.manifests.get(ring)
   }
 
@@ -158,7 +160,7 @@ export class MemoryKeyManifests implements KeyManifestStore {
 }
 
 interface MemoryKey {
-  readonly ring: SigningAlgorithm
+  readonly ring: RingName
   readonly reservation: string
   state: 'enabled' | 'disabled' | 'pending deletion'
 }
@@ -166,20 +168,22 @@ interface MemoryKey {
 /** Makes and uses real keys in memory. */
 export class MemoryKeys implements SigningKeyFactory, SigningKeyInventory, Signer {
   readonly private = new Map<string, KeyObject>()
-  /** What {@link create} made, by ARN. */
+  /** What {@link create} made, by handle. */
   readonly made = new Map<string, MemoryKey>()
-  readonly active = new Map<SigningAlgorithm, ManifestKey>()
+  readonly active = new Map<RingName, ManifestKey>()
   /** Put in force by {@link forget}: what the store says by then. */
-  readonly next = new Map<SigningAlgorithm, ManifestKey>()
+  readonly next = new Map<RingName, ManifestKey>()
   signatures = 0
-  private readonly generate: (ring: SigningAlgorithm) => KeyObject
+  private readonly generate: (ring: RingName) => KeyObject
 
-  constructor(generate: (ring: SigningAlgorithm) => KeyObject = newPrivateKey) {
+  constructor(generate: (ring: RingName) => KeyObject = newPrivateKey) {
     this.generate = generate
   }
 
-  async create(ring: SigningAlgorithm, reservation: string): Promise<string> {
-    const arn = `arn:aws:kms:eu-west-1:111111111111:key/${this.private.size + 1}`
+  async create(ring: RingName, reservation: string): Promise<string> {
+    const number = this.private.size + 1
+    const arn =
+      ring === DELEGATED_RING ? `wrapped-${number}` : `arn:aws:kms:eu-west-1:111111111111:key/${number}`
     this.private.set(arn, this.generate(ring))
     this.made.set(arn, { ring, reservation, state: 'enabled' })
     return arn
@@ -190,12 +194,16 @@ export class MemoryKeys implements SigningKeyFactory, SigningKeyInventory, Signe
     return (kty === 'RSA' ? { kty, n, e } : { kty, crv, x, y }) as PublicJwk
   }
 
-  async prove({ keyArn }: KeyPair): Promise<'proven' | 'refused'> {
+  async prove(key: KeyPair): Promise<'proven' | 'refused'> {
     this.signatures++
-    return this.made.get(keyArn)?.state === 'enabled' ? 'proven' : 'refused'
+    return this.made.get(('keyArn' in key ? key.keyArn : key.wrapped) ?? '')?.state === 'enabled'
+      ? 'proven'
+      : 'refused'
   }
 
-  async find(ring: SigningAlgorithm): Promise<readonly TaggedKey[]> {
+  async find(ring: RingName): Promise<readonly TaggedKey[]> {
+    // What is not in the manifest was never made.
+    if (ring === DELEGATED_RING) return []
     const tagged = [...this.made].filter(([, key]) => key.ring === ring)
     return tagged.map(([keyArn, { reservation }]) => ({ keyArn, reservation }))
   }
@@ -210,31 +218,36 @@ export class MemoryKeys implements SigningKeyFactory, SigningKeyInventory, Signe
     if (key !== undefined) key.state = 'pending deletion'
   }
 
-  async activeKey(algorithm: SigningAlgorithm): Promise<ManifestKey> {
-    const key = this.active.get(algorithm)
-    if (key === undefined) throw new DependencyUnavailable('kms', `no active ${algorithm} key`)
+  async activeKey(ring: RingName): Promise<ManifestKey> {
+    const key = this.active.get(ring)
+    if (key === undefined) throw new DependencyUnavailable('kms', `no active ${ring} key`)
     return key
   }
 
   async sign(key: ManifestKey, signingInput: string): Promise<Uint8Array> {
-    if (this.active.get(key.algorithm)?.kid !== key.kid)
+    if (this.active.get(ringOfKey(key))?.kid !== key.kid)
       throw new DependencyUnavailable('kms', `key ${key.kid} is not active`)
     this.signatures++
-    const privateKey = this.keyOf(key.keyArn)
+    const privateKey = this.keyOf((isDelegated(key) ? key.wrapped : key.keyArn) ?? '')
     return createSign('sha256').update(signingInput).sign({ key: privateKey, dsaEncoding: 'ieee-p1363' })
   }
 
-  forget(algorithm: SigningAlgorithm): void {
+  forget(algorithm: RingName): void {
     const next = this.next.get(algorithm)
     if (next !== undefined) this.active.set(algorithm, next)
   }
 
   /** Makes a key and puts it in force. */
-  async activate(ring: SigningAlgorithm): Promise<ManifestKey> {
-    const keyArn = await this.create(ring, 'none')
-    const publicJwk = await this.publicKey(keyArn)
-    const kid = createHash('sha256').update(keyArn).digest('base64url')
-    const key: ManifestKey = { kid, keyArn, algorithm: ring, state: 'active', publicJwk, since: 0 }
+  async activate(ring: RingName): Promise<ManifestKey> {
+    const handle = await this.create(ring, 'none')
+    const publicJwk = await this.publicKey(handle)
+    const kid = createHash('sha256').update(handle).digest('base64url')
+    const entry = { kid, state: 'active', publicJwk, since: 0 } as const
+    const attestation = { statement: 'none', by: 'none', expiresAt: 0 }
+    const key: ManifestKey =
+      ring === DELEGATED_RING
+        ? { ...entry, algorithm: 'ES256', wrapped: handle, attestation }
+        : { ...entry, algorithm: ring, keyArn: handle }
     this.active.set(ring, key)
     return key
   }
@@ -246,7 +259,18 @@ export class MemoryKeys implements SigningKeyFactory, SigningKeyInventory, Signe
   }
 }
 
-function newPrivateKey(ring: SigningAlgorithm): KeyObject {
+/** The ARN of a key that must be in KMS. */
+export function arnOf(key: ManifestKey | undefined): string {
+  if (key === undefined || isDelegated(key)) throw new Error('not a key in KMS')
+  return (key satisfies KmsKey).keyArn
+}
+
+/** What names the private half of a key. */
+export function handleOf(key: ManifestKey): string {
+  return isDelegated(key) ? (key.wrapped ?? '') : key.keyArn
+}
+
+function newPrivateKey(ring: RingName): KeyObject {
   return ring === 'RS256' ? generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey : newEcKey()
 }
 

@@ -2,7 +2,14 @@ import type { KMSClient } from '@aws-sdk/client-kms'
 import { AwsError, type JsonObject } from '../../lib/local/aws/aws-error.ts'
 import { Kms } from '../../lib/local/aws/kms.ts'
 
-const BINARY = ['Message', 'Signature', 'PublicKey']
+const BINARY = [
+  'CiphertextBlob',
+  'Message',
+  'Plaintext',
+  'PrivateKeyCiphertextBlob',
+  'PublicKey',
+  'Signature',
+]
 
 /** The local KMS without HTTP in between, for tests that call it tens of thousands of times. `clock` in epoch ms. */
 export async function inProcessKms(clock: () => number): Promise<KMSClient> {

@@ -29,8 +29,7 @@ function compileTarget({ id, source }: Entry<TargetSource>, report: EntryReport)
     if (!isResourceUri(resource))
       report(['resources', at], foundInsteadOf(resource, 'an absolute URI without fragment'))
   })
-  const format = token?.format ?? 'jwt'
-  const algorithm = token?.algorithm ?? 'RS256'
+  const { format = 'jwt', algorithm = 'RS256', signing = 'kms' } = token ?? {}
   if (format === 'reference' && algorithm !== 'RS256')
     report(
       ['token', 'algorithm'],
@@ -41,6 +40,14 @@ function compileTarget({ id, source }: Entry<TargetSource>, report: EntryReport)
       ['token', 'status_list'],
       'found true, but format reference is told by introspection; allowed: to leave it out',
     )
+  if (format === 'reference' && signing !== 'kms')
+    report(
+      ['token', 'signing'],
+      `found ${signing}, but nothing is signed in format reference; allowed: to leave it out`,
+    )
+  // An RSA signature costs a function 18 times the CPU, and the key set has no room for a fourth ring.
+  if (signing === 'delegated' && algorithm !== 'ES256')
+    report(['token', 'signing'], foundInsteadOf(signing, 'kms, or delegated with algorithm: ES256'))
   const max = { key: ['token', 'max_lifetime'], duration: token?.max_lifetime, otherwise: LIFETIME.max }
   return {
     id: id as TargetId,
@@ -49,6 +56,7 @@ function compileTarget({ id, source }: Entry<TargetSource>, report: EntryReport)
     scopes,
     format,
     algorithm,
+    signing,
     maxLifetimeSeconds: secondsOf({ ...max, ...LIFETIME }, report),
     statusList: token?.status_list ?? false,
   }

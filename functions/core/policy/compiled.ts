@@ -6,6 +6,7 @@ import type {
   PublicJwk,
   ReplayMode,
   SigningAlgorithm,
+  SigningMode,
   SubjectAlgorithm,
   TargetId,
   TokenFormat,
@@ -79,6 +80,8 @@ export interface Target {
   readonly format: TokenFormat
   /** Of tokens that are signed. */
   readonly algorithm: SigningAlgorithm
+  /** `delegated` only with ES256. */
+  readonly signing: SigningMode
   readonly maxLifetimeSeconds: number
   /** Whether resource servers can read in a status list that a token is revoked. */
   readonly statusList: boolean

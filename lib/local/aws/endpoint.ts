@@ -44,6 +44,7 @@ export interface AwsEndpoint {
   readonly port: number
   readonly cloudformation: CloudFormation
   readonly dynamodb: DynamoDb
+  readonly kms: Kms
   readonly sts: Sts
   readonly faults: Faults
   /** Makes an access key known, or replaces whom it belongs to. Throws for a policy that is not understood. */
@@ -86,6 +87,7 @@ export async function startAwsEndpoint(options: AwsEndpointOptions): Promise<Aws
     port,
     cloudformation,
     dynamodb,
+    kms,
     sts,
     faults,
     registerPrincipal: (accessKeyId, principal) => gatekeeper.register(accessKeyId, principal),

@@ -64,6 +64,19 @@ describe('a target', () => {
     ])
   })
 
+  it.each([{}, { algorithm: 'RS256' }])('cannot sign with delegated keys of %j', (algorithm) => {
+    expect(findingsIn(withTarget({ token: { ...algorithm, signing: 'delegated' } }))).toEqual([
+      'targets.payments.token.signing: found "delegated"; allowed: kms, or delegated with algorithm: ES256',
+    ])
+  })
+
+  it('signs with delegated keys only if it asks for it', () => {
+    const signing = (token: object) => compiled(withTarget({ token })).targets[0]?.signing
+    expect(signing({ algorithm: 'ES256', signing: 'delegated' })).toBe('delegated')
+    expect(signing({ algorithm: 'ES256', signing: 'kms' })).toBe('kms')
+    expect(signing({ algorithm: 'ES256' })).toBe('kms')
+  })
+
   it.each(['0s', '61m'])('cannot have tokens that live %s', (lifetime) => {
     expect(findingsIn(withTarget({ token: { max_lifetime: lifetime } }))).toEqual([
       expect.stringContaining(
