@@ -14,6 +14,8 @@ export type Fault =
   | { readonly kind: 'reset' }
   /** No answer, until the caller gives up or the endpoint closes. */
   | { readonly kind: 'hang' }
+  /** The call takes effect, then as with `hang`. */
+  | { readonly kind: 'hang-after-apply' }
   /** One bit of the signature is flipped. Only for `kms:Sign`. */
   | { readonly kind: 'garble'; readonly seed?: number }
 
@@ -26,10 +28,13 @@ export type FaultPlan = Fault & {
   readonly every?: number
 }
 
+/** The ways to leave a caller without an answer. */
+export type Silence = 'drop-after-apply' | 'reset' | 'hang' | 'hang-after-apply'
+
 /** What strikes one call. */
 export interface Strike {
   readonly delayMilliseconds: number
-  readonly end?: AwsError | 'drop-after-apply' | 'reset' | 'hang'
+  readonly end?: AwsError | Silence
   /** Picks the bit to flip, in [0, 1). */
   readonly garble?: number
 }
@@ -131,6 +136,7 @@ function endOf(
     case 'drop-after-apply':
     case 'reset':
     case 'hang':
+    case 'hang-after-apply':
       return fault.kind
   }
 }
