@@ -5,6 +5,7 @@ import { KMSClient } from '@aws-sdk/client-kms'
 import { AWS_CLIENT } from './adapters/aws-client.ts'
 import { BrokerIssuerKeys } from './adapters/broker-issuer-keys.ts'
 import { CachedKeyManifests } from './adapters/cached-key-manifests.ts'
+import { DynamoDbAssertionLedger } from './adapters/dynamodb-assertion-ledger.ts'
 import { DynamoDbExchangeLedger } from './adapters/dynamodb-exchange-ledger.ts'
 import { DynamoDbKeyManifests } from './adapters/dynamodb-key-manifests.ts'
 import { DynamoDbRevocationStore } from './adapters/dynamodb-revocation-store.ts'
@@ -40,6 +41,8 @@ export function composeExchange(): ExchangeDependencies & { readonly stage: stri
     issuer: settings.issuer,
     policy: indexPolicy(readBundledPolicy()),
     issuerKeys: new BrokerIssuerKeys(manifests, new FetchedIssuerKeys(fetchJson, epochSeconds, standIns)),
+    clientKeys: new FetchedIssuerKeys(fetchJson, epochSeconds),
+    assertions: new DynamoDbAssertionLedger(dynamoDb, settings.exchangesTable),
     ledger: new DynamoDbExchangeLedger(dynamoDb, settings.exchangesTable),
     revocations: new DynamoDbRevocationStore(dynamoDb, settings.revocationsTable),
     signer: new KmsSigner(new KMSClient(AWS_CLIENT), manifests),

@@ -49,6 +49,7 @@ export interface RefusedEvent extends KnownFacts {
 
 /** What the pipeline had verified when it refused. */
 export interface KnownFacts {
+  readonly client_id?: string
   readonly issuer?: string
   readonly subject?: string
   readonly subject_token?: TokenId
@@ -114,6 +115,9 @@ const PARAMETERS: ReadonlySet<unknown> = new Set([
   'resource',
   'scope',
   'client_id',
+  'client_secret',
+  'client_assertion',
+  'client_assertion_type',
 ])
 
 /**

@@ -1,3 +1,4 @@
+import { SUBJECT_ALGORITHMS } from './issuer-jwks.ts'
 import { TOKEN_EXCHANGE_GRANT } from './token-request.ts'
 
 /** Authorization server metadata (RFC 8414 §2). It lists what is there and nothing that is only planned. */
@@ -8,7 +9,8 @@ export function authorizationServerMetadata(issuer: string) {
     jwks_uri: `${issuer}/.well-known/jwks.json`,
     grant_types_supported: [TOKEN_EXCHANGE_GRANT],
     response_types_supported: [],
-    token_endpoint_auth_methods_supported: ['none'],
+    token_endpoint_auth_methods_supported: ['none', 'private_key_jwt', 'client_secret_basic'],
+    token_endpoint_auth_signing_alg_values_supported: SUBJECT_ALGORITHMS,
   }
 }
 
@@ -37,6 +39,7 @@ export function openidConfiguration(issuer: string) {
       'txn',
       'lineage',
       'lineage_keys',
+      'lineage_clients',
       'idp',
     ],
   }

@@ -1,3 +1,4 @@
+import type { ClientAuthenticationFailure } from './client-authentication.ts'
 import type { JwtMalformation } from './jwt-preparse.ts'
 import type { ClaimRefusal, GrantRefusal, TargetRefusal } from './policy/decide.ts'
 
@@ -20,7 +21,14 @@ export type RequestRefusal =
   | { readonly kind: 'too_many_targets' }
   | { readonly kind: 'resource_malformed' }
   | { readonly kind: 'scope_malformed' }
-  | { readonly kind: 'client_authentication_failed'; readonly usedHeader: boolean }
+  | { readonly kind: 'client_authenticated_twice' }
+  | {
+      readonly kind: 'client_authentication_failed'
+      readonly usedHeader: boolean
+      readonly failure: ClientAuthenticationFailure
+      /** The registered client that the request claims to be from. */
+      readonly claimed_client?: string
+    }
   | { readonly kind: 'dpop_not_supported' }
 
 /** The subject token is not acceptable. On the wire all of these are one. */
@@ -128,12 +136,20 @@ export function wireErrorFor(refusal: Refusal): WireError {
       return { ...INVALID_REQUEST, description: 'actor_token and actor_token_type go together' }
     case 'delegation_not_allowed':
       return { ...INVALID_REQUEST, description: 'delegation is not allowed here' }
+    case 'client_authenticated_twice':
+      return { ...INVALID_REQUEST, description: 'more than one method of client authentication is used' }
     case 'client_authentication_failed':
       return {
         status: 401,
         error: 'invalid_client',
         description: 'client authentication failed',
         ...(refusal.usedHeader && { headers: { 'www-authenticate': 'Basic realm="token-broker"' } }),
+      }
+    case 'client_not_allowed':
+      return {
+        status: 400,
+        error: 'unauthorized_client',
+        description: 'the client may not exchange such tokens for this target',
       }
     case 'dpop_not_supported':
       return { status: 400, error: 'invalid_dpop_proof', description: 'DPoP proofs are not accepted here' }

@@ -1,5 +1,6 @@
 import { txnOf } from './access-token.ts'
 import type { Authorised } from './authorise.ts'
+import type { OwnToken } from './own-token.ts'
 import type { IssuedIdentity, RevocationKey } from './ports.ts'
 import type { ValidatedSubject } from './subject-token.ts'
 
@@ -8,8 +9,8 @@ const DEAD_AS_A_WHOLE = new Set(['token', 'lineage', 'key'])
 
 /**
  * Every cut-off that could forbid this exchange: of the subject token and each of its ancestors, of the token about to
- * be issued (a retry must not bring a revoked one back), of the subject, client, first issuer and lineage, and of every
- * key of ours that signed one of its ancestors.
+ * be issued (a retry must not bring a revoked one back), of the subject, first issuer and lineage, of the client that
+ * presents it and of those to which it and its ancestors were issued, and of every key of ours that signed one of them.
  */
 export function revocationKeysFor(authorised: Authorised, issued: IssuedIdentity): readonly RevocationKey[] {
   const { subject, clientId } = authorised
@@ -17,16 +18,28 @@ export function revocationKeysFor(authorised: Authorised, issued: IssuedIdentity
     ...subject.lineage.map((id): RevocationKey => `token#${id}`),
     `token#${issued.id}`,
     `subject#${subject.subject}`,
-    `client#${clientId}`,
+    ...[...subject.clients, subject.subject, clientId].map((id): RevocationKey => `client#${id}`),
     `issuer#${subject.idp}`,
     `lineage#${txnOf(authorised, issued)}`,
     ...subject.signedBy.map((kid): RevocationKey => `key#${kid}`),
   ]
 }
 
-/** The kind of the first cut-off that covers the subject token, or `undefined`. Without `iat` every cut-off covers it. */
+/** Every cut-off that could have ended this token: its own and its ancestors', by whatever they share. */
+export function revocationKeysOf(token: OwnToken): readonly RevocationKey[] {
+  return [
+    ...token.lineage.map((id): RevocationKey => `token#${id}`),
+    `subject#${token.subject}`,
+    ...[...token.clients, token.subject].map((id): RevocationKey => `client#${id}`),
+    `issuer#${token.idp}`,
+    `lineage#${token.txn}`,
+    ...token.signedBy.map((kid): RevocationKey => `key#${kid}`),
+  ]
+}
+
+/** The kind of the first cut-off that covers the token, or `undefined`. Without `iat` every cut-off covers it. */
 export function findRevocation(
-  subject: ValidatedSubject,
+  subject: Pick<ValidatedSubject, 'issuedAt' | 'signedBy'>,
   cutOffs: ReadonlyMap<RevocationKey, number>,
 ): string | undefined {
   for (const [key, cutOff] of cutOffs) {

@@ -2,6 +2,7 @@ import { compactVerify } from 'jose'
 import { JOSEError } from 'jose/errors'
 import type { PreparsedJwt } from './jwt-preparse.ts'
 import { LIMITS } from './limits.ts'
+import { readOwnClaims } from './own-claims.ts'
 import { BROKER, type TrustedIssuer } from './policy/compiled.ts'
 import type { VerificationKey } from './ports.ts'
 import { type Refusal, type Refused, refuse } from './refusal.ts'
@@ -31,6 +32,8 @@ interface SubjectFacts {
   readonly scopes: readonly string[] | undefined
   /** The broker's keys that signed it and its ancestors, root first; none for an external token. */
   readonly signedBy: readonly string[]
+  /** The authenticated clients to which it and its ancestors were issued, root first; none for an external token. */
+  readonly clients: readonly string[]
 }
 
 /** A token that the broker accepts as a subject. Only {@link validateSubject} makes one. */
@@ -63,7 +66,7 @@ export function validateSubject(
   if (refusal !== undefined) return refuse(refusal)
   const { sub } = jwt.claims
   if (!isSubject(sub, issuer)) return refuse({ kind: 'claim_malformed', claim: 'sub' })
-  return issuer.id === BROKER ? ownSubject(jwt, issuer, sub) : externalSubject(jwt, issuer, sub)
+  return issuer.id === BROKER ? ownSubject(jwt, issuer) : externalSubject(jwt, issuer, sub)
 }
 
 function externalSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string): ValidatedSubject {
@@ -76,27 +79,26 @@ function externalSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string):
     idp: issuer.issuer,
     scopes: undefined,
     signedBy: [],
+    clients: [],
   }
   return facts as ValidatedSubject
 }
 
-/** A token of our own: its `lineage`, `txn` and `idp` are our own words, verified by our own key. */
-function ownSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string): ValidatedSubject | Refused {
-  const { lineage, lineage_keys: keys = [], txn, idp, scope } = jwt.claims
-  if (!isTexts(lineage)) return refuse({ kind: 'claim_malformed', claim: 'lineage' })
-  if (!isTexts(keys)) return refuse({ kind: 'claim_malformed', claim: 'lineage_keys' })
-  if (typeof txn !== 'string') return refuse({ kind: 'claim_malformed', claim: 'txn' })
-  if (typeof idp !== 'string') return refuse({ kind: 'claim_malformed', claim: 'idp' })
-  if (lineage.length >= LIMITS.lineage) return refuse({ kind: 'lineage_too_long' })
-  const common = commonFacts(jwt, issuer)
+/** A token of our own: what it says of its ancestors are our own words, verified by our own key. */
+function ownSubject(jwt: AuthenticJwt, issuer: TrustedIssuer): ValidatedSubject | Refused {
+  const own = readOwnClaims(jwt.claims, { issuer: issuer.issuer, signedBy: jwt.kid })
+  if ('refused' in own) return own
+  if (own.lineage.length > LIMITS.lineage) return refuse({ kind: 'lineage_too_long' })
+  const { subject, lineage, txn, idp, scopes, signedBy, clients } = own
   const facts: SubjectFacts = {
-    ...common,
-    subject: sub,
-    lineage: [...(lineage as TokenId[]), common.tokenId],
+    ...commonFacts(jwt, issuer),
+    subject,
+    lineage,
     txn,
     idp,
-    scopes: typeof scope === 'string' && scope !== '' ? scope.split(' ') : [],
-    signedBy: [...new Set([...keys, jwt.kid])],
+    scopes,
+    signedBy,
+    clients,
   }
   return facts as ValidatedSubject
 }
@@ -124,10 +126,6 @@ function refuseType(jwt: PreparsedJwt, issuer: TrustedIssuer, asked: SubjectToke
   return isKnown && isAsked ? undefined : { kind: 'token_type_mismatch' }
 }
 
-function isTexts(value: JsonValue | undefined): value is readonly string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string')
-}
-
 /** Our own tokens carry an issuer id before the `sub` that was accepted from outside. */
 function isSubject(sub: JsonValue | undefined, issuer: TrustedIssuer): sub is string {
   const limit = LIMITS.subjectCharacters + (issuer.id === BROKER ? LIMITS.idCharacters + 1 : 0)
@@ -136,7 +134,7 @@ function isSubject(sub: JsonValue | undefined, issuer: TrustedIssuer): sub is st
 
 /** `jti` may be absent; what is there must be a name. A `cnf` binds the token to a key whose proof we cannot check. */
 function refuseIdentity({ jti, cnf }: JsonObject): Refusal | undefined {
-  if (jti !== undefined && (typeof jti !== 'string' || jti === '' || jti.length > LIMITS.subjectCharacters))
+  if (jti !== undefined && (typeof jti !== 'string' || jti === '' || jti.length > LIMITS.jtiCharacters))
     return { kind: 'claim_malformed', claim: 'jti' }
   return cnf === undefined ? undefined : { kind: 'token_bound_to_key' }
 }
@@ -167,7 +165,7 @@ function refuseTimes(claims: JsonObject, issuer: TrustedIssuer, now: number): Re
   return lifetime > issuer.maxLifetimeSeconds ? { kind: 'token_lifetime_too_long' } : undefined
 }
 
-/** A NumericDate (RFC 7519 §2) in this era: milliseconds given for seconds are refused as too far away. */
-function isTime(value: JsonValue | undefined): value is number {
+/** Whether a value is a NumericDate (RFC 7519 §2) in this era: milliseconds given for seconds are too far away. */
+export function isTime(value: JsonValue | undefined): value is number {
   return typeof value === 'number' && value > 0 && value < 100_000_000_000
 }

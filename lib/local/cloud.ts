@@ -12,6 +12,7 @@ import { DEMO_ISSUER_PATH, DemoIssuer } from './demo-issuer.ts'
 import { EventSource } from './event-source.ts'
 import { accessKeyIdOf, Functions } from './functions.ts'
 import { HttpApi } from './http-api.ts'
+import { iamAuthorizer } from './iam-authorizer.ts'
 import { resolveStacks } from './resolved-stacks.ts'
 import { type CloudPlan, type EventSourcePlan, planCloud, type SchedulePlan } from './resources.ts'
 import { scheduledEvent, startSchedules } from './schedules.ts'
@@ -20,6 +21,12 @@ const REGION = 'eu-west-1'
 const ACCOUNT = '111111111111'
 /** DynamoDB deletes expired items within days; sooner here, so that a stream's consumer can be watched. */
 const SWEEP_MILLISECONDS = 60_000
+
+/** Who runs the local cloud, and may do everything in it: for the AWS CLI, and to sign requests to the API. */
+export const LOCAL_OPERATOR = {
+  accessKeyId: 'AKIALOCALOPERATOR000',
+  secretAccessKey: 'local-operator',
+} as const
 
 const STREAM_ACTIONS = ['dynamodb:DescribeStream', 'dynamodb:GetRecords', 'dynamodb:GetShardIterator']
 
@@ -144,6 +151,8 @@ export class LocalCloud {
       account: ACCOUNT,
       clock,
       invoke: (name, event, requestId) => this.functions.invoke(name, event, requestId),
+      authorize: (request, route) =>
+        iamAuthorizer({ aws: this.aws, region: REGION, account: ACCOUNT, clock })(request, route),
     })
     this.#api = this.#closeLater(api)
     const deployment = { account: ACCOUNT, region: REGION, apiEndpoint: api.url }
@@ -197,6 +206,8 @@ export class LocalCloud {
     for (const { name, roleArn, policies } of this.plan.functions) {
       aws.registerPrincipal(accessKeyIdOf(roleArn), { name, roleArn, policies })
     }
+    const { accessKeyId, secretAccessKey } = LOCAL_OPERATOR
+    aws.registerPrincipal(accessKeyId, { name: 'local-operator', secretAccessKey })
   }
 
   #startFunctions(): void {

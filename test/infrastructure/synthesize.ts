@@ -20,6 +20,7 @@ export const EMPTY_POLICY: CompiledPolicy = {
   format: 1,
   digest: 'none',
   issuers: [],
+  clients: [],
   targets: [],
   grants: [],
 }

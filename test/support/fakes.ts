@@ -2,19 +2,23 @@ import { createHash, createSign, generateKeyPairSync, type KeyObject } from 'nod
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
 import type { KeyManifest, ManifestKey } from '../../functions/core/key-lifecycle.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
-import type { TrustedIssuer } from '../../functions/core/policy/compiled.ts'
 import type {
+  AssertionLedger,
   ExchangeLedger,
   ExchangeRecord,
   IssuerKeys,
+  KeyHolder,
   KeyManifestStore,
   KeyPair,
   RecordOutcome,
+  Revocation,
   RevocationKey,
+  RevocationRegister,
   RevocationStore,
   Signer,
   SigningKeyFactory,
   SigningKeyInventory,
+  SpentAssertion,
   TaggedKey,
   VerificationKey,
 } from '../../functions/core/ports.ts'
@@ -40,8 +44,30 @@ export class MemoryLedger implements ExchangeLedger {
   }
 }
 
-export class MemoryRevocations implements RevocationStore {
+export class MemoryAssertions implements AssertionLedger {
+  readonly spent = new Map<string, SpentAssertion>()
+
+  async claim(assertion: SpentAssertion): Promise<'claimed' | 'replayed'> {
+    const existing = this.spent.get(assertion.id)
+    if (existing !== undefined && existing.expiresAt >= assertion.spentAt)
+      return existing.attempt === assertion.attempt ? 'claimed' : 'replayed'
+    this.spent.set(assertion.id, assertion)
+    return 'claimed'
+  }
+}
+
+export class MemoryRevocations implements RevocationStore, RevocationRegister {
   readonly stored = new Map<RevocationKey, number>()
+  /** What {@link revoke} wrote, by key. */
+  readonly written = new Map<RevocationKey, Revocation>()
+
+  async revoke(revocations: readonly Revocation[]): Promise<void> {
+    for (const revocation of revocations) {
+      if ((this.stored.get(revocation.key) ?? -1) >= revocation.cutOff) continue
+      this.stored.set(revocation.key, revocation.cutOff)
+      this.written.set(revocation.key, revocation)
+    }
+  }
 
   async cutOffs(keys: readonly RevocationKey[]): Promise<ReadonlyMap<RevocationKey, number>> {
     return new Map(
@@ -163,7 +189,7 @@ export function newEcKey(): KeyObject {
 export class MemoryIssuerKeys implements IssuerKeys {
   readonly keys = new Map<string, ReadonlyMap<string, VerificationKey>>()
 
-  async find(issuer: TrustedIssuer, kid: string): Promise<VerificationKey | undefined> {
+  async find(issuer: KeyHolder, kid: string): Promise<VerificationKey | undefined> {
     const known = this.keys.get(issuer.issuer)
     if (known === undefined) throw new DependencyUnavailable('issuer-keys', 'down')
     return known.get(kid)

@@ -10,7 +10,19 @@ import { parseTemplate } from './template.ts'
 /** Claims that the broker sets itself, or that would change what kind of token this is. No grant may write them. */
 const RESERVED_CLAIMS: ReadonlySet<string> = new Set([
   ...['iss', 'sub', 'aud', 'exp', 'iat', 'nbf', 'jti'],
-  ...['client_id', 'scope', 'grant', 'txn', 'lineage', 'lineage_keys', 'idp', 'act', 'cnf', 'may_act'],
+  ...[
+    'client_id',
+    'scope',
+    'grant',
+    'txn',
+    'lineage',
+    'lineage_keys',
+    'lineage_clients',
+    'idp',
+    'act',
+    'cnf',
+    'may_act',
+  ],
   // Answers of introspection (RFC 7662 §2.2).
   ...['active', 'token_type'],
   // Marks of an ID token (OpenID Connect Core §2).

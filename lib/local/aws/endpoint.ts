@@ -46,6 +46,8 @@ export interface AwsEndpoint {
   readonly faults: Faults
   /** Makes an access key known, or replaces whom it belongs to. Throws for a policy that is not understood. */
   registerPrincipal(accessKeyId: string, principal: Principal): void
+  /** Whom an access key belongs to, if anybody. */
+  principal(accessKeyId: string): Principal | undefined
   /**
    * Checks and records a permission for what the local cloud itself does in a principal's name, such as reading a
    * stream. Returns whether it is allowed; a refusal is reported as a defect.
@@ -83,6 +85,7 @@ export async function startAwsEndpoint(options: AwsEndpointOptions): Promise<Aws
     sts,
     faults,
     registerPrincipal: (accessKeyId, principal) => gatekeeper.register(accessKeyId, principal),
+    principal: (accessKeyId) => principals.get(accessKeyId),
     authorise: (principal, request) => gatekeeper.authorise(principal, request),
     unusedPermissions: () => gatekeeper.unusedPermissions(),
     close: async () => {
