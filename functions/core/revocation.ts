@@ -1,7 +1,8 @@
 import { txnOf } from './access-token.ts'
 import type { Authorised } from './authorise.ts'
+import { LIMITS } from './limits.ts'
 import type { OwnToken } from './own-token.ts'
-import type { IssuedIdentity, RevocationKey } from './ports.ts'
+import type { IssuedIdentity, Revocation, RevocationKey } from './ports.ts'
 import type { ValidatedSubject } from './subject-token.ts'
 
 /** These name one thing that is dead as a whole; a cut-off by subject, client or issuer spares what was issued later. */
@@ -35,6 +36,32 @@ export function revocationKeysOf(token: OwnToken): readonly RevocationKey[] {
     `lineage#${token.txn}`,
     ...token.signedBy.map((kid): RevocationKey => `key#${kid}`),
   ]
+}
+
+/** Kept beyond the last moment at which a token, or a retry that would name it again, could still be presented. */
+const MARGIN_SECONDS = 2 * LIMITS.clockSkewSeconds + LIMITS.idempotencySeconds
+
+/** Why, by whom and when something is revoked. `at` in epoch seconds. */
+export interface RevocationReason {
+  readonly reason: string
+  readonly author: string
+  readonly at: number
+}
+
+/**
+ * The cut-off that revokes what `key` names. A subject, client or issuer is cut off 30 s from now: an exchange that read
+ * the cut-offs just before this one was written stamps its token with the clock of another environment, and what it
+ * releases must count as issued before. What is honestly issued in those 30 s counts so too, and has to be asked for again.
+ */
+export function cutOffNow(key: RevocationKey, why: RevocationReason): Revocation {
+  const [kind = ''] = key.split('#')
+  return { key, cutOff: DEAD_AS_A_WHOLE.has(kind) ? why.at : why.at + LIMITS.clockSkewSeconds, ...why }
+}
+
+/** The cut-off that revokes one token of ours. The store may forget it when no descendant can be alive any more. */
+export function cutOffOf(token: OwnToken, why: RevocationReason): Revocation {
+  // A child never outlives its parent (`authorise.ts`).
+  return { ...cutOffNow(`token#${token.tokenId}`, why), expiresAt: token.expiresAt + MARGIN_SECONDS }
 }
 
 /** The kind of the first cut-off that covers the token, or `undefined`. Without `iat` every cut-off covers it. */
