@@ -80,11 +80,11 @@ export async function authenticateClient(
   if (methods > 1) return refuse({ kind: 'client_authenticated_twice' })
   if (usedHeader) return byHeader(presented.authorization, form, world)
   if (usedAssertion) return byAssertion(form, world, now)
-  return failed('secret_in_body')
+  return refuseClient('secret_in_body')
 }
 
 /** Refuses a request because its client is not authenticated. */
-export function clientAuthenticationFailed(
+export function refuseClient(
   failure: ClientAuthenticationFailure,
   about: { readonly usedHeader?: boolean; readonly client?: Client | undefined } = {},
 ): Refused {
@@ -97,9 +97,8 @@ export function clientAuthenticationFailed(
   })
 }
 
-const failed = clientAuthenticationFailed
 const ASSERTION_PARAMETERS = ['client_assertion', 'client_assertion_type'] as const
-/** Repeated or not is none of our business here; what reads the request says so. */
+/** Of a token request. Whatever else is repeated, a credential among it, is refused here too. */
 const REPEATABLE: ReadonlySet<string> = new Set(['audience', 'resource'])
 
 function byHeader(
@@ -108,12 +107,12 @@ function byHeader(
   { policy }: ClientAuthenticationWorld,
 ): AuthenticatedClient | Refused {
   const credentials = readBasicCredentials(authorization)
-  if (typeof credentials === 'string') return failed(credentials, { usedHeader: true })
+  if (typeof credentials === 'string') return refuseClient(credentials, { usedHeader: true })
   const client = policy.clients.get(credentials.id)
   const about = { usedHeader: true, client }
   if (!isItsSecret(client, credentials) || client === undefined)
-    return failed('client_or_secret_wrong', about)
-  if (namesAnother(form, client)) return failed('client_id_mismatch', about)
+    return refuseClient('client_or_secret_wrong', about)
+  if (namesAnother(form, client)) return refuseClient('client_id_mismatch', about)
   return { client } as AuthenticatedClient
 }
 
@@ -130,14 +129,14 @@ async function byAssertion(
 ): Promise<AuthenticatedClient | Refused> {
   const compact = form.one('client_assertion')
   const type = form.one('client_assertion_type')
-  if (compact === undefined || type === undefined) return failed('assertion_incomplete')
-  if (type !== JWT_BEARER_ASSERTION) return failed('assertion_type_not_supported')
+  if (compact === undefined || type === undefined) return refuseClient('assertion_incomplete')
+  if (type !== JWT_BEARER_ASSERTION) return refuseClient('assertion_type_not_supported')
   const { issuer, policy, clientKeys, randomId } = world
   const context = { issuer, clientKeys, now, attempt: randomId() }
   const verified = await verifyClientAssertion(compact, policy.clients, context)
   const { client } = verified
-  if ('failure' in verified) return failed(verified.failure, { client })
-  if (namesAnother(form, verified.client)) return failed('client_id_mismatch', { client })
+  if ('failure' in verified) return refuseClient(verified.failure, { client })
+  if (namesAnother(form, verified.client)) return refuseClient('client_id_mismatch', { client })
   return { client, assertion: verified.assertion } as AuthenticatedClient
 }
 

@@ -1,11 +1,7 @@
 import { accessTokenSigningInput, compactJws, identifyIssued } from './access-token.ts'
 import { type AuditContext, type KnownFacts, type RefusedEvent, refusedEvent } from './audit-event.ts'
 import { authorise } from './authorise.ts'
-import {
-  authenticateClient,
-  type ClientAuthenticationWorld,
-  clientAuthenticationFailed,
-} from './client-authentication.ts'
+import { authenticateClient, type ClientAuthenticationWorld, refuseClient } from './client-authentication.ts'
 import { exchangeRecordOf } from './exchange-record.ts'
 import { DependencyUnavailable } from './fault.ts'
 import { preparseJwt } from './jwt-preparse.ts'
@@ -76,7 +72,7 @@ export async function exchange(
   if (issuer === undefined) return refused(refuse({ kind: 'issuer_not_trusted' }))
   known = { ...known, issuer: issuer.id }
   if (issuer.clientAuthentication === 'required' && client === undefined)
-    return refused(clientAuthenticationFailed('authentication_missing'))
+    return refused(refuseClient('authentication_missing'))
 
   const algorithm = issuer.algorithms.find((allowed) => allowed === jwt.algorithm)
   if (algorithm === undefined) return refused(refuse({ kind: 'algorithm_not_allowed' }))
@@ -111,8 +107,7 @@ export async function exchange(
     world.revocations.cutOffs([...revocationKeysFor(authorised, issued), ownKey]),
     world.signer.sign(key, signingInput),
   ])
-  if (claimed === 'replayed')
-    return refused(clientAuthenticationFailed('assertion_replayed', { client: client?.client }))
+  if (claimed === 'replayed') return refused(refuseClient('assertion_replayed', { client: client?.client }))
   const revokedBy = findRevocation(subject, cutOffs)
   if (revokedBy !== undefined) return refused(refuse({ kind: 'token_revoked', by: revokedBy }))
   if (cutOffs.has(ownKey)) throw new DependencyUnavailable('kms', 'the active signing key is revoked')

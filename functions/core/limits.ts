@@ -2,6 +2,8 @@
 export const LIMITS = {
   bodyBytes: 64 * 1024,
   tokenBytes: 16 * 1024,
+  /** Of a token's JOSE header, decoded. */
+  tokenHeaderBytes: 8 * 1024,
   parameters: 64,
   scopes: 64,
   targetNames: 8,

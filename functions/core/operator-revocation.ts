@@ -23,8 +23,8 @@ export interface OperatorRevocationDependencies extends OwnTokenWorld {
 }
 
 export interface OperatorRevocationInput {
-  /** The ARN of who asks, as the gateway has verified it; `undefined` if it names nobody. */
-  readonly author: string | undefined
+  /** The ARN of who asks, as the gateway has verified it. */
+  readonly author: string
   readonly body: JsonObject
 }
 
@@ -44,7 +44,7 @@ export type OperatorRevocationOutcome =
   | (Refused & { readonly event: RefusedEvent })
 
 /**
- * One revocation by an operator: who asks → read → what it names → write. When this returns an answer, the cut-off is
+ * One revocation by an operator: read → what it names → write. When this returns an answer, the cut-off is
  * durable. Returns a refusal; throws {@link DependencyUnavailable} if the cut-off may not have been written.
  */
 export async function revokeByOperator(
@@ -58,12 +58,11 @@ export async function revokeByOperator(
     traceId: at.traceId,
     policy: world.policy.digest,
   }
-  const known: KnownFacts = author === undefined ? {} : { author }
+  const known: KnownFacts = { author }
   const refused = (refusal: Refused) => ({
     ...refusal,
     event: { ...refusedEvent(refusal.refused, known, audit), event: 'revocation_refused' as const },
   })
-  if (author === undefined) return refused(refuse({ kind: 'operator_unknown' }))
   const request = readRequest(body)
   if ('refused' in request) return refused(request)
   const why = { reason: request.reason, author, at: at.now }

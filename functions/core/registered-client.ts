@@ -2,8 +2,8 @@ import {
   type AuthenticatedClient,
   authenticateClient,
   type ClientAuthenticationWorld,
-  clientAuthenticationFailed,
   type PresentedCredentials,
+  refuseClient,
 } from './client-authentication.ts'
 import type { OwnToken } from './own-token.ts'
 import type { PolicyIndex } from './policy/decide.ts'
@@ -18,7 +18,7 @@ export async function requireClient(
   now: number,
 ): Promise<AuthenticatedClient | Refused> {
   const client = await authenticateClient(presented, world, now)
-  return client ?? clientAuthenticationFailed('authentication_missing')
+  return client ?? refuseClient('authentication_missing')
 }
 
 /** Claims what the client authenticated with, if that may be used only once: a refusal if it was used before. */
@@ -28,7 +28,7 @@ export async function claimAssertion(
 ): Promise<Refused | undefined> {
   if (assertion === undefined) return undefined
   const claimed = await assertions.claim(assertion)
-  return claimed === 'replayed' ? clientAuthenticationFailed('assertion_replayed', { client }) : undefined
+  return claimed === 'replayed' ? refuseClient('assertion_replayed', { client }) : undefined
 }
 
 /** Whether the token is for one of these targets, as policy knows them today. */

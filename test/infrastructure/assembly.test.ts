@@ -19,7 +19,10 @@ const ACKNOWLEDGED = [
   'Api/HttpApi AwsSolutions-APIG4',
   'Exchange/Role AwsSolutions-IAM5[Resource::*]',
   'Exchange/Role AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
+  'Introspect/Role AwsSolutions-IAM5[Resource::*]',
+  'Introspect/Role AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
   'Jwks/Role AwsSolutions-IAM5[Resource::*]',
+  'Revoke/Role AwsSolutions-IAM5[Resource::*]',
   'RotateKeys/Role AwsSolutions-IAM5[Resource::*]',
   'RotateKeys/Role AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
 ]

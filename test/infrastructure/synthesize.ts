@@ -9,7 +9,7 @@ import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
 import { addBrokerStacks } from '../../lib/broker-app.ts'
 import { parseConfig, projectContext } from '../../lib/config.ts'
 
-const FUNCTIONS = ['exchange', 'jwks', 'rotate-keys']
+const FUNCTIONS = ['exchange', 'introspect', 'revoke', 'jwks', 'rotate-keys']
 
 const temporaryFolders: string[] = []
 afterAll(() => {

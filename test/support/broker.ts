@@ -1,6 +1,6 @@
 import { importJWK } from 'jose'
 import { compactJws } from '../../functions/core/access-token.ts'
-import type { ExchangeOutcome } from '../../functions/core/exchange.ts'
+import type { ExchangeDependencies, ExchangeOutcome } from '../../functions/core/exchange.ts'
 import { exchange } from '../../functions/core/exchange.ts'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
 import { indexPolicy } from '../../functions/core/policy/decide.ts'
@@ -83,6 +83,7 @@ export function testPolicy(): CompiledPolicy {
 type IssuerName = 'ci' | 'pod' | 'job' | 'desk'
 
 export interface TestBroker {
+  readonly world: ExchangeDependencies
   readonly ledger: MemoryLedger
   readonly assertions: MemoryAssertions
   readonly clientKeys: MemoryIssuerKeys
@@ -157,6 +158,7 @@ export async function createTestBroker(policy = testPolicy()): Promise<TestBroke
   let signed = 0
   return {
     ...world,
+    world,
     keys,
     issuers,
     clients,

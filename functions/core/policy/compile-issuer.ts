@@ -80,7 +80,7 @@ function issuerUrl(source: IssuerSource, { preset, loopback }: IssuerContext, re
   const example = preset === undefined ? '' : `, for example ${preset.example}`
   if (url === undefined) report(['issuer'], foundInsteadOf(url, `the issuer URL${example}`))
   else if (!isAcceptableUrl(url, { loopback, query: false }))
-    report(['issuer'], foundInsteadOf(url, 'an https URL without user, query and fragment'))
+    report(['issuer'], foundInsteadOf(url, 'an https URL without user, query, fragment and wildcard'))
   return url ?? ''
 }
 

@@ -1,6 +1,9 @@
 const LOOPBACK_HOSTS: readonly string[] = ['127.0.0.1', '[::1]', 'localhost']
-/** Printable ASCII without backslash: the URL parser would silently drop or turn anything else. */
-const URL_CHARACTERS = /^[\x21-\x5b\x5d-\x7e]+$/
+/**
+ * Printable ASCII without backslash: the URL parser would silently drop or turn anything else. Without `*` as well: an
+ * issuer is one issuer, and what looks like a pattern is no name of one.
+ */
+const URL_CHARACTERS = /^[\x21-\x29\x2b-\x5b\x5d-\x7e]+$/
 
 /** What a URL in policy may have. */
 export interface UrlRule {
