@@ -3,6 +3,7 @@ import type { App, StackProps } from 'aws-cdk-lib/core'
 import type { CompiledPolicy } from '../functions/core/policy/compiled.ts'
 import type { DeploymentConfig } from './config.ts'
 import { loadPolicy } from './policy-folder.ts'
+import { stackNames } from './project-context.ts'
 import { ServiceStack } from './stacks/service-stack.ts'
 import { StateStack } from './stacks/state-stack.ts'
 
@@ -31,12 +32,13 @@ export function addBrokerStacks(app: App, config: DeploymentConfig, options: Bro
   const policy =
     options.policy ?? loadPolicy(config.policyFolder, { loopbackIssuers: options.loopbackIssuers })
   const common = commonProps(config)
-  const state = new StateStack(app, `token-broker-${config.stage}-state`, {
+  const names = stackNames(config.stage)
+  const state = new StateStack(app, names.state, {
     ...common,
     description: `Token broker (${config.stage}): tables`,
     removalProtection: config.removalProtection,
   })
-  const service = new ServiceStack(app, `token-broker-${config.stage}-service`, {
+  const service = new ServiceStack(app, names.service, {
     ...common,
     description: `Token broker (${config.stage}): API, functions, key rotation`,
     config,

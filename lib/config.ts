@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { RetentionDays } from 'aws-cdk-lib/aws-logs'
 import type { Node } from 'constructs'
 import { z } from 'zod'
 import { shortestRotationSeconds } from '../functions/core/key-times.ts'
+import { STAGE_NAME } from './project-context.ts'
 
-const STAGE_RULE = 'a lower-case letter, then at most 15 lower-case letters, digits or hyphens'
 const FOLDER_RULE = 'the path of a folder'
 const DOMAIN_RULE = 'a host name such as broker.example.com, without scheme, port or path'
 const CERTIFICATE_RULE = 'the ARN of an ACM certificate in the Region of the stack'
@@ -32,10 +31,7 @@ const DOMAIN = z.strictObject(
 const CONFIG = z
   .strictObject(
     {
-      stage: z
-        .string(STAGE_RULE)
-        .regex(/^[a-z][a-z0-9-]{0,15}$/, STAGE_RULE)
-        .default('dev'),
+      stage: z.string(STAGE_NAME.rule).regex(STAGE_NAME.pattern, STAGE_NAME.rule).default(STAGE_NAME.default),
       policyFolder: z.string(FOLDER_RULE).min(1, FOLDER_RULE).default('policy'),
       logRetentionDays: z.literal(RETENTION_DAYS, RETENTION_RULE).default(RetentionDays.THREE_MONTHS),
       keyRotationHours: z
@@ -125,12 +121,6 @@ export function readConfig(node: Node): DeploymentConfig {
   const stage: unknown = node.tryGetContext('stage')
   const overridable = stage !== undefined && typeof config === 'object'
   return parseConfig(overridable ? { ...config, stage } : config)
-}
-
-/** The context of `cdk.json`, for an app that runs without the `cdk` command: same flags, same templates. */
-export function projectContext(): Record<string, unknown> {
-  const file = readFileSync(new URL('../cdk.json', import.meta.url), 'utf8')
-  return (JSON.parse(file) as { readonly context: Record<string, unknown> }).context
 }
 
 function keysOrElse(rule: string): z.core.$ZodErrorMap {

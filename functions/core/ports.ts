@@ -125,6 +125,8 @@ export interface Signer {
    * {@link WrongSignature} if what came back does not verify.
    */
   sign(key: ManifestKey, signingInput: string): Promise<Uint8Array>
+  /** Makes the next {@link activeKey} ask anew: the one that was given must not sign any more. */
+  forget(algorithm: SigningAlgorithm): void
 }
 
 export interface KeyManifestStore {

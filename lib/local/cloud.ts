@@ -13,7 +13,7 @@ import { EventSource } from './event-source.ts'
 import { accessKeyIdOf, Functions } from './functions.ts'
 import { HttpApi } from './http-api.ts'
 import { iamAuthorizer } from './iam-authorizer.ts'
-import { resolveStacks } from './resolved-stacks.ts'
+import { describeStacks, resolveStacks } from './resolved-stacks.ts'
 import { type CloudPlan, type EventSourcePlan, planCloud, type SchedulePlan } from './resources.ts'
 import { scheduledEvent, startSchedules } from './schedules.ts'
 
@@ -27,6 +27,8 @@ export const LOCAL_OPERATOR = {
   accessKeyId: 'AKIALOCALOPERATOR000',
   secretAccessKey: 'local-operator',
 } as const
+
+const OPERATOR_NAME = 'local-operator'
 
 const STREAM_ACTIONS = ['dynamodb:DescribeStream', 'dynamodb:GetRecords', 'dynamodb:GetShardIterator']
 
@@ -119,6 +121,16 @@ export class LocalCloud {
     return started(this.#aws)
   }
 
+  /** Variables with which any AWS client, and `npx token-broker`, finds this cloud as its operator. */
+  get operatorEnvironment(): Readonly<Record<string, string>> {
+    return {
+      AWS_ENDPOINT_URL: this.aws.url,
+      AWS_REGION: REGION,
+      AWS_ACCESS_KEY_ID: LOCAL_OPERATOR.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: LOCAL_OPERATOR.secretAccessKey,
+    }
+  }
+
   get demoIssuer(): DemoIssuer {
     return started(this.#demoIssuer)
   }
@@ -156,9 +168,11 @@ export class LocalCloud {
     })
     this.#api = this.#closeLater(api)
     const deployment = { account: ACCOUNT, region: REGION, apiEndpoint: api.url }
-    this.#plan = planCloud(resolveStacks(readAssembly(assemblyFolder), deployment))
+    const stacks = readAssembly(assemblyFolder)
+    this.#plan = planCloud(resolveStacks(stacks, deployment))
     await this.#startDemoIssuer()
     await this.#startAws()
+    for (const stack of describeStacks(stacks, deployment)) this.aws.cloudformation.add(stack)
     this.#startFunctions()
     this.#startEventSources()
     if (this.plan.api !== undefined) api.serve(this.plan.api)
@@ -207,7 +221,7 @@ export class LocalCloud {
       aws.registerPrincipal(accessKeyIdOf(roleArn), { name, roleArn, policies })
     }
     const { accessKeyId, secretAccessKey } = LOCAL_OPERATOR
-    aws.registerPrincipal(accessKeyId, { name: 'local-operator', secretAccessKey })
+    aws.registerPrincipal(accessKeyId, { name: OPERATOR_NAME, secretAccessKey })
   }
 
   #startFunctions(): void {
@@ -290,6 +304,8 @@ export class LocalCloud {
     if (this.#closing !== undefined) return
     if (this.#options.onDefect !== undefined) {
       this.#options.onDefect(defect)
+    } else if (isOfSomebodyElse(defect)) {
+      this.#progress(`refused: ${describeDefect(defect)}`)
     } else {
       this.#stop(new CloudDefectError(defect))
       void this.close()
@@ -318,6 +334,11 @@ function abortion(signal: AbortSignal | undefined): Promise<never> {
 function started<T>(part: T | undefined): T {
   if (part === undefined) throw new Error('the local cloud is not started')
   return part
+}
+
+/** A call by whoever operates the cloud, or mistypes an access key: functions have the keys that they were given. */
+function isOfSomebodyElse(defect: CloudDefect): boolean {
+  return defect.kind === 'credential' || ('principal' in defect && defect.principal === OPERATOR_NAME)
 }
 
 function isUsedByAws(action: string): boolean {

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { App } from 'aws-cdk-lib/core'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
 import { addBrokerStacks } from '../broker-app.ts'
-import { parseConfig, projectContext } from '../config.ts'
+import { parseConfig } from '../config.ts'
 import { loadPolicy, policyWarnings } from '../policy-folder.ts'
+import { projectContext } from '../project-context.ts'
 
 export interface SynthesizeOptions {
   /** @default - that of the deployment config */

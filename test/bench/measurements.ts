@@ -48,6 +48,26 @@ export async function measureLatency({ cloud, calls, exchange, threeCalls }: Set
   }
 }
 
+/** Warm introspections in turn with the bare read, as {@link measureLatency}. */
+export async function measureIntrospection({ cloud, introspect, oneRead }: Setting, rounds: number) {
+  for (let i = 0; i < WARM_UP; i++) await Promise.all([introspect(), oneRead()])
+  const operation = 'dynamodb:BatchGetItem'
+  cloud.aws.faults.set({ operation, kind: 'latency', ...LATENCIES[operation] })
+  const introspections: number[] = []
+  const reads: number[] = []
+  for (let round = 0; round < rounds; round++) {
+    reads.push(await timeOf(oneRead))
+    introspections.push(await timeOf(introspect))
+  }
+  cloud.aws.faults.clear()
+  const introspection = distributionOf(introspections)
+  return {
+    introspection,
+    oneRead: distributionOf(reads),
+    ratioToOneRead: introspection.p50 / median(reads),
+  }
+}
+
 /**
  * The longest chain of AWS calls of which each began after the one before had ended, over some exchanges. Every call takes
  * a fixed 50 ms, far longer than the broker needs to begin the next, so that calls made together do overlap.

@@ -5,6 +5,7 @@ import {
   type Distribution,
   LATENCIES,
   measureColdStart,
+  measureIntrospection,
   measureLatency,
   measureThroughput,
   traceRoundTrips,
@@ -20,7 +21,7 @@ const USAGE = `Usage: npm run bench -- [--rounds N] [--json]
 Example: npm run bench -- --rounds 100
 `
 
-const LIMITS = { bundleBytes: 450_000, ratioToThreeCalls: 1.25, roundTrips: 1 } as const
+const LIMITS = { bundleBytes: 450_000, ratioToThreeCalls: 1.25, ratioToOneRead: 1.35, roundTrips: 1 } as const
 
 type Figures = Awaited<ReturnType<typeof measure>>
 
@@ -32,17 +33,19 @@ async function measure(rounds: number) {
     progress(`${rounds} warm exchanges with injected latencies, in turn with the bare calls`)
     const latency = await measureLatency(setting, rounds)
     const roundTrips = await traceRoundTrips(setting)
+    progress(`${rounds} warm introspections with injected latencies, in turn with the bare read`)
+    const introspection = await measureIntrospection(setting, rounds)
     progress(`${rounds} exchanges without injected latencies`)
     const throughput = await measureThroughput(setting, rounds)
     progress('cold starts')
     const coldStart = await measureColdStart(setting)
-    return { bundleBytes: setting.bundleBytes, latency, roundTrips, throughput, coldStart }
+    return { bundleBytes: setting.bundleBytes, latency, introspection, roundTrips, throughput, coldStart }
   } finally {
     await setting.close()
   }
 }
 
-function report({ bundleBytes, latency, roundTrips, throughput, coldStart }: Figures): string {
+function report({ bundleBytes, latency, introspection, roundTrips, throughput, coldStart }: Figures): string {
   const ms = ({ p50, p95, p99 }: Distribution) =>
     `p50 ${p50.toFixed(1)}  p95 ${p95.toFixed(1)}  p99 ${p99.toFixed(1)} ms`
   const injected = Object.entries(LATENCIES).map(
@@ -55,6 +58,10 @@ function report({ bundleBytes, latency, roundTrips, throughput, coldStart }: Fig
     `  ratio of the medians          ${latency.ratioToThreeCalls.toFixed(2)}  (at most ${LIMITS.ratioToThreeCalls})`,
     `  ratio to the slowest call     ${latency.ratioToSlowestCall.toFixed(2)}`,
     `  sequential AWS round trips    ${roundTrips}  (at most ${LIMITS.roundTrips})`,
+    'warm introspection, client with a secret',
+    `  introspection                 ${ms(introspection.introspection)}`,
+    `  the read alone                ${ms(introspection.oneRead)}`,
+    `  ratio of the medians          ${introspection.ratioToOneRead.toFixed(2)}  (at most ${LIMITS.ratioToOneRead})`,
     'without injected latency',
     `  CPU of the function           ${throughput.cpuMsPerExchange.toFixed(2)} ms per exchange`,
     `  one core, by that             ${throughput.exchangesPerCoreSecond.toFixed(0)} exchanges/s`,
@@ -68,10 +75,11 @@ function report({ bundleBytes, latency, roundTrips, throughput, coldStart }: Fig
 }
 
 /** Whether the promises hold that do not depend on the machine. */
-function keepsPromises({ bundleBytes, latency, roundTrips }: Figures): boolean {
+function keepsPromises({ bundleBytes, latency, introspection, roundTrips }: Figures): boolean {
   return (
     bundleBytes <= LIMITS.bundleBytes &&
     latency.ratioToThreeCalls <= LIMITS.ratioToThreeCalls &&
+    introspection.ratioToOneRead <= LIMITS.ratioToOneRead &&
     roundTrips <= LIMITS.roundTrips
   )
 }

@@ -7,9 +7,11 @@ import type { AwsCall } from '../../lib/local/aws/call-handling.ts'
 import { type LocalCloud, startLocalCloud } from '../../lib/local/cloud.ts'
 import { FunctionProcess } from '../../lib/local/function-process.ts'
 import { synthesize } from '../../lib/local/synthesize.ts'
+import { policyWithClients } from '../support/policy-with-clients.ts'
 
-/** The exchange function's construct path in the template. */
+/** The functions' construct paths in the template. */
 export const EXCHANGE = 'ExchangeFunction'
+const INTROSPECT = 'IntrospectFunction'
 
 /** The running broker, and something to compare it with. */
 export interface Setting {
@@ -22,6 +24,10 @@ export interface Setting {
   exchange(): Promise<void>
   /** The same three SDK calls with nothing around them, by an invocation of a function of their own. */
   threeCalls(): Promise<void>
+  /** One introspection of an active token by a client with a secret. Throws unless it is found active. */
+  introspect(): Promise<void>
+  /** The one SDK call of an introspection, as {@link threeCalls}. */
+  oneRead(): Promise<void>
   close(): Promise<void>
 }
 
@@ -30,41 +36,53 @@ const FUNCTIONS = fileURLToPath(new URL('../../functions', import.meta.url))
 /** Starts the broker. The comparison is bundled as it is, and runs in a process like its own, with its permissions. */
 export async function createSetting(): Promise<Setting> {
   const folder = mkdtempSync(join(tmpdir(), 'token-broker-bench-'))
-  const synthesis = synthesize()
+  const clients = await policyWithClients()
+  const synthesis = synthesize({ policyFolder: clients.folder })
   const calls: AwsCall[] = []
   const cloud = await startLocalCloud({
     assemblyFolder: synthesis.assemblyFolder,
     issuers: synthesis.policy.issuers,
     onCall: (call) => void calls.push(call),
   })
-  bundleFunction(fileURLToPath(new URL('three-calls.ts', import.meta.url)), join(folder, 'three-calls'))
-  const comparison = new FunctionProcess({
-    folder: join(folder, 'three-calls'),
-    handler: 'index.handler',
-    timeoutMilliseconds: 10_000,
-    environment: cloud.functions.environmentOf(EXCHANGE),
-    onLine: (line) => process.stderr.write(`${line}\n`),
-  })
-  const event = await exchangeEvent(cloud)
-  const exchange = async () => {
-    const { statusCode, body } = (await cloud.invoke(EXCHANGE, event)) as {
-      statusCode: number
-      body: string
-    }
-    if (statusCode !== 200) throw new Error(`the exchange answered ${statusCode}: ${body}`)
+  const comparisonOf = (name: string, functionName: string) => {
+    bundleFunction(fileURLToPath(new URL(`${name}.ts`, import.meta.url)), join(folder, name))
+    return new FunctionProcess({
+      folder: join(folder, name),
+      handler: 'index.handler',
+      timeoutMilliseconds: 10_000,
+      environment: cloud.functions.environmentOf(functionName),
+      onLine: (line) => process.stderr.write(`${line}\n`),
+    })
   }
-  await exchange()
+  const threeCalls = comparisonOf('three-calls', EXCHANGE)
+  const oneRead = comparisonOf('one-read', INTROSPECT)
+  const event = await exchangeEvent(cloud)
+  const answerOf = async (functionName: string, sent: object) => {
+    const { statusCode, body } = (await cloud.invoke(functionName, sent)) as Answer
+    if (statusCode !== 200) throw new Error(`${functionName} answered ${statusCode}: ${body}`)
+    return JSON.parse(body) as Readonly<Record<string, unknown>>
+  }
+  const exchange = async () => answerOf(EXCHANGE, event)
+  const { access_token: token } = await exchange()
+  const introspection = formEvent('/introspect', { token: String(token) }, clients.authorization)
   const tables = tablesAndKey(cloud, calls)
   return {
     cloud,
     calls,
     bundleBytes: bundleFunction(join(FUNCTIONS, 'exchange', 'handler.ts'), join(folder, 'exchange')).bytes,
-    exchange,
-    threeCalls: async () => void (await comparison.invoke(tables)),
+    exchange: async () => void (await exchange()),
+    threeCalls: async () => void (await threeCalls.invoke(tables)),
+    introspect: async () => {
+      const { active } = await answerOf(INTROSPECT, introspection)
+      if (active !== true) throw new Error('the token is not active')
+    },
+    oneRead: async () => void (await oneRead.invoke(tables)),
     close: async () => {
-      comparison.kill()
+      threeCalls.kill()
+      oneRead.kill()
       await cloud.close()
       synthesis.dispose()
+      clients.dispose()
       rmSync(folder, { recursive: true, force: true })
     },
   }
@@ -77,9 +95,21 @@ async function exchangeEvent(cloud: LocalCloud): Promise<object> {
     subject_token: await cloud.demoIssuer.sign({ preset: 'kubernetes' }),
     audience: 'https://payments.example.com',
   }
-  const multiValueHeaders = { 'content-type': ['application/x-www-form-urlencoded'] }
+  return formEvent('/token', form)
+}
+
+interface Answer {
+  readonly statusCode: number
+  readonly body: string
+}
+
+function formEvent(path: string, form: Record<string, string>, authorization?: string): object {
+  const multiValueHeaders = {
+    'content-type': ['application/x-www-form-urlencoded'],
+    ...(authorization !== undefined && { authorization: [authorization] }),
+  }
   const body = new URLSearchParams(form).toString()
-  return { version: '1.0', httpMethod: 'POST', path: '/token', multiValueHeaders, body }
+  return { version: '1.0', httpMethod: 'POST', path, multiValueHeaders, body }
 }
 
 /** What the comparison needs to make the calls that the exchange has just made. */

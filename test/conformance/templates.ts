@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { App } from 'aws-cdk-lib/core'
 import { addBrokerStacks } from '../../lib/broker-app.ts'
-import { parseConfig, projectContext } from '../../lib/config.ts'
+import { parseConfig } from '../../lib/config.ts'
+import { projectContext } from '../../lib/project-context.ts'
 
 const VARIANTS: Readonly<Record<string, object>> = {
   default: {},

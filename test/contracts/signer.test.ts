@@ -96,6 +96,22 @@ describe.each<[string, () => Promise<Signer>]>([
 })
 
 describe('the KMS signer', () => {
+  it('gives, once it was told to forget, the key that the manifest names by then, after one read', async () => {
+    const memory = new MemoryKeyManifests()
+    const manifest = (await store().read('ES256')) as KeyManifest
+    const next = manifest.keys.find(({ state }) => state === 'published') as ManifestKey
+    await memory.save({ ...manifest, version: 1 })
+    const signer = new KmsSigner(aws.kms, new CachedKeyManifests(memory, () => nowMs))
+    const { kid } = await signer.activeKey('ES256')
+    await memory.save({ ...withActive(manifest, next, 1), version: 2 })
+    expect((await signer.activeKey('ES256')).kid).toBe(kid)
+    signer.forget('ES256')
+    const read = vi.spyOn(memory, 'read')
+    expect((await signer.activeKey('ES256')).kid).toBe(next.kid)
+    await signer.activeKey('ES256')
+    expect(read).toHaveBeenCalledTimes(1)
+  })
+
   it.each(['RS256', 'ES256'] as const)('lets no garbled %s signature out', async (algorithm) => {
     aws.endpoint.faults.set({ operation: 'kms:Sign', kind: 'garble' })
     for (let i = 0; i < 100; i++) await expect(jwsBy(kmsSigner(), algorithm)).rejects.toThrow(WrongSignature)
@@ -169,6 +185,17 @@ describe('the KMS signer', () => {
     expect(await signer.activeKey('ES256')).toBeDefined()
     nowMs += 30_000
     await expect(signer.activeKey('ES256')).rejects.toThrow(DependencyUnavailable)
+  })
+
+  it('asks anew at each request while no key is active', async () => {
+    const manifest = (await store().read('ES256')) as KeyManifest
+    const memory = new MemoryKeyManifests()
+    const none = manifest.keys.map((key) => ({ ...key, state: 'published' as const }))
+    await memory.save({ ...manifest, keys: none, version: 1 })
+    const signer = new KmsSigner(aws.kms, new CachedKeyManifests(memory, () => nowMs))
+    await expect(signer.activeKey('ES256')).rejects.toThrow('no active ES256 key')
+    await memory.save({ ...manifest, version: 2 })
+    await expect(signer.activeKey('ES256')).resolves.toMatchObject({ state: 'active' })
   })
 
   it('says that no key is active before the first one is', async () => {

@@ -6,7 +6,8 @@ import { App, Stack, Validations } from 'aws-cdk-lib/core'
 import { AwsSolutionsChecks } from 'cdk-nag'
 import { describe, expect, it } from 'vitest'
 import { addBrokerStacks } from '../../lib/broker-app.ts'
-import { parseConfig, projectContext } from '../../lib/config.ts'
+import { parseConfig } from '../../lib/config.ts'
+import { projectContext } from '../../lib/project-context.ts'
 import { EMPTY_POLICY, synthesize, temporaryFolder, trivialFunctions } from './synthesize.ts'
 
 const DOMAIN = {

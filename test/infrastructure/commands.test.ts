@@ -3,7 +3,7 @@ import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { projectContext } from '../../lib/config.ts'
+import { projectContext } from '../../lib/project-context.ts'
 import { synthesize, temporaryFolder } from './synthesize.ts'
 
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url))

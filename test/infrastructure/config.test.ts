@@ -1,6 +1,7 @@
 import { App } from 'aws-cdk-lib/core'
 import { describe, expect, it } from 'vitest'
-import { ConfigError, parseConfig, projectContext, readConfig } from '../../lib/config.ts'
+import { ConfigError, parseConfig, readConfig } from '../../lib/config.ts'
+import { projectContext } from '../../lib/project-context.ts'
 
 const DOMAIN = {
   name: 'broker.example.com',

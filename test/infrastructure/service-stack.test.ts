@@ -205,6 +205,10 @@ describe('the outputs', () => {
       OperatorRevocationUrl: '<ApiHttpApi.ApiEndpoint>/admin/revocations',
       JwksUrl: '<ApiHttpApi.ApiEndpoint>/.well-known/jwks.json',
       OpenIdConfigurationUrl: '<ApiHttpApi.ApiEndpoint>/.well-known/openid-configuration',
+      RotateKeysFunctionName: '<RotateKeysFunction>',
+      Region: '<AWS::Region>',
+      KeyRotationSeconds: '2592000',
+      VerifierCacheSeconds: '7200',
       NextCommand: 'curl --fail <ApiHttpApi.ApiEndpoint>/.well-known/jwks.json',
     })
     for (const output of Object.values(outputs)) expect(output.Description).toBeTruthy()

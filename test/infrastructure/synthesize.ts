@@ -7,7 +7,8 @@ import type { CloudAssembly } from 'aws-cdk-lib/cx-api'
 import { afterAll } from 'vitest'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
 import { addBrokerStacks } from '../../lib/broker-app.ts'
-import { parseConfig, projectContext } from '../../lib/config.ts'
+import { parseConfig } from '../../lib/config.ts'
+import { projectContext } from '../../lib/project-context.ts'
 
 const FUNCTIONS = ['exchange', 'introspect', 'revoke', 'jwks', 'rotate-keys']
 

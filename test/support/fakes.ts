@@ -106,6 +106,8 @@ export class MemoryKeys implements SigningKeyFactory, SigningKeyInventory, Signe
   /** What {@link create} made, by ARN. */
   readonly made = new Map<string, MemoryKey>()
   readonly active = new Map<SigningAlgorithm, ManifestKey>()
+  /** Put in force by {@link forget}: what the store says by then. */
+  readonly next = new Map<SigningAlgorithm, ManifestKey>()
   signatures = 0
   private readonly generate: (ring: SigningAlgorithm) => KeyObject
 
@@ -157,6 +159,11 @@ export class MemoryKeys implements SigningKeyFactory, SigningKeyInventory, Signe
     this.signatures++
     const privateKey = this.keyOf(key.keyArn)
     return createSign('sha256').update(signingInput).sign({ key: privateKey, dsaEncoding: 'ieee-p1363' })
+  }
+
+  forget(algorithm: SigningAlgorithm): void {
+    const next = this.next.get(algorithm)
+    if (next !== undefined) this.active.set(algorithm, next)
   }
 
   /** Makes a key and puts it in force. */

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { type AwsCall, CallHandling } from './call-handling.ts'
 import type { Cloud } from './cloud.ts'
+import { CloudFormation } from './cloudformation.ts'
 import type { OnDefect } from './defect.ts'
 import { DynamoDb } from './dynamodb.ts'
 import { Faults } from './faults.ts'
@@ -41,6 +42,7 @@ export interface AwsEndpointOptions {
 export interface AwsEndpoint {
   readonly url: string
   readonly port: number
+  readonly cloudformation: CloudFormation
   readonly dynamodb: DynamoDb
   readonly sts: Sts
   readonly faults: Faults
@@ -67,10 +69,11 @@ export async function startAwsEndpoint(options: AwsEndpointOptions): Promise<Aws
   const dynamodb = await DynamoDb.open(cloud, onDefect, inFolder('dynamodb'))
   const kms = await Kms.open(cloud, inFolder('kms.json'))
   const sts = new Sts(cloud, options.verifyWebIdentity)
+  const cloudformation = new CloudFormation(cloud)
   const principals = options.principals ?? new Map<string, Principal>()
   const gatekeeper = new Gatekeeper(cloud, principals, sts, onDefect)
   const faults = new Faults()
-  const services = new Map<string, AwsService>(Object.entries({ dynamodb, kms, sts }))
+  const services = new Map<string, AwsService>(Object.entries({ cloudformation, dynamodb, kms, sts }))
   const handling = new CallHandling({ cloud, services, gatekeeper, faults, onDefect, onCall: options.onCall })
   const server = createServer((request, response) => void handling.serve(request, response))
   server.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS
@@ -81,6 +84,7 @@ export async function startAwsEndpoint(options: AwsEndpointOptions): Promise<Aws
   return {
     url: `http://127.0.0.1:${port}`,
     port,
+    cloudformation,
     dynamodb,
     sts,
     faults,

@@ -1,0 +1,17 @@
+import { clientsSecret } from './clients-secret.ts'
+import type { Command } from './command.ts'
+import { keysList } from './keys-list.ts'
+import { keysReconcile } from './keys-reconcile.ts'
+import { keysRevoke } from './keys-revoke.ts'
+import { keysRotate } from './keys-rotate.ts'
+import { revoke } from './revoke.ts'
+
+/** Every command of `token-broker`. */
+export const COMMANDS: readonly Command[] = [
+  keysList,
+  keysRotate,
+  keysRevoke,
+  keysReconcile,
+  revoke,
+  clientsSecret,
+]
