@@ -23,6 +23,14 @@ const MOST_RAW_BYTES = 4096
 const DAY_MILLISECONDS = 24 * 60 * 60 * 1000
 const ALIAS_NAME = /^alias\/[a-zA-Z0-9/_-]+$/
 
+/** A KMS key as a template declares it. */
+export interface TemplateKey {
+  readonly spec: string
+  readonly usage: string
+  readonly description: string
+  readonly tags: Readonly<Record<string, string>>
+}
+
 type Operation = (input: JsonObject) => Promise<JsonObject> | JsonObject
 
 /** KMS, as strict as AWS about key states, usages, algorithms and sizes. Key policies and grants are not evaluated. */
@@ -63,6 +71,23 @@ export class Kms implements AwsService {
   /** Opens the keys kept in the file (mode 0600), or an empty memory. */
   static async open(cloud: Cloud, file?: string): Promise<Kms> {
     return new Kms(cloud, await KeyStore.open(file))
+  }
+
+  /** Makes the key of a template under the id that the template's references have, or takes over the one that is kept. */
+  async createTemplateKey(id: string, definition: TemplateKey): Promise<void> {
+    if (this.#store.key(id) !== undefined) return
+    const { spec, usage } = specAndUsage({ KeySpec: definition.spec, KeyUsage: definition.usage })
+    await this.#store.saveKey({
+      id,
+      spec,
+      usage,
+      description: definition.description,
+      createdAt: this.#cloud.clock(),
+      state: 'Enabled',
+      rotated: false,
+      tags: definition.tags,
+      secret: await newSecret(spec),
+    })
   }
 
   access(operation: string, input: JsonObject): readonly AccessRequest[] | undefined {
