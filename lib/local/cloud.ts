@@ -194,6 +194,10 @@ export class LocalCloud {
       await aws.dynamodb.createTable(definition as unknown as TableDefinition)
       this.#progress(`table ${name}`)
     }
+    for (const { id, logicalId, definition, rotated } of this.plan.keys) {
+      await aws.kms.provide(id, definition, rotated)
+      this.#progress(`KMS key ${logicalId}`)
+    }
     for (const { name, roleArn, policies } of this.plan.functions) {
       aws.registerPrincipal(accessKeyIdOf(roleArn), { name, roleArn, policies })
     }

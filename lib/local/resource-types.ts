@@ -1,6 +1,7 @@
 /**
- * Every resource type that the local cloud knows. Texts are templates: `{name}` is the resource's name, `{region}`,
- * `{account}` and `{partition}` are those of the deployment, `{api}` is where the local API answers.
+ * Every resource type that the local cloud knows. Texts are templates: `{name}` is the resource's name, `{uuid}` an id that
+ * follows from it, `{region}`, `{account}` and `{partition}` are those of the deployment, `{api}` is where the local API
+ * answers.
  */
 export interface ResourceType {
   /** Whether the local cloud runs it; the rest only has names that others refer to. */
@@ -79,6 +80,11 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
     attributes: { Arn: arn('scheduler', 'schedule/default/{name}') },
   },
   'AWS::CloudFormation::CustomResource': CUSTOM_RESOURCE,
+  'AWS::KMS::Key': {
+    started: true,
+    ref: '{uuid}',
+    attributes: { Arn: arn('kms', 'key/{uuid}'), KeyId: '{uuid}' },
+  },
 
   'AWS::CDK::Metadata': passive('{name}'),
   'AWS::ApiGatewayV2::ApiMapping': passive('{name}'),
@@ -94,7 +100,6 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
   ),
   'AWS::CloudWatch::Dashboard': passive('{name}', {}, 'DashboardName'),
   'AWS::KMS::Alias': passive('{name}', {}, 'AliasName'),
-  'AWS::KMS::Key': passive('{name}', { Arn: arn('kms', 'key/{name}'), KeyId: '{name}' }),
   'AWS::Kinesis::Stream': passive('{name}', { Arn: arn('kinesis', 'stream/{name}') }, 'Name'),
   'AWS::Lambda::EventInvokeConfig': passive('{name}'),
   'AWS::Logs::LogGroup': passive('{name}', { Arn: arn('logs', 'log-group:{name}:*') }, 'LogGroupName'),

@@ -10,6 +10,14 @@ export interface TablePlan {
   readonly streamArn: string
 }
 
+export interface KeyPlan {
+  readonly id: string
+  readonly logicalId: string
+  /** The input of KMS's CreateKey. */
+  readonly definition: JsonObject
+  readonly rotated: boolean
+}
+
 export interface FunctionPlan {
   readonly name: string
   readonly logicalId: string
@@ -72,6 +80,8 @@ export interface CustomResourcePlan {
 /** What the local cloud starts for a deployment. */
 export interface CloudPlan {
   readonly tables: readonly TablePlan[]
+  /** KMS keys that the template declares; those that functions make at run time are not known here. */
+  readonly keys: readonly KeyPlan[]
   readonly functions: readonly FunctionPlan[]
   readonly api: ApiPlan | undefined
   readonly schedules: readonly SchedulePlan[]
@@ -92,6 +102,7 @@ export function planCloud(resources: readonly ResolvedResource[]): CloudPlan {
   const wiring = { resources, functions, tables }
   return {
     tables,
+    keys: ofType(resources, 'AWS::KMS::Key').map(keyPlan),
     functions,
     api: apiPlan(wiring),
     schedules: [...rulePlans(wiring), ...schedulePlans(wiring, roles)],
@@ -126,6 +137,26 @@ function tablePlan({ name, arn, properties }: ResolvedResource): TablePlan {
     name,
     definition: { TableName: name, ...withoutUndefined(optional) },
     streamArn: `${arn}/stream/2026-01-01T00:00:00.000`,
+  }
+}
+
+function keyPlan({ where, reference, logicalId, properties }: ResolvedResource): KeyPlan {
+  const { Description, EnableKeyRotation, Enabled, KeySpec, KeyUsage, MultiRegion, Origin, Tags } = properties
+  if (Enabled === false || MultiRegion === true || (Origin !== undefined && Origin !== 'AWS_KMS'))
+    throw new TemplateDefect(
+      where,
+      'a key that is disabled, multi-Region or of another origin does not run locally',
+    )
+  const tags = Array.isArray(Tags) ? (Tags as readonly JsonValue[]) : []
+  const kmsTags = tags.map((tag) => {
+    const { Key = '', Value = '' } = isObject(tag) ? tag : {}
+    return { TagKey: Key, TagValue: Value }
+  })
+  return {
+    id: reference,
+    logicalId,
+    definition: withoutUndefined({ Description, KeySpec, KeyUsage, Tags: kmsTags }),
+    rotated: EnableKeyRotation === true,
   }
 }
 
