@@ -105,6 +105,7 @@ function start(options: Options, { interruption, synthesis, say }: Running): Pro
 async function serve(cloud: LocalCloud, { interruption, synthesis, say }: Running): Promise<number> {
   const example = findExample(synthesis.policy, cloud.demoIssuer)
   await (example === undefined ? explain(cloud, say) : demonstrate(cloud, example, say))
+  sayHowToOperate(cloud, say)
   print(`ready ${cloud.url}`)
   const interrupted = new Promise<undefined>((resolve) => {
     if (interruption.aborted) resolve(undefined)
@@ -138,6 +139,13 @@ function explain(cloud: LocalCloud, say: (text: string) => void): void {
   say(`curl -s -d '{"issuer": "<issuer id>", "claims": {…}}' ${cloud.url}${DEMO_ISSUER_PATH}sign\n`)
   say(`${bold('To exchange one:')}\n`)
   say(`${curlLine(cloud.url, { signRequest: { issuer: '<issuer id>' }, audience: '<target audience>' })}\n`)
+}
+
+function sayHowToOperate({ operatorEnvironment }: LocalCloud, say: (text: string) => void): void {
+  const variables = Object.entries(operatorEnvironment).map(([name, value]) => `${name}=${value}`)
+  say(`${bold('To operate it from another terminal, as an AWS account:')}\n`)
+  say(`export ${variables.join(' ')}`)
+  say('npx token-broker keys list\n')
 }
 
 function sayUnusedPermissions(cloud: LocalCloud, say: (text: string) => void): void {

@@ -15,6 +15,7 @@ import { KmsSigningKeyFactory } from './adapters/kms-signing-key-factory.ts'
 import { KmsSigningKeyInventory } from './adapters/kms-signing-key-inventory.ts'
 import type { ExchangeDependencies } from './core/exchange.ts'
 import { keyTimesFor, RINGS } from './core/key-times.ts'
+import { LIMITS } from './core/limits.ts'
 import type { CompiledPolicy } from './core/policy/compiled.ts'
 import { indexPolicy } from './core/policy/decide.ts'
 import type { Documents } from './jwks/serve-documents.ts'
@@ -50,7 +51,7 @@ export function composeExchange(): ExchangeDependencies & { readonly stage: stri
 export function composeDocuments(): Documents & { readonly stage: string } {
   const { issuer, stage, signingKeysTable } = readSettings(['issuer', 'stage', 'signingKeysTable'])
   const store = new DynamoDbKeyManifests(new DynamoDBClient(AWS_CLIENT), signingKeysTable)
-  const cached = new CachedKeyManifests(store, Date.now)
+  const cached = new CachedKeyManifests(store, Date.now, LIMITS.publishedManifestSeconds)
   // Public and slow to change: while the table cannot be read, the last good manifests serve.
   return { issuer, stage, manifests: () => Promise.all(RINGS.map((ring) => cached.lastGood(ring))) }
 }

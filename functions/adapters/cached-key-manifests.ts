@@ -3,10 +3,6 @@ import { LIMITS } from '../core/limits.ts'
 import type { KeyManifestStore } from '../core/ports.ts'
 import type { SigningAlgorithm } from '../core/types.ts'
 
-// The life cycle of the keys is computed with this: a manifest that lives longer would sign with a key that is gone.
-const EXPIRE_AFTER_MS = LIMITS.manifestCacheSeconds * 1000
-const REFRESH_AFTER_MS = EXPIRE_AFTER_MS / 2
-
 interface Cached {
   readonly manifest: KeyManifest | undefined
   readonly readAt: number
@@ -18,18 +14,25 @@ interface Reading {
 }
 
 /**
- * The manifests as this environment knows them, read at most 60 s ago. From 30 s on they are read again beside the
- * request that is being served, so that a busy environment never waits for them.
+ * The manifests as this environment knows them, read at most 60 s ago, or as long as it is told. From half of that on they
+ * are read again beside the request that is being served, so that a busy environment never waits for them.
  */
 export class CachedKeyManifests {
   private readonly store: KeyManifestStore
   private readonly nowMs: () => number
+  private readonly expireAfterMs: number
   private readonly cached = new Map<SigningAlgorithm, Cached>()
   private readonly reading = new Map<SigningAlgorithm, Reading>()
 
-  constructor(store: KeyManifestStore, nowMs: () => number) {
+  /** The life cycle of the keys is computed with the default: with a manifest that lives longer, a key that is gone would sign. */
+  constructor(
+    store: KeyManifestStore,
+    nowMs: () => number,
+    maxAgeSeconds: number = LIMITS.manifestCacheSeconds,
+  ) {
     this.store = store
     this.nowMs = nowMs
+    this.expireAfterMs = maxAgeSeconds * 1000
   }
 
   /** The time that ages are measured by. Epoch seconds. */
@@ -37,13 +40,13 @@ export class CachedKeyManifests {
     return Math.floor(this.nowMs() / 1000)
   }
 
-  /** The ring's manifest, at most 60 s old. */
+  /** The ring's manifest, no older than that. */
   async current(ring: SigningAlgorithm): Promise<KeyManifest | undefined> {
     const known = this.cached.get(ring)
     const age = known === undefined ? Number.POSITIVE_INFINITY : this.nowMs() - known.readAt
-    if (known === undefined || age >= EXPIRE_AFTER_MS) return (await this.readOnce(ring)).manifest
-    // What fails here is tried again by the next request, and waited for once the 60 s are over.
-    if (age >= REFRESH_AFTER_MS) this.readOnce(ring).catch(() => undefined)
+    if (known === undefined || age >= this.expireAfterMs) return (await this.readOnce(ring)).manifest
+    // What fails here is tried again by the next request, and waited for once the time is over.
+    if (age >= this.expireAfterMs / 2) this.readOnce(ring).catch(() => undefined)
     return known.manifest
   }
 
@@ -67,7 +70,8 @@ export class CachedKeyManifests {
   private readOnce(ring: SigningAlgorithm): Promise<Cached> {
     const underWay = this.reading.get(ring)
     // Lambda may have frozen this environment in the middle of a read: what it began then is not of today.
-    if (underWay !== undefined && this.nowMs() - underWay.startedAt < EXPIRE_AFTER_MS) return underWay.cached
+    if (underWay !== undefined && this.nowMs() - underWay.startedAt < this.expireAfterMs)
+      return underWay.cached
     const startedAt = this.nowMs()
     const reading: Reading = { startedAt, cached: this.read(ring, startedAt) }
     this.reading.set(ring, reading)

@@ -32,8 +32,12 @@ export class KmsSigner implements Signer {
       return await signWithKms(this.client, key, signingInput)
     } catch (error) {
       // Somebody has disabled or deleted the key since the manifest was read: by now it may name another.
-      if (isOutOfUse(error)) this.manifests.forget(key.algorithm)
+      if (isOutOfUse(error)) this.forget(key.algorithm)
       throw error
     }
+  }
+
+  forget(algorithm: SigningAlgorithm): void {
+    this.manifests.forget(algorithm)
   }
 }

@@ -103,7 +103,11 @@ export async function exchange(
   ])
   const revokedBy = findRevocation(subject, cutOffs)
   if (revokedBy !== undefined) return refused(refuse({ kind: 'token_revoked', by: revokedBy }))
-  if (cutOffs.has(ownKey)) throw new DependencyUnavailable('kms', 'the active signing key is revoked')
+  if (cutOffs.has(ownKey)) {
+    // Its revocation names another in the manifest: the next request is to find that, not what is cached here.
+    world.signer.forget(target.algorithm)
+    throw new DependencyUnavailable('kms', 'the active signing key is revoked')
+  }
   const isSpent = recorded.kind === 'same_request' && recorded.issued.expiresAt <= at.now
   if (recorded.kind === 'replayed' || isSpent) return refused(refuse({ kind: 'token_replayed' }))
 

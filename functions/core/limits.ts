@@ -23,8 +23,10 @@ export const LIMITS = {
   issuerKeysStaleSeconds: 60 * 60,
   unknownKeyCooldownSeconds: 30,
   idempotencySeconds: 60,
-  /** For this long after it was read, a function signs and publishes with a key manifest. */
+  /** For this long after it was read, a function signs with a key manifest. */
   manifestCacheSeconds: 60,
+  /** For this long after it was read, a key manifest is published: a revoked key is to leave the key set at once. */
+  publishedManifestSeconds: 5,
   /** `max-age` of the public documents. */
   jwksMaxAgeSeconds: 300,
   /** Verifiers exist that read no more keys of a set than this. */

@@ -63,6 +63,31 @@ export interface RevocationStore {
   cutOffs(keys: readonly RevocationKey[]): Promise<ReadonlyMap<RevocationKey, number>>
 }
 
+/** One cut-off, with what must be known of it later. Times in epoch seconds. */
+export interface Revocation {
+  readonly key: RevocationKey
+  /** What was issued at or before that moment is revoked; of a token, lineage or signing key everything is. */
+  readonly cutOff: number
+  readonly reason: string
+  /** The client id or the ARN of who revoked. */
+  readonly author: string
+  readonly at: number
+  /**
+   * When nothing that it forbids can be alive any more: only then may the store delete it. `undefined` where no such
+   * moment is known.
+   */
+  readonly expiresAt?: number | undefined
+}
+
+export interface RevocationRegister {
+  /**
+   * Writes the cut-offs durably before it returns. They only ever grow: of several for one key the latest holds, in
+   * whatever order they arrive and however often, and none can be taken back. Throws {@link DependencyUnavailable} if
+   * any of them may not have been written; to repeat the call is harmless.
+   */
+  revoke(revocations: readonly Revocation[]): Promise<void>
+}
+
 export interface Signer {
   /** The active key of the ring, from a manifest read at most 60 s ago. Throws {@link DependencyUnavailable} without one. */
   activeKey(algorithm: SigningAlgorithm): Promise<ManifestKey>
@@ -72,6 +97,8 @@ export interface Signer {
    * {@link WrongSignature} if what came back does not verify.
    */
   sign(key: ManifestKey, signingInput: string): Promise<Uint8Array>
+  /** Makes the next {@link activeKey} ask anew: the one that was given must not sign any more. */
+  forget(algorithm: SigningAlgorithm): void
 }
 
 export interface KeyManifestStore {

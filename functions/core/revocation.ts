@@ -1,5 +1,6 @@
 import { txnOf } from './access-token.ts'
 import type { Authorised } from './authorise.ts'
+import type { OwnToken } from './own-token.ts'
 import type { IssuedIdentity, RevocationKey } from './ports.ts'
 import type { ValidatedSubject } from './subject-token.ts'
 
@@ -24,9 +25,21 @@ export function revocationKeysFor(authorised: Authorised, issued: IssuedIdentity
   ]
 }
 
-/** The kind of the first cut-off that covers the subject token, or `undefined`. Without `iat` every cut-off covers it. */
+/** Every cut-off that could have ended this token: its own and its ancestors', by whatever they share. */
+export function revocationKeysOf(token: OwnToken): readonly RevocationKey[] {
+  return [
+    ...token.lineage.map((id): RevocationKey => `token#${id}`),
+    `subject#${token.subject}`,
+    `client#${token.clientId}`,
+    `issuer#${token.idp}`,
+    `lineage#${token.txn}`,
+    ...token.signedBy.map((kid): RevocationKey => `key#${kid}`),
+  ]
+}
+
+/** The kind of the first cut-off that covers the token, or `undefined`. Without `iat` every cut-off covers it. */
 export function findRevocation(
-  subject: ValidatedSubject,
+  subject: Pick<ValidatedSubject, 'issuedAt' | 'signedBy'>,
   cutOffs: ReadonlyMap<RevocationKey, number>,
 ): string | undefined {
   for (const [key, cutOff] of cutOffs) {

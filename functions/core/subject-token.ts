@@ -2,6 +2,7 @@ import { compactVerify } from 'jose'
 import { JOSEError } from 'jose/errors'
 import type { PreparsedJwt } from './jwt-preparse.ts'
 import { LIMITS } from './limits.ts'
+import { readOwnClaims } from './own-claims.ts'
 import { BROKER, type TrustedIssuer } from './policy/compiled.ts'
 import type { VerificationKey } from './ports.ts'
 import { type Refusal, type Refused, refuse } from './refusal.ts'
@@ -63,7 +64,7 @@ export function validateSubject(
   if (refusal !== undefined) return refuse(refusal)
   const { sub } = jwt.claims
   if (!isSubject(sub, issuer)) return refuse({ kind: 'claim_malformed', claim: 'sub' })
-  return issuer.id === BROKER ? ownSubject(jwt, issuer, sub) : externalSubject(jwt, issuer, sub)
+  return issuer.id === BROKER ? ownSubject(jwt, issuer) : externalSubject(jwt, issuer, sub)
 }
 
 function externalSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string): ValidatedSubject {
@@ -80,23 +81,20 @@ function externalSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string):
   return facts as ValidatedSubject
 }
 
-/** A token of our own: its `lineage`, `txn` and `idp` are our own words, verified by our own key. */
-function ownSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string): ValidatedSubject | Refused {
-  const { lineage, lineage_keys: keys = [], txn, idp, scope } = jwt.claims
-  if (!isTexts(lineage)) return refuse({ kind: 'claim_malformed', claim: 'lineage' })
-  if (!isTexts(keys)) return refuse({ kind: 'claim_malformed', claim: 'lineage_keys' })
-  if (typeof txn !== 'string') return refuse({ kind: 'claim_malformed', claim: 'txn' })
-  if (typeof idp !== 'string') return refuse({ kind: 'claim_malformed', claim: 'idp' })
-  if (lineage.length >= LIMITS.lineage) return refuse({ kind: 'lineage_too_long' })
-  const common = commonFacts(jwt, issuer)
+/** A token of our own: what it says of its ancestors are our own words, verified by our own key. */
+function ownSubject(jwt: AuthenticJwt, issuer: TrustedIssuer): ValidatedSubject | Refused {
+  const own = readOwnClaims(jwt.claims, { issuer: issuer.issuer, signedBy: jwt.kid })
+  if ('refused' in own) return own
+  if (own.lineage.length > LIMITS.lineage) return refuse({ kind: 'lineage_too_long' })
+  const { subject, lineage, txn, idp, scopes, signedBy } = own
   const facts: SubjectFacts = {
-    ...common,
-    subject: sub,
-    lineage: [...(lineage as TokenId[]), common.tokenId],
+    ...commonFacts(jwt, issuer),
+    subject,
+    lineage,
     txn,
     idp,
-    scopes: typeof scope === 'string' && scope !== '' ? scope.split(' ') : [],
-    signedBy: [...new Set([...keys, jwt.kid])],
+    scopes,
+    signedBy,
   }
   return facts as ValidatedSubject
 }
@@ -122,10 +120,6 @@ function refuseType(jwt: PreparsedJwt, issuer: TrustedIssuer, asked: SubjectToke
   const isKnown = issuer.id === BROKER ? isAccessToken : isAccessToken || jwt.type === 'jwt'
   const isAsked = !(isAccessToken && asked === 'id_token') && !(isIdToken && asked === 'access_token')
   return isKnown && isAsked ? undefined : { kind: 'token_type_mismatch' }
-}
-
-function isTexts(value: JsonValue | undefined): value is readonly string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string')
 }
 
 /** Our own tokens carry an issuer id before the `sub` that was accepted from outside. */

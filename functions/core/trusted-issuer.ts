@@ -17,7 +17,8 @@ export function trustedIssuerOf(
   return iss === brokerIssuer ? brokerAsIssuer(brokerIssuer) : policy.issuers.get(iss)
 }
 
-function brokerAsIssuer(brokerIssuer: string): TrustedIssuer {
+/** The broker as the issuer of the subject tokens that it issued itself. */
+export function brokerAsIssuer(brokerIssuer: string): TrustedIssuer {
   return {
     id: BROKER,
     issuer: brokerIssuer,

@@ -34,8 +34,9 @@ export function serveDocuments({ issuer, manifests }: Documents): Serve {
 }
 
 function jwkSet(manifests: readonly (KeyManifest | undefined)[]) {
-  // A set that lacks a ring, in a verifier's cache, would outlast the moment at which that ring's first key signs.
-  if (manifests.some((manifest) => publishedKeys([manifest]).length === 0))
-    throw new DependencyUnavailable('kms', 'not every ring has a published key yet')
+  // A set that lacks a ring, in a verifier's cache, would outlast the moment at which that ring's first key signs. A ring
+  // whose keys are all revoked is left out: without an answer, caches would go on with the keys that they have.
+  if (manifests.some((manifest) => (manifest?.keys ?? []).length === 0))
+    throw new DependencyUnavailable('kms', 'not every ring has a key yet')
   return jwkSetOf(publishedKeys(manifests))
 }

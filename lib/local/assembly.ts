@@ -15,12 +15,14 @@ export interface TemplateResource {
 }
 
 export interface Template {
+  readonly Description?: string
   readonly Resources?: Readonly<Record<string, TemplateResource>>
   readonly Outputs?: Readonly<
     Record<
       string,
       {
         readonly Value: JsonValue
+        readonly Description?: string
         readonly Export?: { readonly Name: JsonValue }
         readonly Condition?: string
       }

@@ -12,7 +12,8 @@ import { DEMO_ISSUER_PATH, DemoIssuer } from './demo-issuer.ts'
 import { EventSource } from './event-source.ts'
 import { accessKeyIdOf, Functions } from './functions.ts'
 import { HttpApi } from './http-api.ts'
-import { resolveStacks } from './resolved-stacks.ts'
+import { iamAuthorizer } from './iam-authorizer.ts'
+import { describeStacks, resolveStacks } from './resolved-stacks.ts'
 import { type CloudPlan, type EventSourcePlan, planCloud, type SchedulePlan } from './resources.ts'
 import { scheduledEvent, startSchedules } from './schedules.ts'
 
@@ -20,6 +21,14 @@ const REGION = 'eu-west-1'
 const ACCOUNT = '111111111111'
 /** DynamoDB deletes expired items within days; sooner here, so that a stream's consumer can be watched. */
 const SWEEP_MILLISECONDS = 60_000
+
+/** Who runs the local cloud, and may do everything in it: for the AWS CLI, and to sign requests to the API. */
+export const LOCAL_OPERATOR = {
+  accessKeyId: 'AKIALOCALOPERATOR000',
+  secretAccessKey: 'local-operator',
+} as const
+
+const OPERATOR_NAME = 'local-operator'
 
 const STREAM_ACTIONS = ['dynamodb:DescribeStream', 'dynamodb:GetRecords', 'dynamodb:GetShardIterator']
 
@@ -112,6 +121,16 @@ export class LocalCloud {
     return started(this.#aws)
   }
 
+  /** Variables with which any AWS client, and `npx token-broker`, finds this cloud as its operator. */
+  get operatorEnvironment(): Readonly<Record<string, string>> {
+    return {
+      AWS_ENDPOINT_URL: this.aws.url,
+      AWS_REGION: REGION,
+      AWS_ACCESS_KEY_ID: LOCAL_OPERATOR.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: LOCAL_OPERATOR.secretAccessKey,
+    }
+  }
+
   get demoIssuer(): DemoIssuer {
     return started(this.#demoIssuer)
   }
@@ -144,12 +163,16 @@ export class LocalCloud {
       account: ACCOUNT,
       clock,
       invoke: (name, event, requestId) => this.functions.invoke(name, event, requestId),
+      authorize: (request, route) =>
+        iamAuthorizer({ aws: this.aws, region: REGION, account: ACCOUNT, clock })(request, route),
     })
     this.#api = this.#closeLater(api)
     const deployment = { account: ACCOUNT, region: REGION, apiEndpoint: api.url }
-    this.#plan = planCloud(resolveStacks(readAssembly(assemblyFolder), deployment))
+    const stacks = readAssembly(assemblyFolder)
+    this.#plan = planCloud(resolveStacks(stacks, deployment))
     await this.#startDemoIssuer()
     await this.#startAws()
+    for (const stack of describeStacks(stacks, deployment)) this.aws.cloudformation.add(stack)
     this.#startFunctions()
     this.#startEventSources()
     if (this.plan.api !== undefined) api.serve(this.plan.api)
@@ -201,6 +224,8 @@ export class LocalCloud {
     for (const { name, roleArn, policies } of this.plan.functions) {
       aws.registerPrincipal(accessKeyIdOf(roleArn), { name, roleArn, policies })
     }
+    const { accessKeyId, secretAccessKey } = LOCAL_OPERATOR
+    aws.registerPrincipal(accessKeyId, { name: OPERATOR_NAME, secretAccessKey })
   }
 
   #startFunctions(): void {
@@ -283,6 +308,8 @@ export class LocalCloud {
     if (this.#closing !== undefined) return
     if (this.#options.onDefect !== undefined) {
       this.#options.onDefect(defect)
+    } else if (isOfSomebodyElse(defect)) {
+      this.#progress(`refused: ${describeDefect(defect)}`)
     } else {
       this.#stop(new CloudDefectError(defect))
       void this.close()
@@ -311,6 +338,11 @@ function abortion(signal: AbortSignal | undefined): Promise<never> {
 function started<T>(part: T | undefined): T {
   if (part === undefined) throw new Error('the local cloud is not started')
   return part
+}
+
+/** A call by whoever operates the cloud, or mistypes an access key: functions have the keys that they were given. */
+function isOfSomebodyElse(defect: CloudDefect): boolean {
+  return defect.kind === 'credential' || ('principal' in defect && defect.principal === OPERATOR_NAME)
 }
 
 function isUsedByAws(action: string): boolean {

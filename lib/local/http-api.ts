@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { pathOf, proxyEvent } from './proxy-event.ts'
+import type { IamAuthorizer } from './iam-authorizer.ts'
+import { pathOf, proxyEvent, type RoutedRequest } from './proxy-event.ts'
 import type { ApiPlan, RoutePlan } from './resources.ts'
 
 /** Limits of API Gateway HTTP APIs, not of the broker. */
@@ -17,6 +18,8 @@ export interface HttpApiOptions {
   readonly account: string
   readonly clock: () => number
   readonly invoke: (functionName: string, event: unknown, requestId: string) => Promise<unknown>
+  /** Decides about callers of routes with AWS_IAM authorization. */
+  readonly authorize: IamAuthorizer
 }
 
 /** API Gateway's HTTP API on loopback. It listens at once, so that its address is known, and answers 503 until it has routes. */
@@ -78,11 +81,25 @@ export class HttpApi {
     if (match === undefined) return sendMessage(response, 404, 'Not Found')
     const body = await readBody(message, BODY_BYTES)
     if (body === undefined) return sendMessage(response, 413, 'Request Entity Too Large')
-    const requestId = randomUUID()
-    const { account, clock } = this.#options
+    const { account, clock, authorize } = this.#options
     const { pathParameters, route } = match
+    const { method = 'GET', url = '/', rawHeaders } = message
+    const identity: RoutedRequest['identity'] | undefined =
+      route.authorization === 'NONE'
+        ? 'anybody'
+        : authorize({ method, url, rawHeaders, body }, { apiId: this.#api.id, path })
+    if (identity === undefined) return sendMessage(response, 403, 'Forbidden')
+    const requestId = randomUUID()
     const { routeKey } = route
-    const facts = { account, apiId: this.#api.id, now: clock(), requestId, routeKey, pathParameters }
+    const facts = {
+      account,
+      apiId: this.#api.id,
+      now: clock(),
+      requestId,
+      routeKey,
+      pathParameters,
+      identity,
+    }
     await this.#integrate(route, proxyEvent({ message, body, ...facts }), response)
   }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { APIGatewayProxyEvent } from 'aws-lambda'
+import type { CallerIdentity } from './iam-authorizer.ts'
 
 /** A request that a route of the API has been found for. */
 export interface RoutedRequest {
@@ -12,6 +13,8 @@ export interface RoutedRequest {
   readonly pathParameters: Readonly<Record<string, string>>
   /** Epoch milliseconds. */
   readonly now: number
+  /** Who has signed it, where the route asks for that. */
+  readonly identity: CallerIdentity | 'anybody'
 }
 
 /** API Gateway hands these on as text and everything else, forms included, as base64. */
@@ -75,7 +78,7 @@ function requestHeaders(message: IncomingMessage): Record<string, string[]> {
 }
 
 function requestContext(
-  { message, requestId, apiId, account, routeKey, now }: RoutedRequest,
+  { message, requestId, apiId, account, routeKey, now, identity }: RoutedRequest,
   path: string,
   resource: string,
 ): APIGatewayProxyEvent['requestContext'] {
@@ -90,6 +93,7 @@ function requestContext(
     httpMethod: message.method ?? 'GET',
     identity: {
       ...NO_IDENTITY,
+      ...(identity !== 'anybody' && identity),
       sourceIp: sourceIp(message),
       userAgent: message.headers['user-agent'] ?? '',
     },

@@ -6,6 +6,7 @@ import {
   type JsonValue,
   type TemplateResource,
 } from './assembly.ts'
+import type { StackDescription } from './aws/cloudformation.ts'
 import { evaluateCondition, isObject, resolve, type Scope, TemplateDefect, textOf } from './intrinsics.ts'
 import { CUSTOM_RESOURCE, type ResourceType, resourceType } from './resource-types.ts'
 
@@ -48,19 +49,17 @@ export function resolveStacks(
   })
 }
 
-/** The outputs of `stacks` by `<stack>.<output>`, as `cdk deploy` would print them. */
-export function resolveOutputs(
+/** The stacks with their outputs, as CloudFormation would tell of them. */
+export function describeStacks(
   stacks: readonly AssemblyStack[],
   deployment: Deployment,
-): Readonly<Record<string, JsonValue>> {
+): readonly StackDescription[] {
   const deployed = new Map<string, StackScope>()
-  const entries = stacks.flatMap((stack) => {
+  return stacks.map((stack) => {
     const scope = new StackScope(stack, deployment, deployed)
     deployed.set(stack.name, scope)
-    const names = Object.keys(stack.template.Outputs ?? {})
-    return names.map((name) => [`${stack.name}.${name}`, scope.output(name, stack.name)] as const)
+    return scope.description()
   })
-  return Object.fromEntries(entries)
 }
 
 class StackScope implements Scope {
@@ -84,6 +83,25 @@ class StackScope implements Scope {
     )
     const entries = wanted.map(([id, resource]) => [id, { dependencies: dependenciesOf(resource) }] as const)
     return inDependencyOrder(Object.fromEntries(entries)).map((id) => this.#resolved(id))
+  }
+
+  description(): StackDescription {
+    const { Description: description, Outputs = {} } = this.#source.template
+    const outputs = Object.entries(Outputs).filter(
+      ([name, { Condition }]) => Condition === undefined || this.condition(Condition, this.#where(name)),
+    )
+    return {
+      name: this.stack,
+      id: this.#stackId(),
+      description,
+      outputs: outputs.map(([key, output]) => ({
+        key,
+        value: textOf(this.output(key, this.stack)),
+        description: output.Description,
+        exportName:
+          output.Export && textOf(resolve(output.Export.Name, this, `${this.stack}/Outputs.${key}`)),
+      })),
+    }
   }
 
   reference(name: string, where: string): JsonValue | undefined {
@@ -187,6 +205,11 @@ class StackScope implements Scope {
     return template.replaceAll(/\{(\w+)\}/g, (_, key: string) => values[key as keyof typeof values])
   }
 
+  #stackId(): string {
+    const { account, region } = this.#deployment
+    return `arn:aws:cloudformation:${region}:${account}:stack/${this.stack}/local`
+  }
+
   #pseudoParameters(): Readonly<Record<string, string>> {
     const { account, region } = this.#deployment
     return {
@@ -195,7 +218,7 @@ class StackScope implements Scope {
       'AWS::Partition': 'aws',
       'AWS::URLSuffix': 'amazonaws.com',
       'AWS::StackName': this.stack,
-      'AWS::StackId': `arn:aws:cloudformation:${region}:${account}:stack/${this.stack}/local`,
+      'AWS::StackId': this.#stackId(),
     }
   }
 

@@ -38,6 +38,8 @@ export interface RoutePlan {
   readonly routeKey: string
   readonly functionName: string
   readonly timeoutMilliseconds: number
+  /** Who may call it: anybody, or who signs the request and has the permission. */
+  readonly authorization: 'NONE' | 'AWS_IAM'
 }
 
 export interface ApiPlan {
@@ -258,7 +260,7 @@ function apiPlan(wiring: Wiring): ApiPlan | undefined {
 
 function routePlan({ where, properties }: ResolvedResource, wiring: Wiring): RoutePlan {
   const authorization = properties['AuthorizationType'] ?? 'NONE'
-  if (authorization !== 'NONE') {
+  if (authorization !== 'NONE' && authorization !== 'AWS_IAM') {
     throw new TemplateDefect(where, `routes with ${textOf(authorization)} authorization do not run locally`)
   }
   const target = textAt(properties, 'Target', where)
@@ -280,6 +282,7 @@ function routePlan({ where, properties }: ResolvedResource, wiring: Wiring): Rou
     routeKey: textAt(properties, 'RouteKey', where),
     functionName: invocable(textOf(IntegrationUri), 'apigateway.amazonaws.com', integration.where, wiring),
     timeoutMilliseconds: Number(TimeoutInMillis ?? 30_000),
+    authorization,
   }
 }
 

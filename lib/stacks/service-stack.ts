@@ -59,6 +59,7 @@ export class ServiceStack extends Stack {
     this.#addJwks()
     this.#addRotateKeys()
     this.#addOutputs()
+    this.#addKeyOutputs()
   }
 
   #addExchange(): void {
@@ -97,7 +98,7 @@ export class ServiceStack extends Stack {
   }
 
   #addRotateKeys(): void {
-    const { state, config } = this.#props
+    const { state } = this.#props
     const rotateKeys = this.#function('RotateKeys', 'rotate-keys', {
       description: 'Moves the signing keys through their states',
       // Nobody waits for it.
@@ -106,12 +107,24 @@ export class ServiceStack extends Stack {
       timeoutSeconds: 360,
       settings: {
         signingKeysTable: state.signingKeys.tableName,
-        keyRotationSeconds: String(config.keyRotationHours * 3600),
-        verifierCacheSeconds: String(config.verifierCacheMinutes * 60),
+        ...this.#rotationSettings(),
       },
     })
+    this.#output(
+      'RotateKeysFunctionName',
+      rotateKeys.lambda.functionName,
+      'Function that moves the signing keys',
+    )
     this.#signingKeys.grantReconcile(rotateKeys)
     this.#signingKeys.reconcileWith(rotateKeys)
+  }
+
+  #rotationSettings(): Pick<Settings, 'keyRotationSeconds' | 'verifierCacheSeconds'> {
+    const { keyRotationHours, verifierCacheMinutes } = this.#props.config
+    return {
+      keyRotationSeconds: String(keyRotationHours * 3600),
+      verifierCacheSeconds: String(verifierCacheMinutes * 60),
+    }
   }
 
   #function(id: string, name: string, options: FunctionOptions): BrokerFunction {
@@ -152,6 +165,18 @@ export class ServiceStack extends Stack {
       'NextCommand',
       `curl --fail ${jwksUrl}`,
       'Run this next: it lists the keys that the broker signs with',
+    )
+  }
+
+  /** By these `npx token-broker keys` plans as the rotation does. */
+  #addKeyOutputs(): void {
+    const { keyRotationSeconds, verifierCacheSeconds } = this.#rotationSettings()
+    this.#output('Region', this.region, 'Region of the broker')
+    this.#output('KeyRotationSeconds', keyRotationSeconds, 'How long a signing key signs')
+    this.#output(
+      'VerifierCacheSeconds',
+      verifierCacheSeconds,
+      'How long the slowest verifier keeps the public keys',
     )
   }
 

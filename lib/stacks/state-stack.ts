@@ -6,6 +6,7 @@ import {
   TableV2,
 } from 'aws-cdk-lib/aws-dynamodb'
 import {
+  CfnOutput,
   CrossStackReferences,
   ReferenceStrength,
   RemovalPolicy,
@@ -40,6 +41,22 @@ export class StateStack extends Stack {
     })
     this.revocations = this.#table('Revocations', props, { timeToLiveAttribute: 'expires_at' })
     this.signingKeys = this.#table('SigningKeys', props, {})
+    this.#output(
+      'ExchangesTable',
+      this.exchanges,
+      'Table of exchanges: replay claims, lineage and audit events',
+    )
+    this.#output('RevocationsTable', this.revocations, 'Table of revocations')
+    this.#output(
+      'SigningKeysTable',
+      this.signingKeys,
+      'Table of the key rings: what signs, and what is published',
+    )
+  }
+
+  /** By these `npx token-broker` finds the tables. */
+  #output(id: string, { tableName }: TableV2, description: string): void {
+    new CfnOutput(this, id, { value: tableName, description })
   }
 
   #table(id: string, props: StateStackProps, differences: Partial<TablePropsV2>): TableV2 {

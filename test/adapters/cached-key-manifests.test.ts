@@ -69,6 +69,18 @@ describe('cached key manifests', () => {
     expect(reads).toHaveLength(2)
   })
 
+  it('live only as long as they are told to, and serve on only where the last good ones may', async () => {
+    const read = () => new Promise<KeyManifest | undefined>((resolve) => reads.push(resolve))
+    manifests = new CachedKeyManifests({ read, save: async () => 'saved' }, () => nowMs, 5)
+    await answered(1)
+    nowMs = 2499
+    expect((await manifests.current('RS256'))?.version).toBe(1)
+    expect(reads).toHaveLength(1)
+    nowMs = 5000
+    expect((await answered(2))?.version).toBe(2)
+    expect(reads).toHaveLength(2)
+  })
+
   it('are asked for again while there are none', async () => {
     const none = manifests.current('RS256')
     reads[0]?.(undefined)

@@ -96,6 +96,22 @@ describe.each<[string, () => Promise<Signer>]>([
 })
 
 describe('the KMS signer', () => {
+  it('gives, once it was told to forget, the key that the manifest names by then, after one read', async () => {
+    const memory = new MemoryKeyManifests()
+    const manifest = (await store().read('ES256')) as KeyManifest
+    const next = manifest.keys.find(({ state }) => state === 'published') as ManifestKey
+    await memory.save({ ...manifest, version: 1 })
+    const signer = new KmsSigner(aws.kms, new CachedKeyManifests(memory, () => nowMs))
+    const { kid } = await signer.activeKey('ES256')
+    await memory.save({ ...withActive(manifest, next, 1), version: 2 })
+    expect((await signer.activeKey('ES256')).kid).toBe(kid)
+    signer.forget('ES256')
+    const read = vi.spyOn(memory, 'read')
+    expect((await signer.activeKey('ES256')).kid).toBe(next.kid)
+    await signer.activeKey('ES256')
+    expect(read).toHaveBeenCalledTimes(1)
+  })
+
   it.each(['RS256', 'ES256'] as const)('lets no garbled %s signature out', async (algorithm) => {
     aws.endpoint.faults.set({ operation: 'kms:Sign', kind: 'garble' })
     for (let i = 0; i < 100; i++) await expect(jwsBy(kmsSigner(), algorithm)).rejects.toThrow(WrongSignature)

@@ -615,6 +615,19 @@ describe('a signing key that was revoked', () => {
       'signing key',
     )
   })
+
+  it('is asked for anew at once: the request after it is signed by the key that took over', async () => {
+    const revoked = await broker.keys.activeKey('RS256')
+    const next = await broker.keys.activate('RS256')
+    broker.keys.active.set('RS256', revoked)
+    broker.keys.next.set('RS256', next)
+    broker.revocations.stored.set(`key#${revoked.kid}`, NOW - 1000)
+    await expect(broker.exchange({ subject_token: await broker.subjectToken('pod') })).rejects.toThrow()
+    const { access_token } = answerIn(
+      await broker.exchange({ subject_token: await broker.subjectToken('pod') }),
+    )
+    expect(decode(access_token).header['kid']).toBe(next.kid)
+  })
 })
 
 describe('a fault', () => {

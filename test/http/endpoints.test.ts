@@ -327,6 +327,21 @@ describe('the public documents', () => {
     expect((await handler(get('/.well-known/jwks.json'), {})).statusCode).toBe(503)
   })
 
+  it('are a key set without a ring whose keys are all revoked: no answer would keep them in caches', async () => {
+    const [kept, revoked] = [...broker.keys.active.values()].map((key, index) => ({
+      ring: key.algorithm,
+      version: 3,
+      pending: undefined,
+      keys: [index === 0 ? key : { ...key, state: 'disabled' as const }],
+    }))
+    const manifests = async () => [kept, revoked]
+    const handler = httpHandler(serveDocuments({ issuer: BROKER_ISSUER, manifests }), telemetry)
+    const { statusCode, body } = await handler(get('/.well-known/jwks.json'), {})
+    expect(statusCode).toBe(200)
+    const { keys } = JSON.parse(body) as { keys: { kid: string }[] }
+    expect(keys.map(({ kid }) => kid)).toEqual(kept?.keys.map(({ kid }) => kid))
+  })
+
   it.each([
     ['/health', 200],
     ['/nothing', 404],

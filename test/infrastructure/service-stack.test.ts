@@ -192,6 +192,10 @@ describe('the outputs', () => {
       TokenUrl: '<ApiHttpApi.ApiEndpoint>/token',
       JwksUrl: '<ApiHttpApi.ApiEndpoint>/.well-known/jwks.json',
       OpenIdConfigurationUrl: '<ApiHttpApi.ApiEndpoint>/.well-known/openid-configuration',
+      RotateKeysFunctionName: '<RotateKeysFunction>',
+      Region: '<AWS::Region>',
+      KeyRotationSeconds: '2592000',
+      VerifierCacheSeconds: '7200',
       NextCommand: 'curl --fail <ApiHttpApi.ApiEndpoint>/.well-known/jwks.json',
     })
     for (const output of Object.values(outputs)) expect(output.Description).toBeTruthy()

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { resources, synthesize } from './synthesize.ts'
+import { readable, resources, synthesize } from './synthesize.ts'
 
 const { state, assembly, stacks } = synthesize()
+const outputs = Object.entries(
+  state.toJSON()['Outputs'] as Record<
+    string,
+    { readonly Value: unknown; readonly Description?: string; readonly Export?: { readonly Name: string } }
+  >,
+)
 const tables = resources(state, 'AWS::DynamoDB::GlobalTable')
 
 /** Renaming one of these makes CloudFormation replace a table: it needs a decision note and a migration. */
@@ -53,11 +59,19 @@ describe('the state stack', () => {
   })
 
   it('exports names and ARNs, which keeps CloudFormation from removing a table in use', () => {
-    const outputs = Object.values(state.toJSON()['Outputs']) as {
-      readonly Export?: { readonly Name: string }
-    }[]
-    expect(outputs).toHaveLength(6)
-    for (const output of outputs) expect(output.Export?.Name).toMatch(/^token-broker-dev-state:/)
+    const exported = outputs.filter(([name]) => name.startsWith('ExportsOutput'))
+    expect(exported).toHaveLength(6)
+    for (const [, output] of exported) expect(output.Export?.Name).toMatch(/^token-broker-dev-state:/)
+  })
+
+  it('tells the names of the tables in outputs, with a description: the command line finds them there', () => {
+    const told = outputs.filter(([, output]) => output.Export === undefined)
+    expect(Object.fromEntries(told.map(([name, { Value }]) => [name, readable(Value)]))).toEqual({
+      ExchangesTable: '<Exchanges>',
+      RevocationsTable: '<Revocations>',
+      SigningKeysTable: '<SigningKeys>',
+    })
+    for (const [, output] of told) expect(output.Description).toBeTruthy()
   })
 
   it('refuses its deletion and carries the deployment tags', () => {

@@ -159,6 +159,7 @@ export async function createTestBroker(policy = testPolicy()): Promise<TestBroke
         exp: NOW + 200,
         jti: `own-${++signed}`,
         scope: 'payments.read',
+        client_id: 'ci:repo:octo/pay',
         lineage: ['root'],
         txn: 'txn',
         idp: 'https://ci.example.com',

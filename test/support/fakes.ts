@@ -10,7 +10,9 @@ import type {
   KeyManifestStore,
   KeyPair,
   RecordOutcome,
+  Revocation,
   RevocationKey,
+  RevocationRegister,
   RevocationStore,
   Signer,
   SigningKeyFactory,
@@ -40,8 +42,18 @@ export class MemoryLedger implements ExchangeLedger {
   }
 }
 
-export class MemoryRevocations implements RevocationStore {
+export class MemoryRevocations implements RevocationStore, RevocationRegister {
   readonly stored = new Map<RevocationKey, number>()
+  /** What {@link revoke} wrote, by key. */
+  readonly written = new Map<RevocationKey, Revocation>()
+
+  async revoke(revocations: readonly Revocation[]): Promise<void> {
+    for (const revocation of revocations) {
+      if ((this.stored.get(revocation.key) ?? -1) >= revocation.cutOff) continue
+      this.stored.set(revocation.key, revocation.cutOff)
+      this.written.set(revocation.key, revocation)
+    }
+  }
 
   async cutOffs(keys: readonly RevocationKey[]): Promise<ReadonlyMap<RevocationKey, number>> {
     return new Map(
@@ -80,6 +92,8 @@ export class MemoryKeys implements SigningKeyFactory, SigningKeyInventory, Signe
   /** What {@link create} made, by ARN. */
   readonly made = new Map<string, MemoryKey>()
   readonly active = new Map<SigningAlgorithm, ManifestKey>()
+  /** Put in force by {@link forget}: what the store says by then. */
+  readonly next = new Map<SigningAlgorithm, ManifestKey>()
   signatures = 0
   private readonly generate: (ring: SigningAlgorithm) => KeyObject
 
@@ -131,6 +145,11 @@ export class MemoryKeys implements SigningKeyFactory, SigningKeyInventory, Signe
     this.signatures++
     const privateKey = this.keyOf(key.keyArn)
     return createSign('sha256').update(signingInput).sign({ key: privateKey, dsaEncoding: 'ieee-p1363' })
+  }
+
+  forget(algorithm: SigningAlgorithm): void {
+    const next = this.next.get(algorithm)
+    if (next !== undefined) this.active.set(algorithm, next)
   }
 
   /** Makes a key and puts it in force. */

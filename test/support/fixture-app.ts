@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { type App, CustomResource, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib'
 import { HttpApi, HttpMethod, PayloadFormatVersion } from 'aws-cdk-lib/aws-apigatewayv2'
+import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers'
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations'
 import { AttributeType, StreamViewType, TableV2 } from 'aws-cdk-lib/aws-dynamodb'
 import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events'
@@ -77,6 +78,12 @@ export function addFixtureStacks(app: App, options: FixtureOptions = {}): void {
   route('/things/special', HttpMethod.GET, trespass)
   route('/files/{proxy+}', HttpMethod.GET, echo)
   route('/write', HttpMethod.POST, write)
+  api.addRoutes({
+    path: '/signed/{id}',
+    methods: [HttpMethod.POST],
+    integration: new HttpLambdaIntegration('SignedIntegration', echo, { payloadFormatVersion }),
+    authorizer: new HttpIamAuthorizer(),
+  })
 
   table.grantStreamRead(consume)
   consume.addEventSourceMapping('Stream', {

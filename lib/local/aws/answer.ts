@@ -8,7 +8,11 @@ const JSON_TYPES: Readonly<Record<string, string>> = {
   kms: 'application/x-amz-json-1.1',
   sqs: 'application/x-amz-json-1.0',
 }
-const STS_NAMESPACE = 'https://sts.amazonaws.com/doc/2011-06-15/'
+/** The services that speak XML, by the namespace of their answers. */
+const XML_NAMESPACES: Readonly<Record<string, string>> = {
+  sts: 'https://sts.amazonaws.com/doc/2011-06-15/',
+  cloudformation: 'http://cloudformation.amazonaws.com/doc/2010-05-15/',
+}
 
 /** What every answer carries. */
 export interface AnswerFrame {
@@ -22,7 +26,7 @@ export interface AnswerFrame {
 /** Sends a result in the service's protocol. */
 export function sendOutput(response: ServerResponse, frame: AnswerFrame, output: JsonObject): void {
   if (frame.service === 's3') sendRest(response, frame, output as RestOutput)
-  else send(response, frame, 200, frame.service === 'sts' ? xmlOutput(frame, output) : JSON.stringify(output))
+  else send(response, frame, 200, speaksXml(frame) ? xmlOutput(frame, output) : JSON.stringify(output))
 }
 
 /** Sends an error in the service's protocol. */
@@ -32,7 +36,7 @@ export function sendError(response: ServerResponse, frame: AnswerFrame, error: A
     sendRest(response, frame, restError(frame, error))
     return
   }
-  const inXml = frame.service === 'sts'
+  const inXml = speaksXml(frame)
   if (!inXml) response.setHeader('x-amzn-errortype', code)
   send(
     response,
@@ -69,17 +73,21 @@ function send(response: ServerResponse, frame: AnswerFrame, status: number, body
   response.end(body)
 }
 
-function xmlOutput({ operation, requestId }: AnswerFrame, output: JsonObject): string {
+function speaksXml({ service }: AnswerFrame): boolean {
+  return service in XML_NAMESPACES
+}
+
+function xmlOutput({ service, operation, requestId }: AnswerFrame, output: JsonObject): string {
   return (
-    `<${operation}Response xmlns="${STS_NAMESPACE}"><${operation}Result>${toXml(output)}</${operation}Result>` +
+    `<${operation}Response xmlns="${XML_NAMESPACES[service]}"><${operation}Result>${toXml(output)}</${operation}Result>` +
     `<ResponseMetadata><RequestId>${requestId}</RequestId></ResponseMetadata></${operation}Response>`
   )
 }
 
-function xmlError({ requestId }: AnswerFrame, { code, message, status }: AwsError): string {
+function xmlError({ service, requestId }: AnswerFrame, { code, message, status }: AwsError): string {
   const details = toXml({ Type: status < 500 ? 'Sender' : 'Receiver', Code: code, Message: message })
   return (
-    `<ErrorResponse xmlns="${STS_NAMESPACE}"><Error>${details}</Error>` +
+    `<ErrorResponse xmlns="${XML_NAMESPACES[service]}"><Error>${details}</Error>` +
     `<RequestId>${requestId}</RequestId></ErrorResponse>`
   )
 }
@@ -92,6 +100,7 @@ function toXml(output: JsonObject): string {
 }
 
 function xmlValue(value: unknown): string {
+  if (Array.isArray(value)) return value.map((member) => `<member>${xmlValue(member)}</member>`).join('')
   if (typeof value === 'object' && value !== null) return toXml({ ...value })
   return String(value).replace(/[<>&"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }

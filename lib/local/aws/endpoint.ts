@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { type AwsCall, CallHandling } from './call-handling.ts'
 import type { Cloud } from './cloud.ts'
+import { CloudFormation } from './cloudformation.ts'
 import type { OnDefect } from './defect.ts'
 import { DynamoDb } from './dynamodb.ts'
 import { Faults } from './faults.ts'
@@ -43,6 +44,7 @@ export interface AwsEndpointOptions {
 export interface AwsEndpoint {
   readonly url: string
   readonly port: number
+  readonly cloudformation: CloudFormation
   readonly dynamodb: DynamoDb
   readonly kms: Kms
   readonly s3: S3
@@ -51,6 +53,8 @@ export interface AwsEndpoint {
   readonly faults: Faults
   /** Makes an access key known, or replaces whom it belongs to. Throws for a policy that is not understood. */
   registerPrincipal(accessKeyId: string, principal: Principal): void
+  /** Whom an access key belongs to, if anybody. */
+  principal(accessKeyId: string): Principal | undefined
   /**
    * Checks and records a permission for what the local cloud itself does in a principal's name, such as reading a
    * stream. Returns whether it is allowed; a refusal is reported as a defect.
@@ -72,10 +76,13 @@ export async function startAwsEndpoint(options: AwsEndpointOptions): Promise<Aws
   const s3 = new S3(cloud, inFolder('s3'))
   const sqs = new Sqs(cloud)
   const sts = new Sts(cloud, options.verifyWebIdentity)
+  const cloudformation = new CloudFormation(cloud)
   const principals = options.principals ?? new Map<string, Principal>()
   const gatekeeper = new Gatekeeper(cloud, principals, sts, onDefect)
   const faults = new Faults()
-  const services = new Map<string, AwsService>(Object.entries({ dynamodb, kms, s3, sqs, sts }))
+  const services = new Map<string, AwsService>(
+    Object.entries({ cloudformation, dynamodb, kms, s3, sqs, sts }),
+  )
   const handling = new CallHandling({ cloud, services, gatekeeper, faults, onDefect, onCall: options.onCall })
   const server = createServer((request, response) => void handling.serve(request, response))
   server.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS
@@ -86,6 +93,7 @@ export async function startAwsEndpoint(options: AwsEndpointOptions): Promise<Aws
   return {
     url: `http://127.0.0.1:${port}`,
     port,
+    cloudformation,
     dynamodb,
     kms,
     s3,
@@ -93,6 +101,7 @@ export async function startAwsEndpoint(options: AwsEndpointOptions): Promise<Aws
     sts,
     faults,
     registerPrincipal: (accessKeyId, principal) => gatekeeper.register(accessKeyId, principal),
+    principal: (accessKeyId) => principals.get(accessKeyId),
     authorise: (principal, request) => gatekeeper.authorise(principal, request),
     unusedPermissions: () => gatekeeper.unusedPermissions(),
     close: async () => {

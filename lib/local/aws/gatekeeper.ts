@@ -129,7 +129,9 @@ export class Gatekeeper {
       : 'the local cloud does not offer it'
     this.#onDefect({ kind: 'operation', principal: caller?.principal.name, operation, reason })
     const type =
-      called.service === 'sts' ? 'InvalidAction' : 'com.amazon.coral.service#UnknownOperationException'
+      called.service === 'sts' || called.service === 'cloudformation'
+        ? 'InvalidAction'
+        : 'com.amazon.coral.service#UnknownOperationException'
     return new AwsError(type, `${operation}: ${reason}`)
   }
 

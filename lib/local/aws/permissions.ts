@@ -17,6 +17,11 @@ export interface Principal {
   readonly roleArn?: string | undefined
   /** The role's identity policies. `undefined` marks the local operator, who may do everything. */
   readonly policies?: readonly PolicyDocument[] | undefined
+  /**
+   * What the API checks signatures with. The AWS endpoint asks for none: loopback is trusted there.
+   * @default - its signatures are not accepted by the API
+   */
+  readonly secretAccessKey?: string | undefined
 }
 
 /** A permission that a principal's policies give and that no call has needed. */

@@ -19,6 +19,12 @@ const SERVICE_BY_TARGET: Readonly<Record<string, string>> = {
   AmazonSQS: 'sqs',
 }
 
+/** Versions of APIs in the query protocol, which name the service where no host name does. */
+const SERVICE_BY_VERSION: Readonly<Record<string, string>> = {
+  '2011-06-15': 'sts',
+  '2010-05-15': 'cloudformation',
+}
+
 /** `Credential=<access key id>/<date>/<region>/<service>/aws4_request` of SigV4. */
 const CREDENTIAL = /Credential=([^/,\s]+)\/(?:[^/,\s]+\/[^/,\s]+\/([^/,\s]+))?/
 
@@ -45,9 +51,11 @@ function readJson(target: string, body: Buffer): CalledOperation {
 
 function readQuery(headers: IncomingHttpHeaders, body: Buffer): CalledOperation {
   const form = headers['content-type']?.startsWith('application/x-www-form-urlencoded') === true
-  const { Action: operation, ...input } = form ? readQueryInput(body.toString()) : {}
+  const { Action: operation, Version: version, ...input } = form ? readQueryInput(body.toString()) : {}
   if (typeof operation !== 'string') throw unknownOperation('none')
-  return { service: 'sts', operation, input }
+  const service = SERVICE_BY_VERSION[String(version)]
+  if (service === undefined) throw unknownOperation(`${operation} of version ${String(version)}`)
+  return { service, operation, input }
 }
 
 function parseObject(body: Buffer): JsonObject {

@@ -38,7 +38,7 @@ test('an unsigned call of a signed operation is refused', async () => {
 
 test('text in a query answer is escaped', async () => {
   const { endpoint } = await startRig()
-  const body = 'Action=%3Cx%3E%26'
+  const body = 'Version=2011-06-15&Action=%3Cx%3E%26'
   const headers = {
     'content-type': 'application/x-www-form-urlencoded',
     authorization: 'Credential=AKIAOPERATOR/',

@@ -1,6 +1,6 @@
-import { DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb'
+import { DynamoDBClient, GetItemCommand, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { describeDefect, startLocalCloud } from '../../../lib/local/cloud.ts'
+import { describeDefect, LOCAL_OPERATOR, startLocalCloud } from '../../../lib/local/cloud.ts'
 import { type FixtureCloud, startFixture, synthesizeFixture } from '../../support/fixture-cloud.ts'
 
 const TABLE = 'fixture-state-Items5C12978B'
@@ -82,8 +82,17 @@ describe('the local cloud', () => {
   })
 
   it('stops at a defect unless somebody collects them', async () => {
-    const cloud = await startLocalCloud({ assemblyFolder })
+    const progress: string[] = []
+    const cloud = await startLocalCloud({ assemblyFolder, onProgress: (step) => void progress.push(step) })
     const { url } = cloud
+    // What an operator mistypes is answered as AWS would, and no reason to stop.
+    for (const accessKeyId of ['AKIANOBODY', LOCAL_OPERATOR.accessKeyId]) {
+      const credentials = { accessKeyId, secretAccessKey: 'x' }
+      const client = new DynamoDBClient({ endpoint: cloud.aws.url, region: 'eu-west-1', credentials })
+      await expect(client.send(new ScanCommand({ TableName: 'nowhere' }))).rejects.toThrow()
+    }
+    expect(progress.filter((step) => step.startsWith('refused: '))).toHaveLength(2)
+    expect((await fetch(`${url}/echo`)).status).toBe(200)
     await fetch(`${url}/things/special`).catch(() => {})
     expect((await cloud.stopped).message).toMatch(/^missing permission: .*Trespass/)
     const answers = () =>

@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: this is how CloudFormation writes them
 import { describe, expect, it } from 'vitest'
 import type { JsonValue } from '../../../lib/local/assembly.ts'
-import { resolveOutputs, resolveStacks } from '../../../lib/local/resolved-stacks.ts'
+import { describeStacks, resolveStacks } from '../../../lib/local/resolved-stacks.ts'
 
 const DEPLOYMENT = { account: '111111111111', region: 'eu-west-1', apiEndpoint: 'http://127.0.0.1:8080' }
 
@@ -93,7 +93,8 @@ describe('intrinsic functions', () => {
   })
 
   it('resolves outputs', () => {
-    expect(resolveOutputs([OTHER], DEPLOYMENT)).toEqual({ 'other.Arn': QUEUE })
+    const [stack] = describeStacks([OTHER], DEPLOYMENT)
+    expect(stack).toMatchObject({ name: 'other', outputs: [{ key: 'Arn', value: QUEUE }] })
   })
 })
 

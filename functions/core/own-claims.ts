@@ -1,0 +1,60 @@
+import { type Refused, refuse } from './refusal.ts'
+import { tokenIdOf } from './token-id.ts'
+import type { JsonObject, JsonValue, TokenId } from './types.ts'
+
+/** What the broker wrote into one of its own tokens. Times in epoch seconds. */
+export interface OwnClaims {
+  readonly tokenId: TokenId
+  readonly subject: string
+  readonly clientId: string
+  readonly audience: string
+  readonly issuedAt: number
+  readonly expiresAt: number
+  /** The token's ancestors, root first, and the token itself. */
+  readonly lineage: readonly TokenId[]
+  /** Shared by all tokens that descend from one external exchange. */
+  readonly txn: string
+  /** The first external issuer. */
+  readonly idp: string
+  readonly scopes: readonly string[]
+  /** The broker's keys that signed it and its ancestors, root first. */
+  readonly signedBy: readonly string[]
+}
+
+/**
+ * Reads the claims of a token that the broker itself has issued and vouches for, by its signature or by its own record.
+ * `signedBy` is the `kid` that signed it, if one did. This is the one place that reads them.
+ */
+export function readOwnClaims(
+  claims: JsonObject,
+  issued: { readonly issuer: string; readonly signedBy: string | undefined },
+): OwnClaims | Refused {
+  const { lineage, lineage_keys: keys = [], scope, exp, iat } = claims
+  const missing = TEXTS.find((name) => typeof claims[name] !== 'string' || claims[name] === '')
+  if (missing !== undefined) return refuse({ kind: 'claim_malformed', claim: missing })
+  if (!isTexts(lineage)) return refuse({ kind: 'claim_malformed', claim: 'lineage' })
+  if (!isTexts(keys)) return refuse({ kind: 'claim_malformed', claim: 'lineage_keys' })
+  if (typeof exp !== 'number') return refuse({ kind: 'claim_malformed', claim: 'exp' })
+  if (typeof iat !== 'number') return refuse({ kind: 'claim_malformed', claim: 'iat' })
+  const { sub, aud, client_id, jti, txn, idp } = claims as Readonly<Record<(typeof TEXTS)[number], string>>
+  const tokenId = tokenIdOf({ kind: 'token', issuer: issued.issuer, jti, signingInput: '' })
+  return {
+    tokenId,
+    subject: sub,
+    clientId: client_id,
+    audience: aud,
+    issuedAt: Math.floor(iat),
+    expiresAt: Math.floor(exp),
+    lineage: [...(lineage as readonly TokenId[]), tokenId],
+    txn,
+    idp,
+    scopes: typeof scope === 'string' && scope !== '' ? scope.split(' ') : [],
+    signedBy: [...new Set([...keys, ...(issued.signedBy === undefined ? [] : [issued.signedBy])])],
+  }
+}
+
+const TEXTS = ['sub', 'aud', 'client_id', 'jti', 'txn', 'idp'] as const
+
+function isTexts(value: JsonValue | undefined): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string')
+}
