@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { invokeAsync } from '../../../lib/local/async-invocation.ts'
+import type { AsyncInvocationPlan } from '../../../lib/local/resources.ts'
 
 const PLAN = {
   functionName: 'function',
@@ -7,7 +8,7 @@ const PLAN = {
   onFailure: { queueName: 'poison', queueArn: 'arn:aws:sqs:eu-west-1:111111111111:poison' },
 }
 
-async function run(failures: number, plan: typeof PLAN | undefined = PLAN) {
+async function run(failures: number, plan: AsyncInvocationPlan = PLAN) {
   const messages: string[] = []
   let attempts = 0
   await invokeAsync('event', {
@@ -35,5 +36,5 @@ it('an event that is given up goes to the destination as a whole', async () => {
 })
 
 it('an event without a destination is lost, as on AWS', async () => {
-  expect((await run(9, undefined)).messages).toEqual([])
+  expect((await run(9, { ...PLAN, onFailure: undefined })).messages).toEqual([])
 })
