@@ -13,3 +13,6 @@ export const KEY_TAGS = {
 
 /** Value of {@link KEY_TAGS}`.purpose` on the keys that sign tokens. */
 export const TOKEN_SIGNING = 'token-signing'
+
+/** Value of {@link KEY_TAGS}`.purpose` on the key that signs checkpoints of the audit trail. */
+export const AUDIT_CHECKPOINTS = 'audit-checkpoints'

@@ -11,6 +11,11 @@ const VARIABLES = {
   exchangesTable: 'EXCHANGES_TABLE',
   revocationsTable: 'REVOCATIONS_TABLE',
   signingKeysTable: 'SIGNING_KEYS_TABLE',
+  /** Where the audit trail's chains end, roughly. */
+  auditTable: 'AUDIT_TABLE',
+  auditBucket: 'AUDIT_BUCKET',
+  /** The ARN of the KMS key that signs checkpoints. */
+  auditKey: 'AUDIT_KEY',
   /** How long a key signs. Seconds, as every setting in text. */
   keyRotationSeconds: 'KEY_ROTATION_SECONDS',
   /** How long the slowest verifier keeps a JWK Set. */

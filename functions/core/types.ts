@@ -24,8 +24,14 @@ export interface JsonObject {
 /** How often one subject token may be presented. */
 export type ReplayMode = 'single-use' | 'once-per-target' | 'reusable'
 
-/** The JWS algorithms that the broker signs with; each is a ring of keys of its own. */
+/** The JWS algorithms that the broker signs with. */
 export type SigningAlgorithm = 'RS256' | 'ES256'
+
+/** A ring of signing keys that follow one another: of each algorithm one in KMS, and one of delegated keys. */
+export type RingName = SigningAlgorithm | 'delegated-ES256'
+
+/** Who signs a target's tokens: KMS each of them, or a function with a short-lived key that KMS has handed over. */
+export type SigningMode = 'kms' | 'delegated'
 
 /** The JWS algorithms that policy may accept from an issuer. All are asymmetric. */
 export type SubjectAlgorithm =

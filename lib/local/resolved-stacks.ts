@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import {
   type AssemblyStack,
   inDependencyOrder,
@@ -199,7 +200,16 @@ class StackScope implements Scope {
 
   #fill(logicalId: string, template: string, where: string): string {
     const { account, region, apiEndpoint } = this.#deployment
-    const values = { account, region, partition: 'aws', api: apiEndpoint, name: this.#name(logicalId, where) }
+    const name = this.#name(logicalId, where)
+    const values = {
+      account,
+      region,
+      partition: 'aws',
+      api: apiEndpoint,
+      name,
+      lower: name.toLowerCase(),
+      uuid: uuidOf(name),
+    }
     return template.replaceAll(/\{(\w+)\}/g, (_, key: string) => values[key as keyof typeof values])
   }
 
@@ -223,6 +233,12 @@ class StackScope implements Scope {
   #where(logicalId: string): string {
     return `${this.stack}/${logicalId}`
   }
+}
+
+/** The same for the same name, so that a KMS key kept from an earlier run is found again. */
+function uuidOf(name: string): string {
+  const hex = createHash('sha256').update(name).digest('hex')
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12}).*$/, '$1-$2-$3-$4-$5')
 }
 
 /** Logical ids that a resource names, by `DependsOn` or by any function in its properties. */

@@ -1,6 +1,7 @@
 /**
- * Every resource type that the local cloud knows. Texts are templates: `{name}` is the resource's name, `{region}`,
- * `{account}` and `{partition}` are those of the deployment, `{api}` is where the local API answers.
+ * Every resource type that the local cloud knows. Texts are templates: `{name}` is the resource's name, `{lower}` the
+ * same in lower case, `{uuid}` an id that follows from it, `{region}`, `{account}` and `{partition}` are those of the deployment, `{api}` is where the local API
+ * answers.
  */
 export interface ResourceType {
   /** Whether the local cloud runs it; the rest only has names that others refer to. */
@@ -79,6 +80,27 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
     attributes: { Arn: arn('scheduler', 'schedule/default/{name}') },
   },
   'AWS::CloudFormation::CustomResource': CUSTOM_RESOURCE,
+  'AWS::KMS::Key': {
+    started: true,
+    ref: '{uuid}',
+    attributes: { Arn: arn('kms', 'key/{uuid}'), KeyId: '{uuid}' },
+  },
+
+  'AWS::Lambda::EventInvokeConfig': { started: true, ref: '{name}' },
+  'AWS::Logs::SubscriptionFilter': { started: true, ref: '{name}' },
+  'AWS::S3::Bucket': {
+    started: true,
+    nameProperty: 'BucketName',
+    ref: '{lower}',
+    attributes: { Arn: 'arn:{partition}:s3:::{lower}', DomainName: '{lower}.s3.amazonaws.com' },
+  },
+  'AWS::S3::BucketPolicy': { started: true, ref: '{name}' },
+  'AWS::SQS::Queue': {
+    started: true,
+    nameProperty: 'QueueName',
+    ref: 'https://sqs.{region}.amazonaws.com/{account}/{name}',
+    attributes: { Arn: arn('sqs', '{name}'), QueueName: '{name}' },
+  },
 
   'AWS::CDK::Metadata': passive('{name}'),
   'AWS::ApiGatewayV2::ApiMapping': passive('{name}'),
@@ -94,20 +116,11 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
   ),
   'AWS::CloudWatch::Dashboard': passive('{name}', {}, 'DashboardName'),
   'AWS::KMS::Alias': passive('{name}', {}, 'AliasName'),
-  'AWS::KMS::Key': passive('{name}', { Arn: arn('kms', 'key/{name}'), KeyId: '{name}' }),
   'AWS::Kinesis::Stream': passive('{name}', { Arn: arn('kinesis', 'stream/{name}') }, 'Name'),
-  'AWS::Lambda::EventInvokeConfig': passive('{name}'),
   'AWS::Logs::LogGroup': passive('{name}', { Arn: arn('logs', 'log-group:{name}:*') }, 'LogGroupName'),
   'AWS::Logs::MetricFilter': passive('{name}'),
   'AWS::Logs::QueryDefinition': passive('{name}'),
   'AWS::Logs::ResourcePolicy': passive('{name}'),
-  'AWS::Logs::SubscriptionFilter': passive('{name}'),
-  'AWS::S3::Bucket': passive(
-    '{name}',
-    { Arn: 'arn:{partition}:s3:::{name}', DomainName: '{name}.s3.amazonaws.com' },
-    'BucketName',
-  ),
-  'AWS::S3::BucketPolicy': passive('{name}'),
   'AWS::Scheduler::ScheduleGroup': passive(
     '{name}',
     { Arn: arn('scheduler', 'schedule-group/{name}') },
@@ -120,11 +133,6 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
     'TopicName',
   ),
   'AWS::SNS::TopicPolicy': passive('{name}'),
-  'AWS::SQS::Queue': passive(
-    'https://sqs.{region}.amazonaws.com/{account}/{name}',
-    { Arn: arn('sqs', '{name}'), QueueName: '{name}' },
-    'QueueName',
-  ),
   'AWS::SQS::QueuePolicy': passive('{name}'),
   'AWS::SSM::Parameter': passive('{name}', {}, 'Name'),
   'AWS::WAFv2::WebACL': passive('{name}', { Arn: arn('wafv2', 'regional/webacl/{name}') }, 'Name'),

@@ -48,6 +48,7 @@ async function openBroker(): Promise<{ broker: TestBroker; endpoints: TestEndpoi
   const dynamoDb = await inProcessDynamoDb(['exchanges', 'revocations'], pause)
   const signer: Signer = {
     activeKey: (algorithm) => broker.keys.activeKey(algorithm),
+    forget: (algorithm) => broker.keys.forget(algorithm),
     sign: async (key, signingInput) => {
       await pause()
       return broker.keys.sign(key, signingInput)

@@ -10,7 +10,7 @@ import { addBrokerStacks } from '../../lib/broker-app.ts'
 import { parseConfig } from '../../lib/config.ts'
 import { projectContext } from '../../lib/project-context.ts'
 
-const FUNCTIONS = ['exchange', 'introspect', 'revoke', 'jwks', 'rotate-keys']
+const FUNCTIONS = ['exchange', 'introspect', 'revoke', 'jwks', 'rotate-keys', 'export-audit']
 
 const temporaryFolders: string[] = []
 afterAll(() => {

@@ -47,6 +47,7 @@ function scheduledWorld(scheduler: fc.Scheduler) {
     register: { revoke: slowly('revoke', revocations.revoke.bind(revocations)) },
     signer: {
       activeKey: broker.keys.activeKey.bind(broker.keys),
+      forget: broker.keys.forget.bind(broker.keys),
       sign: slowly('sign', broker.keys.sign.bind(broker.keys)),
     },
   }
@@ -59,11 +60,11 @@ async function present(
   worlds: Worlds,
   token: string,
   audience: string,
-  key?: string,
+  { key, at = AT }: { readonly key?: string | undefined; readonly at?: typeof AT } = {},
 ): Promise<ExchangeOutcome> {
   const parameters = Object.entries(exchangeForm(token, { audience }))
   const idempotencyKey = key === undefined ? [] : [key]
-  const outcome = await exchange({ parameters, authorization: [], dpop: [], idempotencyKey }, AT, worlds.slow)
+  const outcome = await exchange({ parameters, authorization: [], dpop: [], idempotencyKey }, at, worlds.slow)
   if ('answer' in outcome) expectRecorded(worlds, outcome.answer.access_token)
   return outcome
 }
@@ -98,7 +99,13 @@ describe('whatever order calls take effect and are answered in', () => {
         const worlds = scheduledWorld(s)
         const token = await broker.subjectToken(from)
         const outcomes = await s.waitFor(
-          Promise.all(keys.map((key) => present(worlds, token, PAYMENTS, key))),
+          Promise.all(
+            keys.map((key, index) => {
+              // A retry comes later, and yet gets the times of the first.
+              const at = { ...AT, now: NOW + 10 * index }
+              return present(worlds, token, PAYMENTS, { key, at })
+            }),
+          ),
         )
         const released = tokensIn(outcomes).map((text) => decode(text).claims)
         expect(released.length).toBeGreaterThan(0)

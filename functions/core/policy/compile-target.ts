@@ -29,13 +29,18 @@ function compileTarget({ id, source }: Entry<TargetSource>, report: EntryReport)
     if (!isResourceUri(resource))
       report(['resources', at], foundInsteadOf(resource, 'an absolute URI without fragment'))
   })
+  const { algorithm = 'RS256', signing = 'kms' } = token ?? {}
+  // An RSA signature costs a function 18 times the CPU, and the key set has no room for a fourth ring.
+  if (signing === 'delegated' && algorithm !== 'ES256')
+    report(['token', 'signing'], foundInsteadOf(signing, 'kms, or delegated with algorithm: ES256'))
   const max = { key: ['token', 'max_lifetime'], duration: token?.max_lifetime, otherwise: LIFETIME.max }
   return {
     id: id as TargetId,
     audience: source.audience ?? '',
     resources,
     scopes,
-    algorithm: token?.algorithm ?? 'RS256',
+    algorithm,
+    signing,
     maxLifetimeSeconds: secondsOf({ ...max, ...LIFETIME }, report),
   }
 }

@@ -6,6 +6,7 @@ import type {
   PublicJwk,
   ReplayMode,
   SigningAlgorithm,
+  SigningMode,
   SubjectAlgorithm,
   TargetId,
 } from '../types.ts'
@@ -73,6 +74,8 @@ export interface Target {
   readonly resources: readonly string[]
   readonly scopes: readonly string[]
   readonly algorithm: SigningAlgorithm
+  /** `delegated` only with ES256. */
+  readonly signing: SigningMode
   readonly maxLifetimeSeconds: number
 }
 

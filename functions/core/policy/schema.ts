@@ -94,6 +94,7 @@ const target = closed({
   token: closed({
     format: oneOf(['jwt', 'reference']).optional(),
     algorithm: oneOf(['RS256', 'ES256']).optional(),
+    signing: oneOf(['kms', 'delegated']).optional(),
     max_lifetime: duration.optional(),
     binding: oneOf(['none', 'dpop', 'mtls']).optional(),
   }).optional(),

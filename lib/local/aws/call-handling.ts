@@ -63,7 +63,8 @@ export class CallHandling {
     const startedAt = now()
     const frame = { service: '', operation: '', requestId: randomUUID(), now: this.#parts.cloud.clock() }
     try {
-      const called = readAwsRequest(request.headers, await readBody(request))
+      const { method = '', url = '', headers } = request
+      const called = readAwsRequest({ method, url, headers, body: await readBody(request) })
       const outcome = await this.#outcome(called)
       answer(response, { ...frame, service: called.service, operation: called.operation }, outcome)
       this.#report(called, outcome, startedAt)

@@ -59,6 +59,7 @@ const THROTTLES: Readonly<Record<string, () => AwsError>> = {
       'ThrottlingException',
       'You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.',
     ),
+  s3: () => new AwsError('SlowDown', 'Please reduce your request rate.', { status: 503 }),
   sts: () => new AwsError('Throttling', 'Rate exceeded'),
 }
 
@@ -68,6 +69,10 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   RegionDisabledException: 403,
   InternalServerError: 500,
   InternalFailure: 500,
+  InternalError: 500,
+  ConditionalRequestConflict: 409,
+  PreconditionFailed: 412,
+  SlowDown: 503,
   KMSInternalException: 500,
   ServiceUnavailable: 503,
   DependencyTimeoutException: 503,

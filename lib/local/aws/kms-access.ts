@@ -2,9 +2,10 @@ import type { JsonObject } from './aws-error.ts'
 import { arnOf, type Cloud } from './cloud.ts'
 import type { AccessRequest } from './iam.ts'
 import type { RequestContext } from './iam-conditions.ts'
+import { invalidCiphertext, keyIdIn } from './kms-ciphertext.ts'
 import { newKeyId } from './kms-keys.ts'
 import type { ResolvedKey } from './kms-resolve.ts'
-import { asText, objectsAt, textAt, textsAt } from './service.ts'
+import { asText, objectAt, objectsAt, textAt, textsAt } from './service.ts'
 
 const ON_KEY = new Set([
   'CancelKeyDeletion',
@@ -13,6 +14,9 @@ const ON_KEY = new Set([
   'DisableKeyRotation',
   'EnableKey',
   'EnableKeyRotation',
+  'Encrypt',
+  'GenerateDataKeyPair',
+  'GenerateDataKeyPairWithoutPlaintext',
   'GetKeyRotationStatus',
   'GetPublicKey',
   'ListResourceTags',
@@ -21,6 +25,13 @@ const ON_KEY = new Set([
   'TagResource',
   'UntagResource',
   'Verify',
+])
+/** Operations with an encryption context. */
+const ENCRYPTS = new Set([
+  'kms:Decrypt',
+  'kms:Encrypt',
+  'kms:GenerateDataKeyPair',
+  'kms:GenerateDataKeyPairWithoutPlaintext',
 ])
 const ON_ALIAS = new Set(['CreateAlias', 'DeleteAlias', 'UpdateAlias'])
 const ON_ANYTHING = new Set(['ListAliases', 'ListKeys'])
@@ -37,9 +48,17 @@ export function kmsAccess(
 ): readonly AccessRequest[] | undefined {
   const action = `kms:${operation}`
   if (ON_KEY.has(operation)) return [keyAccess(action, resolve(textAt(input, 'KeyId') ?? ''), input)]
+  if (operation === 'Decrypt') return [decryptionAccess(resolve, input)]
   if (ON_ALIAS.has(operation)) return aliasAccess(cloud, resolve, action, input)
   if (ON_ANYTHING.has(operation)) return [{ action, resource: '*', context: {} }]
   return operation === 'CreateKey' ? creationAccess(cloud, input) : undefined
+}
+
+/** Without a `KeyId`, it is the ciphertext that says whose permission is needed. */
+function decryptionAccess(resolve: Resolve, input: JsonObject): AccessRequest {
+  const keyId = textAt(input, 'KeyId') ?? keyIdIn(input)
+  if (keyId === undefined) throw invalidCiphertext()
+  return keyAccess('kms:Decrypt', resolve(keyId), input)
 }
 
 function keyAccess(
@@ -68,11 +87,25 @@ function operationContext(action: string, input: JsonObject): RequestContext {
       'kms:MessageType': textAt(input, 'MessageType') ?? 'RAW',
     }
   }
+  if (ENCRYPTS.has(action)) return encryptionContext(action, input)
   if (action === 'kms:ScheduleKeyDeletion') {
     return { 'kms:ScheduleKeyDeletionPendingWindowInDays': asText(input['PendingWindowInDays'] ?? 30) }
   }
   if (action === 'kms:UntagResource') return { 'aws:TagKeys': textsAt(input, 'TagKeys') }
   return tagContext(input)
+}
+
+function encryptionContext(action: string, input: JsonObject): RequestContext {
+  const pairs = Object.entries(objectAt(input, 'EncryptionContext'))
+  const isForPair = action.startsWith('kms:GenerateDataKeyPair')
+  return {
+    ...Object.fromEntries(pairs.map(([name, value]) => [`kms:EncryptionContext:${name}`, asText(value)])),
+    'kms:EncryptionContextKeys': pairs.length > 0 ? pairs.map(([name]) => name) : undefined,
+    'kms:EncryptionAlgorithm': isForPair
+      ? undefined
+      : (textAt(input, 'EncryptionAlgorithm') ?? 'SYMMETRIC_DEFAULT'),
+    'kms:DataKeyPairSpec': isForPair ? textAt(input, 'KeyPairSpec') : undefined,
+  }
 }
 
 /** The keys that a request's `Tags` give. */

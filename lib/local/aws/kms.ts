@@ -2,6 +2,8 @@ import { AwsError, constraintViolation, type JsonObject } from './aws-error.ts'
 import type { Cloud } from './cloud.ts'
 import type { AccessRequest } from './iam.ts'
 import { kmsAccess } from './kms-access.ts'
+import { decrypt, encrypt, encryptionContextOf, invalidCiphertext, keyIdIn } from './kms-ciphertext.ts'
+import { isPairSpec, newPair, PAIR_SPECS } from './kms-data-pairs.ts'
 import { type KeyRecord, KeyStore, newKeyId, newSecret } from './kms-keys.ts'
 import { existing, keyArn, type ResolvedKey, resolveKey } from './kms-resolve.ts'
 import { digestOf, signDigest, verifyDigest } from './kms-signature.ts'
@@ -36,12 +38,16 @@ export class Kms implements AwsService {
     ['CancelKeyDeletion', (input) => this.#cancelKeyDeletion(input)],
     ['CreateAlias', (input) => this.#createAlias(input)],
     ['CreateKey', (input) => this.#createKey(input)],
+    ['Decrypt', (input) => this.#decrypt(input)],
     ['DeleteAlias', (input) => this.#deleteAlias(input)],
     ['DescribeKey', (input) => ({ KeyMetadata: this.#metadata(this.#key(input, 'aliases too')) })],
     ['DisableKey', (input) => this.#setState(input, 'Disabled')],
     ['DisableKeyRotation', (input) => this.#setRotation(input, false)],
     ['EnableKey', (input) => this.#setState(input, 'Enabled')],
     ['EnableKeyRotation', (input) => this.#setRotation(input, true)],
+    ['Encrypt', (input) => this.#encrypt(input)],
+    ['GenerateDataKeyPair', (input) => this.#generateDataKeyPair(input, 'with plaintext')],
+    ['GenerateDataKeyPairWithoutPlaintext', (input) => this.#generateDataKeyPair(input, 'without plaintext')],
     ['GetKeyRotationStatus', (input) => ({ KeyRotationEnabled: this.#rotatable(input).rotated })],
     ['GetPublicKey', (input) => this.#getPublicKey(input)],
     ['ListAliases', (input) => this.#listAliases(input)],
@@ -76,10 +82,26 @@ export class Kms implements AwsService {
     return carryOut(input)
   }
 
+  /**
+   * Makes the key that a template declares, with the id that is known for it, unless it has been kept from an earlier run:
+   * `input` as for CreateKey. Throws {@link AwsError} for a spec or usage that there is not.
+   */
+  async provide(id: string, input: JsonObject, rotated: boolean): Promise<void> {
+    const kept = this.#store.key(id)
+    const key = kept ?? (await this.#newKey(id, input))
+    await this.#store.saveKey({ ...key, rotated, tags: withTags({}, input) })
+  }
+
   async #createKey(input: JsonObject): Promise<JsonObject> {
+    const key = await this.#newKey(newKeyId(), input)
+    await this.#store.saveKey(key)
+    return { KeyMetadata: this.#metadata(key) }
+  }
+
+  async #newKey(id: string, input: JsonObject): Promise<KeyRecord> {
     const { spec, usage } = specAndUsage(input)
-    const key: KeyRecord = {
-      id: newKeyId(),
+    return {
+      id,
       spec,
       usage,
       description: textAt(input, 'Description') ?? '',
@@ -89,8 +111,64 @@ export class Kms implements AwsService {
       tags: withTags({}, input),
       secret: await newSecret(spec),
     }
-    await this.#store.saveKey(key)
-    return { KeyMetadata: this.#metadata(key) }
+  }
+
+  #encrypt(input: JsonObject): JsonObject {
+    const plaintext = Buffer.from(textAt(input, 'Plaintext') ?? '', 'base64')
+    if (plaintext.length < 1 || plaintext.length > MOST_RAW_BYTES)
+      throw invalid(`Plaintext must have 1 to ${MOST_RAW_BYTES} bytes`)
+    const key = this.#encryptionKey(input, 'Encrypt', this.#usable(input))
+    const CiphertextBlob = encrypt(key, plaintext, encryptionContextOf(input))
+    return { CiphertextBlob, KeyId: this.#arn(key), EncryptionAlgorithm: 'SYMMETRIC_DEFAULT' }
+  }
+
+  /** The ciphertext says which key it needs. If the request names one too, it must be that one. */
+  #decrypt(input: JsonObject): JsonObject {
+    const id = keyIdIn(input)
+    if (id === undefined) throw invalidCiphertext()
+    const named = textAt(input, 'KeyId') === undefined ? undefined : this.#usable(input)
+    if (named !== undefined) this.#encryptionKey(input, 'Decrypt', named)
+    if (named !== undefined && named.id !== id) {
+      throw new AwsError(
+        'IncorrectKeyException',
+        'The key ID in the request does not identify a CMK that can perform this operation.',
+      )
+    }
+    const key = this.#encryptionKey(input, 'Decrypt', named ?? this.#usable({ ...input, KeyId: id }))
+    const plaintext = decrypt(key.secret, input, encryptionContextOf(input))
+    return {
+      KeyId: this.#arn(key),
+      Plaintext: plaintext.toString('base64'),
+      EncryptionAlgorithm: 'SYMMETRIC_DEFAULT',
+    }
+  }
+
+  async #generateDataKeyPair(
+    input: JsonObject,
+    kind: 'with plaintext' | 'without plaintext',
+  ): Promise<JsonObject> {
+    const spec = textAt(input, 'KeyPairSpec') ?? ''
+    if (!isPairSpec(spec)) throw invalid(notInSet(spec, 'keyPairSpec', PAIR_SPECS))
+    const key = this.#encryptionKey(input, 'GenerateDataKeyPair', this.#usable(input))
+    const { publicKey, privateKey } = await newPair(spec)
+    return {
+      KeyId: this.#arn(key),
+      KeyPairSpec: spec,
+      PublicKey: publicKey.toString('base64'),
+      PrivateKeyCiphertextBlob: encrypt(key, privateKey, encryptionContextOf(input)),
+      ...(kind === 'with plaintext' && { PrivateKeyPlaintext: privateKey.toString('base64') }),
+    }
+  }
+
+  #encryptionKey(input: JsonObject, operation: string, key: KeyRecord): KeyRecord {
+    const algorithm = textAt(input, 'EncryptionAlgorithm') ?? 'SYMMETRIC_DEFAULT'
+    if (key.usage !== 'ENCRYPT_DECRYPT' || algorithm !== 'SYMMETRIC_DEFAULT')
+      throw wrongUsage(`${this.#arn(key)} key usage is ${key.usage} which is not valid for ${operation}.`)
+    // AWS's asymmetric encryption has its own algorithms, sizes and no context: nothing here uses it.
+    if (key.spec !== 'SYMMETRIC_DEFAULT')
+      throw unsupported(`${operation} with a key of spec ${key.spec} is not offered.`)
+    refuseDryRun(input)
+    return key
   }
 
   #getPublicKey(input: JsonObject): JsonObject {
@@ -132,12 +210,7 @@ export class Kms implements AwsService {
     if (!specOf(key.spec).algorithms.includes(algorithm)) {
       throw wrongUsage(`Algorithm ${algorithm} is incompatible with key spec ${key.spec}.`)
     }
-    if (input['DryRun'] === true) {
-      throw new AwsError(
-        'DryRunOperationException',
-        'The request would have succeeded, but the DryRun option is set.',
-      )
-    }
+    refuseDryRun(input)
     return key
   }
 
@@ -360,6 +433,14 @@ function signatureRequest(input: JsonObject): {
     throw invalid(`Digest is invalid length for algorithm ${algorithm}.`)
   }
   return { algorithm, digest: message }
+}
+
+function refuseDryRun(input: JsonObject): void {
+  if (input['DryRun'] !== true) return
+  throw new AwsError(
+    'DryRunOperationException',
+    'The request would have succeeded, but the DryRun option is set.',
+  )
 }
 
 function aliasName(input: JsonObject): string {

@@ -1,6 +1,11 @@
 import { PayloadFormatVersion } from 'aws-cdk-lib/aws-apigatewayv2'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type AssemblyStack, readAssembly, type TemplateResource } from '../../../lib/local/assembly.ts'
+import {
+  type AssemblyStack,
+  type JsonValue,
+  readAssembly,
+  type TemplateResource,
+} from '../../../lib/local/assembly.ts'
 import { resolveStacks } from '../../../lib/local/resolved-stacks.ts'
 import { type CloudPlan, planCloud } from '../../../lib/local/resources.ts'
 import { synthesizeFixture } from '../../support/fixture-cloud.ts'
@@ -52,6 +57,33 @@ describe('the plan of a template', () => {
       { expression: 'cron(30 2 * * ? *)', input: { from: 'scheduler' } },
     ])
     expect(plan.customResources).toMatchObject([{ properties: { Name: 'first' } }])
+  })
+
+  it('has the KMS keys that the template declares, each with the same id in every run', () => {
+    const withKey = (properties: Record<string, JsonValue>) =>
+      planOf(
+        stacks.map((stack) => {
+          const key = { Type: 'AWS::KMS::Key', Properties: properties }
+          const resources = { ...stack.template.Resources, [`${stack.name}Key`]: key }
+          return { ...stack, template: { ...stack.template, Resources: resources } } as AssemblyStack
+        }),
+      ).keys
+    const declared = {
+      Description: 'd',
+      EnableKeyRotation: true,
+      Tags: [{ Key: 'stage', Value: 'test' }],
+      KeyPolicy: {},
+    }
+    const [one, two] = withKey(declared)
+    expect(one).toMatchObject({
+      id: expect.stringMatching(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
+      definition: { Description: 'd', Tags: [{ TagKey: 'stage', TagValue: 'test' }] },
+      rotated: true,
+    })
+    expect(two?.id).not.toBe(one?.id)
+    expect(withKey(declared)[0]?.id).toBe(one?.id)
+    for (const other of [{ Enabled: false }, { MultiRegion: true }, { Origin: 'EXTERNAL' }])
+      expect(() => withKey({ ...declared, ...other })).toThrow(/does not run locally/)
   })
 
   it('gives each function the policies of its role', () => {

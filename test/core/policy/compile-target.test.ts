@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { findingsIn, PAYMENTS, POLICY, withTarget } from './policy-fixture.ts'
+import { compiled, findingsIn, PAYMENTS, POLICY, withTarget } from './policy-fixture.ts'
 
 describe('a target', () => {
   it('needs an audience', () => {
@@ -42,6 +42,19 @@ describe('a target', () => {
       expect.stringContaining('found 65 scopes; allowed: at most 64'),
     ])
     expect(findingsIn(withTarget({ scopes: scopes.slice(0, 64) }))).toEqual([])
+  })
+
+  it.each([{}, { algorithm: 'RS256' }])('cannot sign with delegated keys of %j', (algorithm) => {
+    expect(findingsIn(withTarget({ token: { ...algorithm, signing: 'delegated' } }))).toEqual([
+      'targets.payments.token.signing: found "delegated"; allowed: kms, or delegated with algorithm: ES256',
+    ])
+  })
+
+  it('signs with delegated keys only if it asks for it', () => {
+    const signing = (token: object) => compiled(withTarget({ token })).targets[0]?.signing
+    expect(signing({ algorithm: 'ES256', signing: 'delegated' })).toBe('delegated')
+    expect(signing({ algorithm: 'ES256', signing: 'kms' })).toBe('kms')
+    expect(signing({ algorithm: 'ES256' })).toBe('kms')
   })
 
   it.each(['0s', '61m'])('cannot have tokens that live %s', (lifetime) => {
