@@ -135,6 +135,8 @@ describe('whatever order calls take effect and are answered in', () => {
       const revoke = async () => {
         const body = { kind, ...named, reason: 'race' }
         expect(await revokeByOperator({ author: 'arn', body }, AT, worlds.slow)).toHaveProperty('answer')
+        // Before anything is awaited, in which a write could catch up.
+        expect(worlds.real.revocations.stored.size).toBe(1)
         for (const token of [parent, ...released]) expect(await isActive(worlds, token)).toBe(false)
         const late = await present(worlds, parent, RECEIPTS)
         expect(late).toMatchObject({ refused: { kind: 'token_revoked' } })
