@@ -41,7 +41,9 @@ async function growForest(broker: TestBroker): Promise<readonly Node[]> {
   }
   while (nodes.length < TOKENS) {
     const open = nodes.filter(({ depth }) => depth < LIMITS.lineage)
-    const parent = random() < 0.1 ? undefined : pick(random() < 0.6 ? open.slice(-3) : open)
+    const drawn = random() < 0.1 ? undefined : pick(random() < 0.6 ? open.slice(-3) : open)
+    // One chain to the limit there is in any case.
+    const parent = nodes.length < LIMITS.lineage ? nodes.at(-1) : drawn
     const login = pick(logins)
     const client = parent !== undefined && random() < 0.1 ? pick(CLIENTS) : undefined
     const assertion = client && assertionParameters(await broker.assertion(client))

@@ -8,15 +8,13 @@ import { PAYMENTS, RECEIPTS, testPolicy } from './broker.ts'
 export function onwardPolicy(): CompiledPolicy {
   const policy = testPolicy()
   const onward = policy.grants.filter(({ issuer }) => issuer === 'broker')
-  const passing = onward.flatMap((grant) =>
-    ['payments-api', 'receipts-api'].map((target) => ({
-      ...grant,
-      id: `onward-${target}`,
-      target,
-      when: [{ path: ['aud'], anyOf: [PAYMENTS, RECEIPTS].map((value) => ({ kind: 'equals', value })) }],
-      lifetimeSeconds: 600,
-    })),
-  )
+  const passing = ['payments-api', 'receipts-api'].map((target) => ({
+    ...onward[0],
+    id: `onward-${target}`,
+    target,
+    when: [{ path: ['aud'], anyOf: [PAYMENTS, RECEIPTS].map((value) => ({ kind: 'equals', value })) }],
+    lifetimeSeconds: 600,
+  }))
   const targets = policy.targets.map(({ id }) => id)
   const clients = policy.clients.map((client) =>
     client.id === 'legacy' ? { ...client, introspects: targets, revokes: targets } : client,
