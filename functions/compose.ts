@@ -2,12 +2,14 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { KMSClient } from '@aws-sdk/client-kms'
-import { AWS_CLIENT } from './adapters/aws-client.ts'
+import { S3Client } from '@aws-sdk/client-s3'
+import { AWS_CLIENT, BACKGROUND_AWS_CLIENT } from './adapters/aws-client.ts'
 import { BrokerIssuerKeys } from './adapters/broker-issuer-keys.ts'
 import { CachedKeyManifests } from './adapters/cached-key-manifests.ts'
 import { DelegatedSigner } from './adapters/delegated-signer.ts'
 import { DelegatedSigningKeys } from './adapters/delegated-signing-keys.ts'
 import { DynamoDbAssertionLedger } from './adapters/dynamodb-assertion-ledger.ts'
+import { DynamoDbChainHints } from './adapters/dynamodb-chain-hints.ts'
 import { DynamoDbExchangeLedger } from './adapters/dynamodb-exchange-ledger.ts'
 import { DynamoDbKeyManifests } from './adapters/dynamodb-key-manifests.ts'
 import { DynamoDbRatePermits } from './adapters/dynamodb-rate-permits.ts'
@@ -18,6 +20,7 @@ import { DynamoDbStatusCounter } from './adapters/dynamodb-status-counter.ts'
 import { DynamoDbStatusEntries } from './adapters/dynamodb-status-entries.ts'
 import { jsonFetcher } from './adapters/fetch-json.ts'
 import { FetchedIssuerKeys } from './adapters/fetched-issuer-keys.ts'
+import { KmsCheckpointSigner } from './adapters/kms-checkpoint-signer.ts'
 import { KmsKeyAttester } from './adapters/kms-key-attester.ts'
 import { KmsSigner } from './adapters/kms-signer.ts'
 import { KmsSigningKeyFactory } from './adapters/kms-signing-key-factory.ts'
@@ -25,6 +28,9 @@ import { KmsSigningKeyInventory } from './adapters/kms-signing-key-inventory.ts'
 import { KmsWrapping } from './adapters/kms-wrapping.ts'
 import { LeasedStatusIndices } from './adapters/leased-status-indices.ts'
 import { RingSigner } from './adapters/ring-signer.ts'
+import { S3AuditObjects } from './adapters/s3-audit-objects.ts'
+import { auditLinkOf, objectKey } from './core/audit-chain.ts'
+import { checkpointLinkOf } from './core/audit-checkpoint.ts'
 import type { ExchangeDependencies } from './core/exchange.ts'
 import type { IntrospectionDependencies } from './core/introspection.ts'
 import { DELEGATED_RING, KMS_RINGS, keyTimesFor } from './core/key-times.ts'
@@ -34,6 +40,8 @@ import { indexPolicy } from './core/policy/decide.ts'
 import type { Signer } from './core/ports.ts'
 import type { StatusWorld } from './core/status-list-token.ts'
 import type { RevocationDependencies } from './core/token-revocation.ts'
+import { ChainWriter } from './export-audit/chain-writer.ts'
+import type { AuditExport } from './export-audit/export-audit.ts'
 import type { Documents } from './jwks/serve-documents.ts'
 import type { KeyRotation } from './rotate-keys/reconcile.ts'
 import {
@@ -208,6 +216,23 @@ export function composeKeyRotation(): KeyRotation & { readonly stage: string } {
       attester: new KmsKeyAttester(kms, settings.issuer, epochSeconds),
       keys: wrapping && new DelegatedSigningKeys(wrapping),
     },
+    now: epochSeconds,
+    randomId,
+  }
+}
+
+export function composeAuditExport(): AuditExport & { readonly stage: string } {
+  const settings = readSettings(['stage', 'auditTable', 'auditBucket', 'auditKey'])
+  const objects = new S3AuditObjects(new S3Client(BACKGROUND_AWS_CLIENT), settings.auditBucket)
+  const hints = new DynamoDbChainHints(new DynamoDBClient(BACKGROUND_AWS_CLIENT), settings.auditTable)
+  const kms = new KMSClient(BACKGROUND_AWS_CLIENT)
+  const keys = new KmsSigningKeyFactory(kms, settings.stage)
+  return {
+    stage: settings.stage,
+    records: new ChainWriter({ name: 'audit', linkOf: auditLinkOf, objects, hints }),
+    checkpoints: new ChainWriter({ name: 'checkpoints', linkOf: checkpointLinkOf, objects, hints }),
+    checkpoint: (number) => objects.get(objectKey('checkpoints', number)),
+    signer: new KmsCheckpointSigner(kms, keys, settings.auditKey),
     now: epochSeconds,
     randomId,
   }

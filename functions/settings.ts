@@ -13,6 +13,11 @@ const VARIABLES = {
   signingKeysTable: 'SIGNING_KEYS_TABLE',
   limitsTable: 'LIMITS_TABLE',
   statusTable: 'STATUS_TABLE',
+  /** Where the audit trail's chains end, roughly. */
+  auditTable: 'AUDIT_TABLE',
+  auditBucket: 'AUDIT_BUCKET',
+  /** The ARN of the KMS key that signs checkpoints. */
+  auditKey: 'AUDIT_KEY',
   /** How long a key signs. Seconds, as every setting in text. */
   keyRotationSeconds: 'KEY_ROTATION_SECONDS',
   /** How long a delegated key signs. */

@@ -1,6 +1,6 @@
 import { Logger } from '@aws-lambda-powertools/logger'
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics'
-import { DependencyUnavailable, KeyRingFault, WrongSignature } from './core/fault.ts'
+import { AuditChainFault, DependencyUnavailable, KeyRingFault, WrongSignature } from './core/fault.ts'
 
 export const METRICS_NAMESPACE = 'TokenBroker'
 
@@ -29,6 +29,16 @@ export const METRIC_UNITS = {
   KeyReconcileFailures: MetricUnit.Count,
   /** Public keys that verifiers see. */
   KeysInJwks: MetricUnit.Count,
+  /** Exchanges that were recorded and released as a token; a retry of the same request is not counted again. */
+  TokensIssued: MetricUnit.Count,
+  /** Records of exchanges that were written to the audit trail. */
+  AuditExported: MetricUnit.Count,
+  /** For how long the oldest record of a batch had waited for it, also when the batch failed. */
+  AuditLag: MetricUnit.Seconds,
+  /** Records and log lines that could not be read; the trail holds their digests. */
+  AuditPoisonRecords: MetricUnit.Count,
+  /** Signed checkpoints: none for over an hour means that the schedule does not run, or fails. */
+  AuditCheckpoints: MetricUnit.Count,
 } as const
 
 export type Endpoint = 'token' | 'introspect' | 'revoke' | 'admin' | 'status' | 'metadata'
@@ -122,6 +132,40 @@ export function createKeyTelemetry(stage: string): KeyTelemetry {
   }
 }
 
+export interface AuditHealth {
+  readonly exported?: number
+  readonly lagSeconds?: number
+  readonly poison?: number
+  readonly checkpoints?: number
+}
+
+/** What the audit export says about a run: one EMF line, and a log line for a fault. */
+export interface AuditTelemetry {
+  measure(health: AuditHealth): void
+  failed(fault: unknown): void
+}
+
+export function createAuditTelemetry(stage: string): AuditTelemetry {
+  const serviceName = 'token-broker'
+  const metrics = new Metrics({ namespace: METRICS_NAMESPACE, serviceName, defaultDimensions: { stage } })
+  const logger = new Logger({ serviceName, persistentKeys: { stage } })
+  return {
+    measure({ exported, lagSeconds, poison, checkpoints }) {
+      const values = {
+        AuditExported: exported,
+        AuditLag: lagSeconds,
+        AuditPoisonRecords: poison,
+        AuditCheckpoints: checkpoints,
+      }
+      for (const [name, value] of Object.entries(values)) {
+        if (value !== undefined) metrics.addMetric(name, METRIC_UNITS[name as keyof typeof values], value)
+      }
+      metrics.publishStoredMetrics()
+    },
+    failed: (fault) => logger.error('failed', { fault: describeFault(fault) }),
+  }
+}
+
 /**
  * What may be printed of a fault: our own faults' names and messages, of everything else the name, where it was thrown
  * and AWS's request id. Foreign messages can quote what they were given, and SDK errors carry whole requests.
@@ -132,7 +176,7 @@ export function describeFault(fault: unknown): object {
     const { name, message, dependency, cause } = fault
     return { name, message, dependency, ...(cause instanceof Error && { cause: describeForeign(cause) }) }
   }
-  return fault instanceof WrongSignature || fault instanceof KeyRingFault
+  return fault instanceof WrongSignature || fault instanceof KeyRingFault || fault instanceof AuditChainFault
     ? { name: fault.name, message: fault.message }
     : { ...describeForeign(fault), at: placesIn(fault) }
 }

@@ -15,17 +15,32 @@ export const AWS_CLIENT = {
   },
 } as const
 
+/** For what nobody waits for: more attempts, and time for a body of a megabyte. */
+export const BACKGROUND_AWS_CLIENT = {
+  maxAttempts: 3,
+  requestHandler: {
+    connectionTimeout: 1000,
+    requestTimeout: 5000,
+    throwOnRequestTimeout: true,
+    socketTimeout: 5000,
+  },
+} as const
+
 /** Two attempts and the pause between them: an answer that drips in more slowly than this is none. */
 const MAX_CALL_MS = 2500
 
 /**
- * Awaits a call to AWS. Whatever way it fails, or if it takes over 2.5 s, the dependency was of no use: throws
+ * Awaits a call to AWS. Whatever way it fails, or if it takes over `maxMs` (2.5 s), the dependency was of no use: throws
  * {@link DependencyUnavailable}.
  */
-export async function answerOf<T>(dependency: Dependency, call: Promise<T>): Promise<T> {
+export async function answerOf<T>(
+  dependency: Dependency,
+  call: Promise<T>,
+  maxMs: number = MAX_CALL_MS,
+): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const expiry = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('took too long')), MAX_CALL_MS)
+    timer = setTimeout(() => reject(new Error('took too long')), maxMs)
   })
   try {
     return await Promise.race([call, expiry])

@@ -9,6 +9,9 @@ import type { ExchangeLedger, ExchangeRecord, IssuedIdentity, RecordOutcome } fr
 import type { TokenId } from '../core/types.ts'
 import { answerOf } from './aws-client.ts'
 
+/** Twice as long as the stream holds it. */
+const KEPT_SECONDS = 48 * 3600
+
 type Item = Record<string, AttributeValue>
 
 /** The `exchanges` table: one conditional Put is replay check, ledger entry and audit event at once. */
@@ -27,7 +30,7 @@ export class DynamoDbExchangeLedger implements ExchangeLedger {
         TableName: this.table,
         Item: itemOf(exchange),
         // Expiry is checked here: deletion by TTL may lag by days.
-        ConditionExpression: 'attribute_not_exists(pk) OR expires_at < :now',
+        ConditionExpression: 'attribute_not_exists(pk) OR replay_until < :now',
         ExpressionAttributeValues: { ':now': { N: String(exchange.recordedAt) } },
         ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
       }),
@@ -72,7 +75,9 @@ function itemOf(exchange: ExchangeRecord): Item {
       status_index: { N: String(issued.status.index) },
     }),
     recorded_at: { N: String(exchange.recordedAt) },
-    expires_at: { N: String(exchange.expiresAt) },
+    replay_until: { N: String(exchange.expiresAt) },
+    // TTL: the record stays while an audit export that is down could still need it.
+    expires_at: { N: String(Math.max(exchange.expiresAt, exchange.recordedAt + KEPT_SECONDS)) },
     event: { S: JSON.stringify(exchange.event) },
   }
 }

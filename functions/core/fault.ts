@@ -1,5 +1,5 @@
 /** What the broker depends on, as named in faults, metrics and runbooks. */
-export type Dependency = 'kms' | 'dynamodb' | 'issuer-keys' | 'deadline'
+export type Dependency = 'kms' | 'dynamodb' | 's3' | 'issuer-keys' | 'deadline'
 
 /** A dependency is down or too slow: the answer is 503 and nothing is released. */
 export class DependencyUnavailable extends Error {
@@ -20,4 +20,9 @@ export class WrongSignature extends Error {
 /** The rotation found a ring of signing keys in a state that it cannot mend by itself. The message names keys, no secrets. */
 export class KeyRingFault extends Error {
   override readonly name = 'KeyRingFault'
+}
+
+/** The audit trail in the bucket is not as it must be: nothing is written after it. The message names objects. */
+export class AuditChainFault extends Error {
+  override readonly name = 'AuditChainFault'
 }

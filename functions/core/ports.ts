@@ -1,4 +1,5 @@
 import type { CryptoKey } from 'jose'
+import type { ChainName } from './audit-chain.ts'
 import type { AuditEvent } from './audit-event.ts'
 import type { DelegatedKey, KeyHandle, KeyManifest, KmsKey, ManifestKey } from './key-lifecycle.ts'
 import type { KeySource } from './policy/compiled.ts'
@@ -248,4 +249,30 @@ export interface SigningKeyInventory {
 export interface KeyAttester {
   /** The JWS by which our KMS key `by` says that `key` is ours until `expiresAt`. Throws {@link DependencyUnavailable}. */
   attest(key: Pick<ManifestKey, 'kid' | 'publicJwk'>, by: KmsKey, expiresAt: number): Promise<string>
+}
+
+/** A store in which nothing that was written can be replaced. */
+export interface AuditObjects {
+  /**
+   * Writes the object if there is none of that key. Of any number of simultaneous writers exactly one gets `written`; one
+   * whose answer was lost may get `exists`. Throws {@link DependencyUnavailable} if the outcome cannot be known.
+   */
+  put(key: string, bytes: Uint8Array): Promise<'written' | 'exists'>
+  /** The object's bytes, or `undefined` if there is none. */
+  get(key: string): Promise<Uint8Array | undefined>
+}
+
+/** Where to look for the end of a chain. It may be behind, and is never ahead. */
+export interface ChainHints {
+  /** The number of an object that was written, 0 before the first. */
+  read(chain: ChainName): Promise<number>
+  /** Moves the hint to `seq`; never back. */
+  advance(chain: ChainName, seq: number): Promise<void>
+}
+
+export interface CheckpointSigner {
+  /** Names the key to whoever verifies. */
+  readonly keyId: string
+  /** The JWS signature (ES256) of `signingInput`, verified. Throws {@link DependencyUnavailable} or {@link WrongSignature}. */
+  sign(signingInput: string): Promise<Uint8Array>
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { TrustedIssuer } from '../../functions/core/policy/compiled.ts'
 import { LOCAL_ISSUERS_VARIABLE } from '../../functions/settings.ts'
 import { readAssembly } from './assembly.ts'
+import { invokeAsync } from './async-invocation.ts'
 import type { AwsCall } from './aws/call-handling.ts'
 import type { Defect } from './aws/defect.ts'
 import type { TableDefinition } from './aws/dynamodb.ts'
@@ -9,10 +10,12 @@ import { type AwsEndpoint, startAwsEndpoint } from './aws/endpoint.ts'
 import type { UnusedPermission } from './aws/permissions.ts'
 import { createCustomResource } from './custom-resource.ts'
 import { DEMO_ISSUER_PATH, DemoIssuer } from './demo-issuer.ts'
-import { EventSource } from './event-source.ts'
+import { EventSource, type SourceRecord } from './event-source.ts'
+import { failedBatchMessage } from './failed-batch.ts'
 import { accessKeyIdOf, Functions } from './functions.ts'
 import { HttpApi } from './http-api.ts'
 import { iamAuthorizer } from './iam-authorizer.ts'
+import { LogSubscription } from './log-subscription.ts'
 import { describeStacks, resolveStacks } from './resolved-stacks.ts'
 import { type CloudPlan, type EventSourcePlan, planCloud, type SchedulePlan } from './resources.ts'
 import { scheduledEvent, startSchedules } from './schedules.ts'
@@ -31,6 +34,9 @@ export const LOCAL_OPERATOR = {
 const OPERATOR_NAME = 'local-operator'
 
 const STREAM_ACTIONS = ['dynamodb:DescribeStream', 'dynamodb:GetRecords', 'dynamodb:GetShardIterator']
+
+/** So long the records that wait may still be delivered when the cloud is closed: a person waits for it. */
+const LAST_DELIVERY_MILLISECONDS = 1000
 
 /** Something that would fail on AWS. */
 export type CloudDefect =
@@ -103,6 +109,9 @@ export class LocalCloud {
   #demoIssuer: DemoIssuer | undefined
   #functions: Functions | undefined
   #plan: CloudPlan | undefined
+  /** By the function that writes the log. */
+  readonly #sources: EventSource[] = []
+  readonly #subscriptions = new Map<string, readonly LogSubscription[]>()
 
   constructor(options: LocalCloudOptions) {
     this.#options = options
@@ -175,6 +184,7 @@ export class LocalCloud {
     for (const stack of describeStacks(stacks, deployment)) this.aws.cloudformation.add(stack)
     this.#startFunctions()
     this.#startEventSources()
+    this.#startLogSubscriptions()
     if (this.plan.api !== undefined) api.serve(this.plan.api)
     await this.#createCustomResources()
     this.#startTimers()
@@ -221,6 +231,14 @@ export class LocalCloud {
       await aws.kms.provide(id, definition, rotated)
       this.#progress(`KMS key ${logicalId}`)
     }
+    for (const definition of this.plan.buckets) {
+      await aws.s3.createBucket(definition)
+      this.#progress(`bucket ${definition.name}`)
+    }
+    for (const name of this.plan.queueNames) {
+      aws.sqs.createQueue(name)
+      this.#progress(`queue ${name}`)
+    }
     for (const { name, roleArn, policies } of this.plan.functions) {
       aws.registerPrincipal(accessKeyIdOf(roleArn), { name, roleArn, policies })
     }
@@ -229,7 +247,7 @@ export class LocalCloud {
   }
 
   #startFunctions(): void {
-    const { environments = 1, onLog = () => {}, issuers } = this.#options
+    const { environments = 1, issuers } = this.#options
     const functions = new Functions({
       functions: this.plan.functions,
       region: REGION,
@@ -240,7 +258,7 @@ export class LocalCloud {
         issuers === undefined
           ? {}
           : { [LOCAL_ISSUERS_VARIABLE]: JSON.stringify(this.demoIssuer.localIssuers()) },
-      onLog,
+      onLog: (functionName, line) => this.#onLog(functionName, line),
       onInitFailed: (functionName, { message }) => this.#report({ kind: 'function', functionName, message }),
     })
     this.#functions = this.#closeLater(functions)
@@ -252,17 +270,68 @@ export class LocalCloud {
       const source = new EventSource({
         plan,
         invoke: (event) => this.functions.invoke(plan.functionName, event),
-        onDiscarded: (records, error) =>
-          this.#options.onLog?.(
-            plan.functionName,
-            `gave up on ${records.length} stream records: ${String(error)}`,
-          ),
+        onDiscarded: (records, error) => this.#discard(plan, records, error),
+        clock: this.#clock,
       })
+      this.#sources.push(source)
       this.#authoriseStream(plan)
       this.aws.dynamodb.onStreamRecord(plan.tableName, (record) => source.add(record))
-      this.#closeLater(source)
+      this.#closeLater({
+        close: async () => {
+          source.flush()
+          await orLater(source.settled())
+          source.close()
+        },
+      })
       this.#progress(`stream of ${plan.tableName} to ${plan.functionName}`)
     }
+  }
+
+  #startLogSubscriptions(): void {
+    for (const plan of this.plan.logSubscriptions) {
+      const subscription = new LogSubscription({
+        plan,
+        account: ACCOUNT,
+        clock: this.#clock,
+        invoke: (event) => this.#invokeAsync(plan.functionName, event),
+      })
+      const known = this.#subscriptions.get(plan.sourceFunction) ?? []
+      this.#subscriptions.set(plan.sourceFunction, [...known, subscription])
+      this.#closeLater({ close: () => orLater(subscription.flush()) })
+      this.#progress(`log of ${plan.sourceFunction} to ${plan.functionName}`)
+    }
+  }
+
+  #onLog(functionName: string, line: string): void {
+    this.#options.onLog?.(functionName, line)
+    for (const subscription of this.#subscriptions.get(functionName) ?? []) subscription.add(line)
+  }
+
+  /** Lambda retries, and sends what it gives up to the queue, with the function's own role. */
+  #invokeAsync(functionName: string, event: unknown): Promise<void> {
+    const plan = this.plan.asyncInvocations.find((it) => it.functionName === functionName)
+    return invokeAsync(event, {
+      plan,
+      clock: this.#clock,
+      invoke: (given) => this.functions.invoke(functionName, given),
+      deliver: (queueName, message) => this.#deliver(functionName, queueName, message),
+    })
+  }
+
+  #discard(plan: EventSourcePlan, records: readonly SourceRecord[], error: unknown): void {
+    const { functionName, onFailure } = plan
+    this.#options.onLog?.(functionName, `gave up on ${records.length} stream records: ${String(error)}`)
+    if (onFailure === undefined) return
+    const { arn } = this.functions.plan(functionName)
+    const message = failedBatchMessage(plan, records, { functionArn: arn, now: this.#clock() })
+    this.#deliver(functionName, onFailure.queueName, message)
+  }
+
+  #deliver(functionName: string, queueName: string, message: string): void {
+    const principal = this.functions.plan(functionName)
+    const resource = `arn:aws:sqs:${REGION}:${ACCOUNT}:${queueName}`
+    if (this.aws.authorise(principal, { action: 'sqs:SendMessage', resource, context: {} }))
+      this.aws.sqs.deliver(queueName, message)
   }
 
   /** Lambda reads the stream with the function's own role. */
@@ -304,6 +373,16 @@ export class LocalCloud {
       .catch(() => {})
   }
 
+  /** Settles when nothing is on its way from a stream or a log to its function. */
+  async delivered(): Promise<void> {
+    for (const source of this.#sources) {
+      source.flush()
+      await source.settled()
+    }
+    for (const subscriptions of this.#subscriptions.values())
+      for (const subscription of subscriptions) await subscription.flush()
+  }
+
   #report(defect: CloudDefect): void {
     if (this.#closing !== undefined) return
     if (this.#options.onDefect !== undefined) {
@@ -328,6 +407,15 @@ export class LocalCloud {
   }
 }
 
+async function orLater(work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const patience = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, LAST_DELIVERY_MILLISECONDS)
+  })
+  await Promise.race([work, patience])
+  clearTimeout(timer)
+}
+
 function abortion(signal: AbortSignal | undefined): Promise<never> {
   return new Promise((_, reject) => {
     signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
@@ -346,7 +434,8 @@ function isOfSomebodyElse(defect: CloudDefect): boolean {
 }
 
 function isUsedByAws(action: string): boolean {
-  return /^(logs|xray):/.test(action) || action === 'dynamodb:ListStreams'
+  // A queue for what fails is used by nothing in a good run.
+  return /^(logs|xray):/.test(action) || ['dynamodb:ListStreams', 'sqs:SendMessage'].includes(action)
 }
 
 /** One sentence that says what is missing, and where. */

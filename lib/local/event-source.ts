@@ -4,7 +4,11 @@ import type { EventSourcePlan } from './resources.ts'
 
 /** As far as delivery looks into a record. */
 export interface SourceRecord {
-  readonly dynamodb: { readonly SequenceNumber: string }
+  readonly dynamodb: {
+    readonly SequenceNumber: string
+    /** Epoch seconds. */
+    readonly ApproximateCreationDateTime?: number
+  }
 }
 
 export interface EventSourceOptions {
@@ -14,6 +18,8 @@ export interface EventSourceOptions {
   readonly onDiscarded: (records: readonly SourceRecord[], error: unknown) => void
   /** @default 100 ms, doubled with each retry */
   readonly retryMilliseconds?: number
+  /** Epoch milliseconds. @default Date.now */
+  readonly clock?: () => number
 }
 
 /**
@@ -26,6 +32,7 @@ export class EventSource {
   readonly #idle: (() => void)[] = []
   #working = false
   #closed = false
+  #window: NodeJS.Timeout | undefined
 
   constructor(options: EventSourceOptions) {
     for (const filter of options.plan.filters) checkPattern(filter)
@@ -43,7 +50,14 @@ export class EventSource {
     if (this.#working) return
     this.#working = true
     // Even without a window, records of one moment travel together.
-    setTimeout(() => void this.#work(), windowSeconds * 1000).unref()
+    this.#window = setTimeout(() => void this.#work(), windowSeconds * 1000).unref()
+  }
+
+  /** Ends the batching window, so that what waits in it is delivered now. */
+  flush(): void {
+    if (this.#window === undefined) return
+    clearTimeout(this.#window)
+    void this.#work()
   }
 
   /** Settles when nothing is under way. */
@@ -58,6 +72,7 @@ export class EventSource {
   }
 
   async #work(): Promise<void> {
+    this.#window = undefined
     while (this.#queue.length > 0) {
       await this.#deliver(this.#queue.splice(0, this.#options.plan.batchSize), 0)
     }
@@ -76,7 +91,7 @@ export class EventSource {
     const rest = batch.slice(failure.index)
     // Whatever was done before the failed item counts as progress: Lambda starts to count retries anew.
     const retries = failure.index > 0 ? 0 : attempt + 1
-    if (retries > plan.retries) return onDiscarded(rest, failure.error)
+    if (retries > plan.retries || this.#isTooOld(rest)) return onDiscarded(rest, failure.error)
     await new Promise((resolve) =>
       setTimeout(resolve, retryMilliseconds * 2 ** Math.min(retries, 10)).unref(),
     )
@@ -84,6 +99,12 @@ export class EventSource {
     const middle = Math.ceil(rest.length / 2)
     await this.#deliver(rest.slice(0, middle), retries)
     await this.#deliver(rest.slice(middle), retries)
+  }
+
+  #isTooOld([oldest]: readonly SourceRecord[]): boolean {
+    const { plan, clock = Date.now } = this.#options
+    const createdAt = oldest?.dynamodb.ApproximateCreationDateTime ?? Number.POSITIVE_INFINITY
+    return clock() / 1000 - createdAt > plan.maximumAgeSeconds
   }
 
   /** The first record that failed. An id that is not in the batch means that all of it failed. */

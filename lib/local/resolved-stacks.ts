@@ -201,7 +201,15 @@ class StackScope implements Scope {
   #fill(logicalId: string, template: string, where: string): string {
     const { account, region, apiEndpoint } = this.#deployment
     const name = this.#name(logicalId, where)
-    const values = { account, region, partition: 'aws', api: apiEndpoint, name, uuid: uuidOf(name) }
+    const values = {
+      account,
+      region,
+      partition: 'aws',
+      api: apiEndpoint,
+      name,
+      lower: name.toLowerCase(),
+      uuid: uuidOf(name),
+    }
     return template.replaceAll(/\{(\w+)\}/g, (_, key: string) => values[key as keyof typeof values])
   }
 

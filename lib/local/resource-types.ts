@@ -1,6 +1,6 @@
 /**
- * Every resource type that the local cloud knows. Texts are templates: `{name}` is the resource's name, `{uuid}` an id that
- * follows from it, `{region}`, `{account}` and `{partition}` are those of the deployment, `{api}` is where the local API
+ * Every resource type that the local cloud knows. Texts are templates: `{name}` is the resource's name, `{lower}` the
+ * same in lower case, `{uuid}` an id that follows from it, `{region}`, `{account}` and `{partition}` are those of the deployment, `{api}` is where the local API
  * answers.
  */
 export interface ResourceType {
@@ -86,6 +86,22 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
     attributes: { Arn: arn('kms', 'key/{uuid}'), KeyId: '{uuid}' },
   },
 
+  'AWS::Lambda::EventInvokeConfig': { started: true, ref: '{name}' },
+  'AWS::Logs::SubscriptionFilter': { started: true, ref: '{name}' },
+  'AWS::S3::Bucket': {
+    started: true,
+    nameProperty: 'BucketName',
+    ref: '{lower}',
+    attributes: { Arn: 'arn:{partition}:s3:::{lower}', DomainName: '{lower}.s3.amazonaws.com' },
+  },
+  'AWS::S3::BucketPolicy': { started: true, ref: '{name}' },
+  'AWS::SQS::Queue': {
+    started: true,
+    nameProperty: 'QueueName',
+    ref: 'https://sqs.{region}.amazonaws.com/{account}/{name}',
+    attributes: { Arn: arn('sqs', '{name}'), QueueName: '{name}' },
+  },
+
   'AWS::CDK::Metadata': passive('{name}'),
   'AWS::ApiGatewayV2::ApiMapping': passive('{name}'),
   'AWS::ApiGatewayV2::DomainName': passive('{name}', {
@@ -101,18 +117,10 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
   'AWS::CloudWatch::Dashboard': passive('{name}', {}, 'DashboardName'),
   'AWS::KMS::Alias': passive('{name}', {}, 'AliasName'),
   'AWS::Kinesis::Stream': passive('{name}', { Arn: arn('kinesis', 'stream/{name}') }, 'Name'),
-  'AWS::Lambda::EventInvokeConfig': passive('{name}'),
   'AWS::Logs::LogGroup': passive('{name}', { Arn: arn('logs', 'log-group:{name}:*') }, 'LogGroupName'),
   'AWS::Logs::MetricFilter': passive('{name}'),
   'AWS::Logs::QueryDefinition': passive('{name}'),
   'AWS::Logs::ResourcePolicy': passive('{name}'),
-  'AWS::Logs::SubscriptionFilter': passive('{name}'),
-  'AWS::S3::Bucket': passive(
-    '{name}',
-    { Arn: 'arn:{partition}:s3:::{name}', DomainName: '{name}.s3.amazonaws.com' },
-    'BucketName',
-  ),
-  'AWS::S3::BucketPolicy': passive('{name}'),
   'AWS::Scheduler::ScheduleGroup': passive(
     '{name}',
     { Arn: arn('scheduler', 'schedule-group/{name}') },
@@ -125,11 +133,6 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
     'TopicName',
   ),
   'AWS::SNS::TopicPolicy': passive('{name}'),
-  'AWS::SQS::Queue': passive(
-    'https://sqs.{region}.amazonaws.com/{account}/{name}',
-    { Arn: arn('sqs', '{name}'), QueueName: '{name}' },
-    'QueueName',
-  ),
   'AWS::SQS::QueuePolicy': passive('{name}'),
   'AWS::SSM::Parameter': passive('{name}', {}, 'Name'),
   'AWS::WAFv2::WebACL': passive('{name}', { Arn: arn('wafv2', 'regional/webacl/{name}') }, 'Name'),

@@ -1,5 +1,6 @@
 import type { JsonObject, JsonValue } from './assembly.ts'
 import { compilePolicies, decide, type PolicyDocument } from './aws/iam.ts'
+import type { BucketDefinition } from './aws/s3.ts'
 import { isObject, TemplateDefect, textOf } from './intrinsics.ts'
 import type { ResolvedResource } from './resolved-stacks.ts'
 
@@ -29,6 +30,8 @@ export interface FunctionPlan {
   readonly timeoutSeconds: number
   readonly memoryMegabytes: number
   readonly roleArn: string
+  /** Where its log lines go, if the template says. */
+  readonly logGroup: string | undefined
   /** Every identity policy of that role. */
   readonly policies: readonly PolicyDocument[]
 }
@@ -68,6 +71,32 @@ export interface EventSourcePlan {
   readonly reportsItemFailures: boolean
   /** Patterns of which a record must match one; none means every record. */
   readonly filters: readonly JsonObject[]
+  /** Seconds after which Lambda gives a record up. */
+  readonly maximumAgeSeconds: number
+  readonly onFailure: FailureDestination | undefined
+}
+
+/** Where Lambda sends what a function could not handle. */
+export interface FailureDestination {
+  readonly queueName: string
+  readonly queueArn: string
+}
+
+export interface LogSubscriptionPlan {
+  readonly logGroup: string
+  /** The function that writes to the log group. */
+  readonly sourceFunction: string
+  readonly filterName: string
+  readonly filterPattern: string
+  readonly functionName: string
+}
+
+/** How Lambda treats a function's asynchronous invocations. */
+export interface AsyncInvocationPlan {
+  readonly functionName: string
+  /** Attempts after the first. */
+  readonly retries: number
+  readonly onFailure: FailureDestination | undefined
 }
 
 export interface CustomResourcePlan {
@@ -88,6 +117,10 @@ export interface CloudPlan {
   readonly api: ApiPlan | undefined
   readonly schedules: readonly SchedulePlan[]
   readonly eventSources: readonly EventSourcePlan[]
+  readonly buckets: readonly BucketDefinition[]
+  readonly queueNames: readonly string[]
+  readonly logSubscriptions: readonly LogSubscriptionPlan[]
+  readonly asyncInvocations: readonly AsyncInvocationPlan[]
   readonly customResources: readonly CustomResourcePlan[]
 }
 
@@ -110,6 +143,14 @@ export function planCloud(resources: readonly ResolvedResource[]): CloudPlan {
     schedules: [...rulePlans(wiring), ...schedulePlans(wiring, roles)],
     eventSources: ofType(resources, 'AWS::Lambda::EventSourceMapping').map((it) =>
       eventSourcePlan(it, wiring),
+    ),
+    buckets: ofType(resources, 'AWS::S3::Bucket').map((it) => bucketPlan(it, resources)),
+    queueNames: ofType(resources, 'AWS::SQS::Queue').map(({ name }) => name),
+    logSubscriptions: ofType(resources, 'AWS::Logs::SubscriptionFilter').map((it) =>
+      logSubscriptionPlan(it, wiring),
+    ),
+    asyncInvocations: ofType(resources, 'AWS::Lambda::EventInvokeConfig').map((it) =>
+      asyncInvocationPlan(it, wiring),
     ),
     customResources: resources.filter(isCustomResource).map((it) => customResourcePlan(it, wiring)),
   }
@@ -181,6 +222,7 @@ function functionPlan(
   const policies = roles.get(roleArn)
   if (policies === undefined) throw new TemplateDefect(where, `its role ${roleArn} is not in the template`)
   const variables = objectAt(objectAt(properties, 'Environment'), 'Variables')
+  const { LogGroup: logGroup } = objectAt(properties, 'LoggingConfig')
   return {
     name,
     logicalId,
@@ -191,6 +233,7 @@ function functionPlan(
     timeoutSeconds: Number(properties['Timeout'] ?? 3),
     memoryMegabytes: Number(properties['MemorySize'] ?? 128),
     roleArn,
+    logGroup: logGroup === undefined ? undefined : textOf(logGroup),
     policies,
   }
 }
@@ -337,19 +380,95 @@ function eventSourcePlan({ where, properties }: ResolvedResource, wiring: Wiring
     functionName: functionAt(textAt(properties, 'FunctionName', where), where, wiring).name,
     batchSize: Number(properties['BatchSize'] ?? 100),
     windowSeconds: Number(properties['MaximumBatchingWindowInSeconds'] ?? 0),
-    retries: retriesOf(properties['MaximumRetryAttempts']),
+    retries: unlimitedOr(properties['MaximumRetryAttempts']),
     bisect: properties['BisectBatchOnFunctionError'] === true,
     reportsItemFailures: listAt(properties, 'FunctionResponseTypes').includes('ReportBatchItemFailures'),
     filters: listAt(objectAt(properties, 'FilterCriteria'), 'Filters').map(
       (filter) => parsedInput(isObject(filter) ? filter['Pattern'] : undefined) as JsonObject,
     ),
+    maximumAgeSeconds: unlimitedOr(properties['MaximumRecordAgeInSeconds']),
+    onFailure: failureDestination(properties, where, wiring),
   }
 }
 
-/** Without a limit, or with -1, Lambda retries until the record expires. */
-function retriesOf(value: JsonValue | undefined): number {
-  const retries = Number(value ?? -1)
-  return retries === -1 ? Number.POSITIVE_INFINITY : retries
+/** Without a limit, or with -1, Lambda goes on until the record expires. */
+function unlimitedOr(value: JsonValue | undefined): number {
+  const limit = Number(value ?? -1)
+  return limit === -1 ? Number.POSITIVE_INFINITY : limit
+}
+
+function failureDestination(
+  properties: JsonObject,
+  where: string,
+  { resources }: Wiring,
+): FailureDestination | undefined {
+  const destination = objectAt(objectAt(properties, 'DestinationConfig'), 'OnFailure')['Destination']
+  if (destination === undefined) return undefined
+  const queueArn = textOf(destination)
+  const queue = ofType(resources, 'AWS::SQS::Queue').find((it) => it.arn === queueArn)
+  if (queue === undefined)
+    throw new TemplateDefect(where, `its destination ${queueArn} is not a queue of this app`)
+  return { queueName: queue.name, queueArn }
+}
+
+function bucketPlan(bucket: ResolvedResource, resources: readonly ResolvedResource[]): BucketDefinition {
+  const { where, reference, properties } = bucket
+  if (objectAt(properties, 'VersioningConfiguration')['Status'] !== 'Enabled')
+    throw new TemplateDefect(where, 'only versioned buckets run locally')
+  const rule = objectAt(objectAt(objectAt(properties, 'ObjectLockConfiguration'), 'Rule'), 'DefaultRetention')
+  const policies = ofType(resources, 'AWS::S3::BucketPolicy').filter(
+    (policy) => policy.properties['Bucket'] === reference,
+  )
+  return {
+    name: reference,
+    objectLock: properties['ObjectLockEnabled'] === true ? retentionOf(rule, where) : undefined,
+    denied: policies.map((policy) => deniedBy(policy)),
+  }
+}
+
+function retentionOf({ Mode, Days }: JsonObject, where: string): BucketDefinition['objectLock'] {
+  if (Mode === undefined) return undefined
+  if ((Mode !== 'COMPLIANCE' && Mode !== 'GOVERNANCE') || typeof Days !== 'number')
+    throw new TemplateDefect(where, 'its default retention needs a mode and days')
+  return { mode: Mode, days: Days }
+}
+
+/** Roles of one account need no Allow of a bucket policy; what it denies, it denies to everybody. */
+function deniedBy(policy: ResolvedResource): PolicyDocument {
+  const statements = listAt(objectAt(policy.properties, 'PolicyDocument'), 'Statement').filter(
+    (statement) => isObject(statement) && statement['Effect'] === 'Deny',
+  )
+  const forEverybody = statements.map((statement) => {
+    const { Principal, ...rest } = statement as JsonObject
+    const everybody = Principal === '*' || (isObject(Principal) && Principal['AWS'] === '*')
+    if (!everybody) throw new TemplateDefect(policy.where, 'only denials to everybody run locally')
+    return rest
+  })
+  return { Statement: forEverybody } as unknown as PolicyDocument
+}
+
+function logSubscriptionPlan(
+  { where, name, properties }: ResolvedResource,
+  wiring: Wiring,
+): LogSubscriptionPlan {
+  const logGroup = textAt(properties, 'LogGroupName', where)
+  const source = wiring.functions.find((it) => it.logGroup === logGroup)
+  if (source === undefined) throw new TemplateDefect(where, `no function here writes to ${logGroup}`)
+  return {
+    logGroup,
+    sourceFunction: source.name,
+    filterName: name,
+    filterPattern: textAt(properties, 'FilterPattern', where),
+    functionName: invocable(textAt(properties, 'DestinationArn', where), 'logs.amazonaws.com', where, wiring),
+  }
+}
+
+function asyncInvocationPlan({ where, properties }: ResolvedResource, wiring: Wiring): AsyncInvocationPlan {
+  return {
+    functionName: functionAt(textAt(properties, 'FunctionName', where), where, wiring).name,
+    retries: Number(properties['MaximumRetryAttempts'] ?? 2),
+    onFailure: failureDestination(properties, where, wiring),
+  }
 }
 
 function customResourcePlan(resource: ResolvedResource, wiring: Wiring): CustomResourcePlan {

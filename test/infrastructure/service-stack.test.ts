@@ -80,7 +80,7 @@ describe('a custom domain', () => {
       const { Variables } = each.Properties['Environment'] as { readonly Variables: Record<string, unknown> }
       return Variables['BROKER_ISSUER'] ?? []
     })
-    expect(issuers).toEqual(Array(5).fill('https://broker.example.com'))
+    expect(issuers).toEqual(Array(6).fill('https://broker.example.com'))
   })
 
   it('takes TLS 1.2 and up, with the given certificate', () => {

@@ -11,7 +11,7 @@ import { addBrokerStacks } from '../../lib/broker-app.ts'
 import { parseConfig } from '../../lib/config.ts'
 import { projectContext } from '../../lib/project-context.ts'
 
-const FUNCTIONS = ['exchange', 'introspect', 'revoke', 'jwks', 'rotate-keys', 'status']
+const FUNCTIONS = ['exchange', 'introspect', 'revoke', 'jwks', 'rotate-keys', 'status', 'export-audit']
 
 const temporaryFolders: string[] = []
 afterAll(() => {

@@ -1,4 +1,5 @@
 import { createHash, createSign, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import type { ChainName } from '../../functions/core/audit-chain.ts'
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
 import type { KeyManifest, KmsKey, ManifestKey } from '../../functions/core/key-lifecycle.ts'
 import { DELEGATED_RING } from '../../functions/core/key-times.ts'
@@ -6,6 +7,9 @@ import { LIMITS } from '../../functions/core/limits.ts'
 import type {
   AllRevocations,
   AssertionLedger,
+  AuditObjects,
+  ChainHints,
+  CheckpointSigner,
   ExchangeLedger,
   ExchangeRecord,
   IssuerKeys,
@@ -287,5 +291,40 @@ export class MemoryIssuerKeys implements IssuerKeys {
     const known = this.keys.get(issuer.issuer)
     if (known === undefined) throw new DependencyUnavailable('issuer-keys', 'down')
     return known.get(kid)
+  }
+}
+
+export class MemoryAuditObjects implements AuditObjects {
+  readonly objects = new Map<string, Uint8Array>()
+
+  async put(key: string, bytes: Uint8Array): Promise<'written' | 'exists'> {
+    if (this.objects.has(key)) return 'exists'
+    this.objects.set(key, bytes)
+    return 'written'
+  }
+
+  async get(key: string): Promise<Uint8Array | undefined> {
+    return this.objects.get(key)
+  }
+}
+
+export class MemoryChainHints implements ChainHints {
+  readonly hints = new Map<ChainName, number>()
+
+  async read(chain: ChainName): Promise<number> {
+    return this.hints.get(chain) ?? 0
+  }
+
+  async advance(chain: ChainName, seq: number): Promise<void> {
+    this.hints.set(chain, Math.max(seq, this.hints.get(chain) ?? 0))
+  }
+}
+
+export class MemoryCheckpointSigner implements CheckpointSigner {
+  readonly keyId = 'arn:aws:kms:eu-west-1:111111111111:key/checkpoints'
+  readonly privateKey = newEcKey()
+
+  async sign(signingInput: string): Promise<Uint8Array> {
+    return createSign('sha256').update(signingInput).sign({ key: this.privateKey, dsaEncoding: 'ieee-p1363' })
   }
 }

@@ -1,5 +1,6 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { KMSClient } from '@aws-sdk/client-kms'
+import { S3Client } from '@aws-sdk/client-s3'
 import { AWS_CLIENT } from '../../functions/adapters/aws-client.ts'
 import { type AwsEndpoint, startAwsEndpoint } from '../../lib/local/aws/endpoint.ts'
 
@@ -9,6 +10,7 @@ export interface LocalAws {
   readonly endpoint: AwsEndpoint
   readonly dynamoDb: DynamoDBClient
   readonly kms: KMSClient
+  readonly s3: S3Client
   close(): Promise<void>
 }
 
@@ -30,13 +32,16 @@ export async function startLocalAws(tables: readonly string[] = []): Promise<Loc
   const common = { ...AWS_CLIENT, endpoint: endpoint.url, region: 'eu-west-1', credentials: OPERATOR }
   const dynamoDb = new DynamoDBClient(common)
   const kms = new KMSClient(common)
+  const s3 = new S3Client(common)
   return {
     endpoint,
     dynamoDb,
     kms,
+    s3,
     close: async () => {
       dynamoDb.destroy()
       kms.destroy()
+      s3.destroy()
       await endpoint.close()
     },
   }

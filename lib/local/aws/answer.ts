@@ -1,9 +1,12 @@
 import type { ServerResponse } from 'node:http'
 import type { AwsError, JsonObject } from './aws-error.ts'
+import type { RestOutput } from './s3.ts'
+import { s3Xml } from './s3-xml.ts'
 
 const JSON_TYPES: Readonly<Record<string, string>> = {
   dynamodb: 'application/x-amz-json-1.0',
   kms: 'application/x-amz-json-1.1',
+  sqs: 'application/x-amz-json-1.0',
 }
 /** The services that speak XML, by the namespace of their answers. */
 const XML_NAMESPACES: Readonly<Record<string, string>> = {
@@ -22,12 +25,17 @@ export interface AnswerFrame {
 
 /** Sends a result in the service's protocol. */
 export function sendOutput(response: ServerResponse, frame: AnswerFrame, output: JsonObject): void {
-  send(response, frame, 200, speaksXml(frame) ? xmlOutput(frame, output) : JSON.stringify(output))
+  if (frame.service === 's3') sendRest(response, frame, output as RestOutput)
+  else send(response, frame, 200, speaksXml(frame) ? xmlOutput(frame, output) : JSON.stringify(output))
 }
 
 /** Sends an error in the service's protocol. */
 export function sendError(response: ServerResponse, frame: AnswerFrame, error: AwsError): void {
   const { type, code, message, status, fields } = error
+  if (frame.service === 's3') {
+    sendRest(response, frame, restError(frame, error))
+    return
+  }
   const inXml = speaksXml(frame)
   if (!inXml) response.setHeader('x-amzn-errortype', code)
   send(
@@ -36,6 +44,23 @@ export function sendError(response: ServerResponse, frame: AnswerFrame, error: A
     status,
     inXml ? xmlError(frame, error) : JSON.stringify({ __type: type, message, ...fields }),
   )
+}
+
+function sendRest(response: ServerResponse, frame: AnswerFrame, { status, headers, body }: RestOutput): void {
+  response.writeHead(status, {
+    ...headers,
+    'x-amz-request-id': frame.requestId,
+    date: new Date(frame.now).toUTCString(),
+  })
+  response.end(body)
+}
+
+/** To HEAD there is no body, and so no code: SDKs make one of the status. */
+function restError({ operation, requestId }: AnswerFrame, { code, message, status }: AwsError): RestOutput {
+  const body = operation.startsWith('Head')
+    ? ''
+    : s3Xml('Error', { Code: code, Message: message, RequestId: requestId })
+  return { status, headers: { 'content-type': 'application/xml' }, body }
 }
 
 function send(response: ServerResponse, frame: AnswerFrame, status: number, body: string): void {

@@ -5,7 +5,7 @@ import { type AnswerFrame, sendError, sendOutput } from './answer.ts'
 import { AwsError, type JsonObject } from './aws-error.ts'
 import type { Cloud } from './cloud.ts'
 import type { OnDefect } from './defect.ts'
-import { type Faults, flipBit, type Strike } from './faults.ts'
+import { type Faults, flipBit, type Silence, type Strike } from './faults.ts'
 import type { Gatekeeper } from './gatekeeper.ts'
 import { type AwsRequest, readAwsRequest } from './request.ts'
 import type { AwsService } from './service.ts'
@@ -40,7 +40,7 @@ interface Parts {
 interface Outcome {
   readonly output?: JsonObject
   readonly error?: AwsError
-  readonly silent?: 'reset' | 'hang' | 'drop-after-apply'
+  readonly silent?: Silence
   readonly resource?: string | undefined
 }
 
@@ -63,7 +63,8 @@ export class CallHandling {
     const startedAt = now()
     const frame = { service: '', operation: '', requestId: randomUUID(), now: this.#parts.cloud.clock() }
     try {
-      const called = readAwsRequest(request.headers, await readBody(request))
+      const { method = '', url = '', headers } = request
+      const called = readAwsRequest({ method, url, headers, body: await readBody(request) })
       const outcome = await this.#outcome(called)
       answer(response, { ...frame, service: called.service, operation: called.operation }, outcome)
       this.#report(called, outcome, startedAt)
@@ -94,7 +95,7 @@ export class CallHandling {
     if (end === 'reset' || end === 'hang') return { silent: end }
     if (end instanceof AwsError) return { error: end }
     const outcome = await this.#carryOut(called, strike)
-    return end === 'drop-after-apply' ? { ...outcome, silent: end } : outcome
+    return end === undefined ? outcome : { ...outcome, silent: end }
   }
 
   async #carryOut(called: AwsRequest, strike: Strike): Promise<Outcome> {
@@ -146,7 +147,7 @@ export class CallHandling {
 
 function answer(response: ServerResponse, frame: AnswerFrame, outcome: Outcome): void {
   // A hanging call keeps its connection until one side closes it.
-  if (outcome.silent === 'hang') return
+  if (outcome.silent === 'hang' || outcome.silent === 'hang-after-apply') return
   if (outcome.silent !== undefined) response.destroy()
   else if (outcome.error !== undefined) sendError(response, frame, outcome.error)
   else sendOutput(response, frame, outcome.output ?? {})

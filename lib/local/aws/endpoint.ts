@@ -11,7 +11,9 @@ import { Gatekeeper } from './gatekeeper.ts'
 import type { AccessRequest } from './iam.ts'
 import { Kms } from './kms.ts'
 import type { Principal, UnusedPermission } from './permissions.ts'
+import { S3 } from './s3.ts'
 import type { AwsService } from './service.ts'
+import { Sqs } from './sqs.ts'
 import { Sts, type VerifyWebIdentity } from './sts.ts'
 
 const DEFAULT_ACCOUNT = '111111111111'
@@ -45,6 +47,8 @@ export interface AwsEndpoint {
   readonly cloudformation: CloudFormation
   readonly dynamodb: DynamoDb
   readonly kms: Kms
+  readonly s3: S3
+  readonly sqs: Sqs
   readonly sts: Sts
   readonly faults: Faults
   /** Makes an access key known, or replaces whom it belongs to. Throws for a policy that is not understood. */
@@ -69,12 +73,16 @@ export async function startAwsEndpoint(options: AwsEndpointOptions): Promise<Aws
   const inFolder = (name: string) => (dataFolder === undefined ? undefined : join(dataFolder, name))
   const dynamodb = await DynamoDb.open(cloud, onDefect, inFolder('dynamodb'))
   const kms = await Kms.open(cloud, inFolder('kms.json'))
+  const s3 = new S3(cloud, inFolder('s3'))
+  const sqs = new Sqs(cloud)
   const sts = new Sts(cloud, options.verifyWebIdentity)
   const cloudformation = new CloudFormation(cloud)
   const principals = options.principals ?? new Map<string, Principal>()
   const gatekeeper = new Gatekeeper(cloud, principals, sts, onDefect)
   const faults = new Faults()
-  const services = new Map<string, AwsService>(Object.entries({ cloudformation, dynamodb, kms, sts }))
+  const services = new Map<string, AwsService>(
+    Object.entries({ cloudformation, dynamodb, kms, s3, sqs, sts }),
+  )
   const handling = new CallHandling({ cloud, services, gatekeeper, faults, onDefect, onCall: options.onCall })
   const server = createServer((request, response) => void handling.serve(request, response))
   server.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS
@@ -88,6 +96,8 @@ export async function startAwsEndpoint(options: AwsEndpointOptions): Promise<Aws
     cloudformation,
     dynamodb,
     kms,
+    s3,
+    sqs,
     sts,
     faults,
     registerPrincipal: (accessKeyId, principal) => gatekeeper.register(accessKeyId, principal),

@@ -14,6 +14,8 @@ export type Fault =
   | { readonly kind: 'reset' }
   /** No answer, until the caller gives up or the endpoint closes. */
   | { readonly kind: 'hang' }
+  /** The call takes effect, then as with `hang`. */
+  | { readonly kind: 'hang-after-apply' }
   /** One bit of the signature is flipped. Only for `kms:Sign`. */
   | { readonly kind: 'garble'; readonly seed?: number }
 
@@ -26,10 +28,13 @@ export type FaultPlan = Fault & {
   readonly every?: number
 }
 
+/** The ways to leave a caller without an answer. */
+export type Silence = 'drop-after-apply' | 'reset' | 'hang' | 'hang-after-apply'
+
 /** What strikes one call. */
 export interface Strike {
   readonly delayMilliseconds: number
-  readonly end?: AwsError | 'drop-after-apply' | 'reset' | 'hang'
+  readonly end?: AwsError | Silence
   /** Picks the bit to flip, in [0, 1). */
   readonly garble?: number
 }
@@ -54,6 +59,7 @@ const THROTTLES: Readonly<Record<string, () => AwsError>> = {
       'ThrottlingException',
       'You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.',
     ),
+  s3: () => new AwsError('SlowDown', 'Please reduce your request rate.', { status: 503 }),
   sts: () => new AwsError('Throttling', 'Rate exceeded'),
 }
 
@@ -63,6 +69,10 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   RegionDisabledException: 403,
   InternalServerError: 500,
   InternalFailure: 500,
+  InternalError: 500,
+  ConditionalRequestConflict: 409,
+  PreconditionFailed: 412,
+  SlowDown: 503,
   KMSInternalException: 500,
   ServiceUnavailable: 503,
   DependencyTimeoutException: 503,
@@ -131,6 +141,7 @@ function endOf(
     case 'drop-after-apply':
     case 'reset':
     case 'hang':
+    case 'hang-after-apply':
       return fault.kind
   }
 }

@@ -1,10 +1,11 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { AwsError, type JsonObject } from './aws-error.ts'
 import { readQueryInput } from './query-input.ts'
+import { type RestRequest, readS3Request } from './s3-request.ts'
 
 /** One call, before it is known who makes it. */
 export interface AwsRequest {
-  /** As in IAM action names: `dynamodb`, `kms`, `sts`. */
+  /** As in IAM action names: `dynamodb`, `kms`, `s3`, `sqs`, `sts`. */
   readonly service: string
   readonly operation: string
   readonly input: JsonObject
@@ -15,6 +16,7 @@ export interface AwsRequest {
 const SERVICE_BY_TARGET: Readonly<Record<string, string>> = {
   DynamoDB_20120810: 'dynamodb',
   TrentService: 'kms',
+  AmazonSQS: 'sqs',
 }
 
 /** Versions of APIs in the query protocol, which name the service where no host name does. */
@@ -24,14 +26,16 @@ const SERVICE_BY_VERSION: Readonly<Record<string, string>> = {
 }
 
 /** `Credential=<access key id>/<date>/<region>/<service>/aws4_request` of SigV4. */
-const CREDENTIAL = /Credential=([^/,\s]+)\//
+const CREDENTIAL = /Credential=([^/,\s]+)\/(?:[^/,\s]+\/[^/,\s]+\/([^/,\s]+))?/
 
-/** Reads a call of the JSON or the query protocol. Throws {@link AwsError} if it is neither. */
-export function readAwsRequest(headers: IncomingHttpHeaders, body: Buffer): AwsRequest {
-  const accessKeyId = CREDENTIAL.exec(headers.authorization ?? '')?.[1]
+/** Reads a call of the JSON, the query or S3's REST protocol. Throws {@link AwsError} if it is none of them. */
+export function readAwsRequest(request: RestRequest): AwsRequest {
+  const { headers, body } = request
+  const [, accessKeyId, signedFor] = CREDENTIAL.exec(headers.authorization ?? '') ?? []
   const token = headers['x-amz-security-token']
   const sessionToken = typeof token === 'string' ? token : undefined
   const target = headers['x-amz-target']
+  if (signedFor === 's3') return { service: 's3', ...readS3Request(request), accessKeyId, sessionToken }
   const called = typeof target === 'string' ? readJson(target, body) : readQuery(headers, body)
   return { ...called, accessKeyId, sessionToken }
 }

@@ -69,6 +69,15 @@ describe('injected faults', () => {
     expect(outcomes).toEqual(['reset', 'drop-after-apply', 'ok'])
   })
 
+  test('a write that hangs after it was applied was applied, and is answered by nobody', async () => {
+    const { dynamodb, endpoint, calls } = await rigWithTable()
+    endpoint.faults.set({ operation: 'dynamodb:PutItem', kind: 'hang-after-apply', times: 1 })
+    const abortSignal = AbortSignal.timeout(150)
+    expect(await failureOf(dynamodb.send(put(), { abortSignal }))).toMatchObject({ name: 'AbortError' })
+    expect((await dynamodb.send(get())).Item).toEqual(Key)
+    expect(calls[0]?.outcome).toBe('hang-after-apply')
+  })
+
   test('a hanging call is released when the endpoint closes', async () => {
     const { dynamodb, endpoint } = await rigWithTable()
     endpoint.faults.set({ operation: 'dynamodb:GetItem', kind: 'hang' })

@@ -1,5 +1,6 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { KMSClient } from '@aws-sdk/client-kms'
+import { S3Client } from '@aws-sdk/client-s3'
 import { STSClient } from '@aws-sdk/client-sts'
 import { onTestFinished } from 'vitest'
 import type { AwsCall } from '../../../lib/local/aws/call-handling.ts'
@@ -22,6 +23,7 @@ export interface Rig {
   readonly calls: AwsCall[]
   readonly dynamodb: DynamoDBClient
   readonly kms: KMSClient
+  readonly s3: S3Client
   readonly sts: STSClient
 }
 
@@ -51,6 +53,7 @@ export function clientsOf(endpoint: AwsEndpoint, accessKeyId: string, sessionTok
   return {
     dynamodb: new DynamoDBClient(config),
     kms: new KMSClient(config),
+    s3: new S3Client(config),
     sts: new STSClient(config),
   }
 }

@@ -13,6 +13,8 @@ const PLAN: EventSourcePlan = {
   bisect: false,
   reportsItemFailures: false,
   filters: [],
+  maximumAgeSeconds: Number.POSITIVE_INFINITY,
+  onFailure: undefined,
 }
 
 const record = (sequence: string, more: object = {}): SourceRecord => ({
@@ -51,6 +53,34 @@ const fail = (): never => {
 describe('an event source mapping', () => {
   it('delivers in order, in batches of at most the batch size', async () => {
     expect((await deliver(['1', '2', '3', '4', '5'], () => undefined)).batches).toEqual(['1 2 3 4', '5'])
+  })
+
+  it('gives a record up that is older than the template says, whatever retries are left', async () => {
+    const discarded: string[] = []
+    const source = new EventSource({
+      plan: { ...PLAN, retries: Number.POSITIVE_INFINITY, maximumAgeSeconds: 60 },
+      retryMilliseconds: 1,
+      clock: () => 161_000,
+      invoke: async () => fail(),
+      onDiscarded: ([one]) => discarded.push(one?.dynamodb.SequenceNumber ?? ''),
+    })
+    source.add({ dynamodb: { SequenceNumber: '1', ApproximateCreationDateTime: 100 } })
+    await source.settled()
+    expect(discarded).toEqual(['1'])
+  })
+
+  it('delivers at once what waits in the batching window, if it is told to', async () => {
+    const batches: number[] = []
+    const source = new EventSource({
+      plan: { ...PLAN, windowSeconds: 300 },
+      invoke: async ({ Records }) => void batches.push(Records.length),
+      onDiscarded: () => {},
+    })
+    source.add(record('1'))
+    source.add(record('2'))
+    source.flush()
+    await source.settled()
+    expect(batches).toEqual([2])
   })
 
   it('retries a failed batch as often as the template says, then gives it up and goes on', async () => {

@@ -1,0 +1,50 @@
+import {
+  ConditionalCheckFailedException,
+  type DynamoDBClient,
+  GetItemCommand,
+  PutItemCommand,
+} from '@aws-sdk/client-dynamodb'
+import type { ChainName } from '../core/audit-chain.ts'
+import type { ChainHints } from '../core/ports.ts'
+import { answerOf } from './aws-client.ts'
+
+/** The `audit` table: one item per chain, `head#<chain>`. */
+export class DynamoDbChainHints implements ChainHints {
+  private readonly client: DynamoDBClient
+  private readonly table: string
+
+  constructor(client: DynamoDBClient, table: string) {
+    this.client = client
+    this.table = table
+  }
+
+  async read(chain: ChainName): Promise<number> {
+    const get = new GetItemCommand({ TableName: this.table, Key: keyOf(chain) })
+    const { Item } = await answerOf('dynamodb', this.client.send(get))
+    return Number(Item?.['seq']?.N ?? 0)
+  }
+
+  async advance(chain: ChainName, seq: number): Promise<void> {
+    const put = this.client.send(
+      new PutItemCommand({
+        TableName: this.table,
+        Item: { ...keyOf(chain), seq: { N: String(seq) } },
+        ConditionExpression: 'attribute_not_exists(pk) OR seq < :seq',
+        ExpressionAttributeValues: { ':seq': { N: String(seq) } },
+      }),
+    )
+    await answerOf(
+      'dynamodb',
+      put.then(
+        () => undefined,
+        (error: unknown) => {
+          if (!(error instanceof ConditionalCheckFailedException)) throw error
+        },
+      ),
+    )
+  }
+}
+
+function keyOf(chain: ChainName) {
+  return { pk: { S: `head#${chain}` } }
+}
