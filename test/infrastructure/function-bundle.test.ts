@@ -48,13 +48,16 @@ describe('a function bundle', () => {
     )
   })
 
-  it.each(['exchange', 'jwks', 'rotate-keys'])('of %s is at most 450 kB and exports a handler', (name) => {
-    const { bytes, metafile } = bundleFunction(join(FUNCTIONS, name, 'handler.ts'), temporaryFolder(name))
-    expect(bytes).toBeGreaterThan(0)
-    expect(bytes).toBeLessThanOrEqual(450 * KILOBYTE)
-    const code = Object.values(metafile.outputs).find((output) => output.entryPoint)
-    expect(code?.exports).toContain('handler')
-  })
+  it.each(['exchange', 'jwks', 'rotate-keys', 'export-audit'])(
+    'of %s is at most 450 kB and exports a handler',
+    (name) => {
+      const { bytes, metafile } = bundleFunction(join(FUNCTIONS, name, 'handler.ts'), temporaryFolder(name))
+      expect(bytes).toBeGreaterThan(0)
+      expect(bytes).toBeLessThanOrEqual(450 * KILOBYTE)
+      const code = Object.values(metafile.outputs).find((output) => output.entryPoint)
+      expect(code?.exports).toContain('handler')
+    },
+  )
 
   it('looks for credentials in the environment and nowhere else', () => {
     const { metafile } = bundleFunction(

@@ -25,7 +25,7 @@ const ONLY_OUR_TAGS = {
 
 interface Allowed {
   readonly actions: readonly string[]
-  readonly resource: string
+  readonly resource: string | readonly string[]
   readonly conditions?: Readonly<Record<string, unknown>>
 }
 
@@ -105,10 +105,39 @@ const PERMISSIONS: Readonly<Record<string, readonly Allowed[]>> = {
   ],
 }
 
+/** The audit trail alone: no other role has any of this. */
+const EXPORT_AUDIT: readonly Allowed[] = [
+  log('ExportAudit'),
+  TRACES,
+  {
+    actions: [
+      'dynamodb:DescribeStream',
+      'dynamodb:GetRecords',
+      'dynamodb:GetShardIterator',
+      'dynamodb:ListStreams',
+    ],
+    resource: '<import token-broker-test-state:ExportsOutputFnGetAttExchangesStreamArn>',
+  },
+  { actions: ['dynamodb:GetItem', 'dynamodb:UpdateItem'], resource: TABLE('AuditHeads') },
+  { actions: ['sqs:SendMessage'], resource: '<AuditExportUndelivered.Arn>' },
+  { actions: ['kms:GetPublicKey'], resource: TABLE('AuditCheckpointKey') },
+  {
+    actions: ['kms:Sign'],
+    resource: TABLE('AuditCheckpointKey'),
+    conditions: {
+      StringEquals: { 'kms:MessageType': 'DIGEST', 'kms:SigningAlgorithm': 'ECDSA_SHA_256' },
+    },
+  },
+  {
+    actions: ['s3:GetObject', 's3:PutObject'],
+    resource: [`${TABLE('AuditBucket')}/audit/*`, `${TABLE('AuditBucket')}/checkpoints/*`],
+  },
+]
+
 interface Statement {
   readonly Effect: string
   readonly Action: string | readonly string[]
-  readonly Resource: string
+  readonly Resource: string | readonly string[]
   readonly Condition?: Readonly<Record<string, unknown>>
 }
 
@@ -134,15 +163,18 @@ interface PolicyProperties {
 }
 
 describe('the permissions', () => {
-  it.each(Object.entries(PERMISSIONS))('of %s are exactly those of this table', (name, expected) => {
-    const inAnyOrder = expect.arrayContaining([...expected])
-    expect(allowedTo(name)).toEqual(inAnyOrder)
-    expect(allowedTo(name)).toHaveLength(expected.length)
-  })
+  it.each(Object.entries({ ...PERMISSIONS, ExportAudit: EXPORT_AUDIT }))(
+    'of %s are exactly those of this table',
+    (name, expected) => {
+      const inAnyOrder = expect.arrayContaining([...expected])
+      expect(allowedTo(name)).toEqual(inAnyOrder)
+      expect(allowedTo(name)).toHaveLength(expected.length)
+    },
+  )
 
-  it('are those of the three functions: there is no other role and no other policy', () => {
-    expect(Object.keys(resources(service, 'AWS::IAM::Role'))).toHaveLength(3)
-    expect(Object.keys(resources(service, 'AWS::IAM::Policy'))).toHaveLength(3)
+  it('are those of the four functions: there is no other role and no other policy', () => {
+    expect(Object.keys(resources(service, 'AWS::IAM::Role'))).toHaveLength(4)
+    expect(Object.keys(resources(service, 'AWS::IAM::Policy'))).toHaveLength(4)
     expect(Object.keys(resources(service, 'AWS::IAM::ManagedPolicy'))).toHaveLength(0)
   })
 
@@ -157,13 +189,17 @@ describe('the permissions', () => {
     }
   })
 
-  it('let only API Gateway, on the function of the route, and the schedule invoke a function', () => {
+  it('let only API Gateway, on the function of the route, schedules and the logs of functions invoke a function', () => {
     const invokers = Object.values(resources(service, 'AWS::Lambda::Permission')).map((permission) => {
       const { FunctionName, Principal, SourceArn } = readable(permission.Properties) as Record<string, string>
       return [FunctionName, Principal, SourceArn?.replace(/^.*<ApiHttpApi>/, '')].join(' ')
     })
     expect(invokers.sort()).toEqual([
       '<ExchangeFunction.Arn> apigateway.amazonaws.com /*/*/token',
+      '<ExportAuditFunction.Arn> events.amazonaws.com <AuditExportCheckpoints.Arn>',
+      '<ExportAuditFunction.Arn> logs.amazonaws.com <ExchangeLogs.Arn>',
+      '<ExportAuditFunction.Arn> logs.amazonaws.com <JwksLogs.Arn>',
+      '<ExportAuditFunction.Arn> logs.amazonaws.com <RotateKeysLogs.Arn>',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/jwks.json',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/oauth-authorization-server',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/openid-configuration',

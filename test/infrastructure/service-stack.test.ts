@@ -135,7 +135,7 @@ describe('the functions', () => {
   it('and the API keep their logs for the configured time, also when the stack is gone', () => {
     const { service: shorter } = synthesize({ logRetentionDays: 30 })
     const groups = Object.values(resources(shorter, 'AWS::Logs::LogGroup'))
-    expect(groups).toHaveLength(4)
+    expect(groups).toHaveLength(5)
     for (const group of groups) {
       expect(group.Properties['RetentionInDays']).toBe(30)
       expect(group.DeletionPolicy).toBe('Retain')
@@ -163,12 +163,17 @@ describe('key rotation', () => {
   })
 
   it('runs every 15 minutes after that', () => {
-    expect(only('AWS::Events::Rule')).toMatchObject({
+    const rules = Object.values(resources(service, 'AWS::Events::Rule')).map(({ Properties }) =>
+      readable(Properties),
+    )
+    expect(rules).toContainEqual({
+      Description: expect.any(String),
       ScheduleExpression: 'rate(15 minutes)',
       State: 'ENABLED',
       Targets: [
         {
           Arn: '<RotateKeysFunction.Arn>',
+          Id: 'Target0',
           RetryPolicy: { MaximumEventAgeInSeconds: 600, MaximumRetryAttempts: 2 },
         },
       ],
@@ -177,6 +182,50 @@ describe('key rotation', () => {
 
   it('leaves the KMS keys out of the template, where a deployment could delete them', () => {
     expect(Object.keys(resources(service, 'AWS::KMS::Key'))).toEqual([])
+  })
+})
+
+describe('the audit export', () => {
+  it('gives no record up while the stream holds it, and tells where it was when it must', () => {
+    const mapping = only('AWS::Lambda::EventSourceMapping')
+    expect(mapping).toMatchObject({
+      EventSourceArn: '<import token-broker-dev-state:ExportsOutputFnGetAttExchangesStreamArn>',
+      StartingPosition: 'TRIM_HORIZON',
+      ParallelizationFactor: 1,
+      BisectBatchOnFunctionError: true,
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+      MaximumRecordAgeInSeconds: 23 * 3600,
+      DestinationConfig: { OnFailure: { Destination: '<AuditExportUndelivered.Arn>' } },
+    })
+    expect(mapping).not.toHaveProperty('MaximumRetryAttempts')
+  })
+
+  it('leaves out what TTL deletes, and nothing else', () => {
+    const { FilterCriteria } = only('AWS::Lambda::EventSourceMapping')
+    const { Filters } = FilterCriteria as { readonly Filters: readonly { readonly Pattern: string }[] }
+    expect(Filters.map(({ Pattern }) => JSON.parse(Pattern) as unknown)).toEqual([
+      { eventName: ['INSERT', 'MODIFY'] },
+      { eventName: ['REMOVE'], userIdentity: { type: [{ exists: false }] } },
+    ])
+  })
+
+  it('reads the audit events of every function’s log but its own', () => {
+    const filters = Object.values(resources(service, 'AWS::Logs::SubscriptionFilter'))
+    const read = filters.map(({ Properties }) => readable(Properties) as Record<string, string>)
+    expect(read.map(({ LogGroupName = '' }) => LogGroupName).sort()).toEqual([
+      '<ExchangeLogs>',
+      '<JwksLogs>',
+      '<RotateKeysLogs>',
+    ])
+    for (const { FilterPattern } of read) expect(FilterPattern).toBe('{ $.audit.event = "*" }')
+  })
+
+  it('keeps for 14 days what it could not deliver', () => {
+    expect(only('AWS::SQS::Queue')).toMatchObject({ MessageRetentionPeriod: 1_209_600 })
+    expect(only('AWS::Lambda::EventInvokeConfig')).toMatchObject({
+      DestinationConfig: { OnFailure: { Destination: '<AuditExportUndelivered.Arn>' } },
+      MaximumRetryAttempts: 2,
+    })
   })
 })
 
