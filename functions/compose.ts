@@ -6,9 +6,11 @@ import { S3Client } from '@aws-sdk/client-s3'
 import { AWS_CLIENT, BACKGROUND_AWS_CLIENT } from './adapters/aws-client.ts'
 import { BrokerIssuerKeys } from './adapters/broker-issuer-keys.ts'
 import { CachedKeyManifests } from './adapters/cached-key-manifests.ts'
+import { DynamoDbAssertionLedger } from './adapters/dynamodb-assertion-ledger.ts'
 import { DynamoDbChainHints } from './adapters/dynamodb-chain-hints.ts'
 import { DynamoDbExchangeLedger } from './adapters/dynamodb-exchange-ledger.ts'
 import { DynamoDbKeyManifests } from './adapters/dynamodb-key-manifests.ts'
+import { DynamoDbRevocationRegister } from './adapters/dynamodb-revocation-register.ts'
 import { DynamoDbRevocationStore } from './adapters/dynamodb-revocation-store.ts'
 import { jsonFetcher } from './adapters/fetch-json.ts'
 import { FetchedIssuerKeys } from './adapters/fetched-issuer-keys.ts'
@@ -20,15 +22,17 @@ import { S3AuditObjects } from './adapters/s3-audit-objects.ts'
 import { auditLinkOf, objectKey } from './core/audit-chain.ts'
 import { checkpointLinkOf } from './core/audit-checkpoint.ts'
 import type { ExchangeDependencies } from './core/exchange.ts'
+import type { IntrospectionDependencies } from './core/introspection.ts'
 import { keyTimesFor, RINGS } from './core/key-times.ts'
 import { LIMITS } from './core/limits.ts'
 import type { CompiledPolicy } from './core/policy/compiled.ts'
 import { indexPolicy } from './core/policy/decide.ts'
+import type { RevocationDependencies } from './core/token-revocation.ts'
 import { ChainWriter } from './export-audit/chain-writer.ts'
 import type { AuditExport } from './export-audit/export-audit.ts'
 import type { Documents } from './jwks/serve-documents.ts'
 import type { KeyRotation } from './rotate-keys/reconcile.ts'
-import { readLocalIssuers, readSeconds, readSettings } from './settings.ts'
+import { readLocalIssuers, readSeconds, readSettings, type Settings } from './settings.ts'
 
 /** The only place that builds adapters. Each function builds what it needs, once per environment. */
 
@@ -49,11 +53,55 @@ export function composeExchange(): ExchangeDependencies & { readonly stage: stri
     issuer: settings.issuer,
     policy: indexPolicy(readBundledPolicy()),
     issuerKeys: new BrokerIssuerKeys(manifests, new FetchedIssuerKeys(fetchJson, epochSeconds, standIns)),
+    clientKeys: new FetchedIssuerKeys(fetchJson, epochSeconds),
+    assertions: new DynamoDbAssertionLedger(dynamoDb, settings.exchangesTable),
     ledger: new DynamoDbExchangeLedger(dynamoDb, settings.exchangesTable),
     revocations: new DynamoDbRevocationStore(dynamoDb, settings.revocationsTable),
     signer: new KmsSigner(new KMSClient(AWS_CLIENT), manifests),
     randomId,
   }
+}
+
+export function composeIntrospection(): IntrospectionDependencies & { readonly stage: string } {
+  const settings = readSettings(['issuer', 'stage', 'exchangesTable', 'revocationsTable', 'signingKeysTable'])
+  const parts = composeOwnTokens(settings)
+  return {
+    ...parts.world,
+    stage: settings.stage,
+    revocations: new DynamoDbRevocationStore(parts.dynamoDb, settings.revocationsTable),
+    signer: new KmsSigner(new KMSClient(AWS_CLIENT), parts.manifests),
+  }
+}
+
+export function composeRevocation(): RevocationDependencies & { readonly stage: string } {
+  const settings = readSettings(['issuer', 'stage', 'exchangesTable', 'revocationsTable', 'signingKeysTable'])
+  const { world, dynamoDb } = composeOwnTokens(settings)
+  return {
+    ...world,
+    stage: settings.stage,
+    register: new DynamoDbRevocationRegister(dynamoDb, settings.revocationsTable),
+  }
+}
+
+/** What it takes to know clients and our own tokens. */
+function composeOwnTokens(settings: Settings<'issuer' | 'exchangesTable' | 'signingKeysTable'>) {
+  const dynamoDb = new DynamoDBClient(AWS_CLIENT)
+  const manifests = new CachedKeyManifests(
+    new DynamoDbKeyManifests(dynamoDb, settings.signingKeysTable),
+    Date.now,
+  )
+  const fetchJson = jsonFetcher({ allowLoopback: readLocalIssuers() !== undefined })
+  const clientKeys = new FetchedIssuerKeys(fetchJson, epochSeconds)
+  const world = {
+    issuer: settings.issuer,
+    policy: indexPolicy(readBundledPolicy()),
+    // Nobody else's tokens are verified here.
+    issuerKeys: new BrokerIssuerKeys(manifests, { find: async () => undefined }),
+    clientKeys,
+    assertions: new DynamoDbAssertionLedger(dynamoDb, settings.exchangesTable),
+    randomId,
+  }
+  return { world, dynamoDb, manifests }
 }
 
 export function composeDocuments(): Documents & { readonly stage: string } {

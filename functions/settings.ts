@@ -22,6 +22,9 @@ const VARIABLES = {
   verifierCacheSeconds: 'VERIFIER_CACHE_SECONDS',
 } as const
 
+/** Where operators revoke: the one route with IAM authorization. */
+export const OPERATOR_REVOCATION_PATH = '/admin/revocations'
+
 export type SettingName = keyof typeof VARIABLES
 export type Settings<Name extends SettingName = SettingName> = { readonly [N in Name]: string }
 

@@ -17,6 +17,10 @@ export const METRIC_UNITS = {
   Failed: MetricUnit.Count,
   /** From the event's arrival in the function to its answer. */
   Duration: MetricUnit.Milliseconds,
+  /** From the arrival of a request to revoke until its cut-off is durable. */
+  RevocationLatency: MetricUnit.Milliseconds,
+  /** Subject tokens and client assertions that were presented once too often. */
+  ReplayRefusals: MetricUnit.Count,
   /** For how long the oldest active signing key has been signing. */
   ActiveKeyAge: MetricUnit.Seconds,
   /** Until a signing key moves next; below zero while a step that is due does not succeed. */
@@ -37,7 +41,9 @@ export const METRIC_UNITS = {
   AuditCheckpoints: MetricUnit.Count,
 } as const
 
-export type Endpoint = 'token' | 'metadata'
+export type Endpoint = 'token' | 'introspect' | 'revoke' | 'admin' | 'metadata'
+/** What only some requests are measured by. */
+export type RequestMeasurements = Readonly<Partial<Record<'RevocationLatency' | 'ReplayRefusals', number>>>
 export type RequestOutcome = 'succeeded' | 'refused' | 'failed'
 
 /** What one function says about its work: one EMF line per request, a log line for a refusal or a fault. */
@@ -46,9 +52,12 @@ export interface Telemetry {
     readonly outcome: RequestOutcome
     readonly durationMs: number
     readonly correlationId: string
+    readonly measured?: RequestMeasurements | undefined
   }): void
   /** The audit event of a refusal; `event` holds ids and reasons, never a token. */
   refused(event: object): void
+  /** The audit event of what was done and is recorded nowhere else as a whole. */
+  recorded(event: object): void
   failed(fault: unknown, correlationId: string): void
 }
 
@@ -61,15 +70,18 @@ export function createTelemetry(endpoint: Endpoint, stage: string): Telemetry {
   const logger = new Logger({ serviceName: 'token-broker', persistentKeys: { stage, endpoint } })
   return {
     // Added and published without an await in between: concurrent requests cannot mix.
-    measure({ outcome, durationMs, correlationId }) {
+    measure({ outcome, durationMs, correlationId, measured = {} }) {
       metrics.addMetric('Requests', METRIC_UNITS.Requests, 1)
       metrics.addMetric('Refused', METRIC_UNITS.Refused, outcome === 'refused' ? 1 : 0)
       metrics.addMetric('Failed', METRIC_UNITS.Failed, outcome === 'failed' ? 1 : 0)
       metrics.addMetric('Duration', METRIC_UNITS.Duration, durationMs)
+      for (const [name, value] of Object.entries(measured))
+        metrics.addMetric(name, METRIC_UNITS[name as keyof typeof measured], value)
       metrics.addMetadata('correlation_id', correlationId)
       metrics.publishStoredMetrics()
     },
     refused: (event) => logger.info('refused', { audit: event }),
+    recorded: (event) => logger.info('recorded', { audit: event }),
     failed: (fault, correlationId) =>
       logger.error('failed', { correlation_id: correlationId, fault: describeFault(fault) }),
   }

@@ -1,5 +1,5 @@
-import { BROKER, type TrustedIssuer } from '../core/policy/compiled.ts'
-import type { IssuerKeys, VerificationKey } from '../core/ports.ts'
+import { BROKER } from '../core/policy/compiled.ts'
+import type { IssuerKeys, KeyHolder, VerificationKey } from '../core/ports.ts'
 import { publishedKeys } from '../core/published-keys.ts'
 import type { CachedKeyManifests } from './cached-key-manifests.ts'
 import { importPublicKey } from './import-public-key.ts'
@@ -14,7 +14,7 @@ export class BrokerIssuerKeys implements IssuerKeys {
     this.others = others
   }
 
-  async find(issuer: TrustedIssuer, kid: string, algorithm: string): Promise<VerificationKey | undefined> {
+  async find(issuer: KeyHolder, kid: string, algorithm: string): Promise<VerificationKey | undefined> {
     if (issuer.id !== BROKER) return this.others.find(issuer, kid, algorithm)
     const ring = algorithm === 'ES256' ? 'ES256' : 'RS256'
     const key = publishedKeys([await this.manifests.current(ring)]).find((published) => published.kid === kid)

@@ -1,8 +1,7 @@
 import { DependencyUnavailable } from '../core/fault.ts'
 import { fitsAlgorithm, type KeysByKid, readJwks } from '../core/issuer-jwks.ts'
 import { LIMITS } from '../core/limits.ts'
-import type { TrustedIssuer } from '../core/policy/compiled.ts'
-import type { IssuerKeys, VerificationKey } from '../core/ports.ts'
+import type { IssuerKeys, KeyHolder, VerificationKey } from '../core/ports.ts'
 import type { FetchJson } from './fetch-json.ts'
 import { importPublicKey } from './import-public-key.ts'
 
@@ -22,7 +21,7 @@ interface CachedIssuer {
 }
 
 /**
- * Issuers' public keys, by discovery, `jwks_uri` or inline. Fresh for 10 minutes; while the issuer fails, stale for an
+ * Public keys of issuers, or of clients (an instance of its own), by discovery, `jwks_uri` or inline. Fresh for 10 minutes; while the issuer fails, stale for an
  * hour at most; an issuer is asked once per 30 s at most, whether for an unknown `kid` or because it fails, and what was
  * good is never thrown away for what is not.
  */
@@ -39,7 +38,7 @@ export class FetchedIssuerKeys implements IssuerKeys {
     this.standIns = standIns
   }
 
-  async find(issuer: TrustedIssuer, kid: string, algorithm: string): Promise<VerificationKey | undefined> {
+  async find(issuer: KeyHolder, kid: string, algorithm: string): Promise<VerificationKey | undefined> {
     const cached = this.cachedFor(issuer)
     if (this.ageOf(cached) >= LIMITS.issuerKeysFreshSeconds) await this.renew(issuer, cached)
     if (this.ageOf(cached) > LIMITS.issuerKeysStaleSeconds) throw unavailable(issuer, cached.failure)
@@ -48,13 +47,13 @@ export class FetchedIssuerKeys implements IssuerKeys {
   }
 
   /** Waits for keys that are due, but not again and again for an issuer that is known to fail. */
-  private async renew(issuer: TrustedIssuer, cached: CachedIssuer): Promise<void> {
+  private async renew(issuer: KeyHolder, cached: CachedIssuer): Promise<void> {
     const renewed = this.refresh(issuer, cached)
     const isUsable = this.ageOf(cached) <= LIMITS.issuerKeysStaleSeconds
     if (!(isUsable && cached.failure !== undefined)) await renewed
   }
 
-  private cachedFor(issuer: TrustedIssuer): CachedIssuer {
+  private cachedFor(issuer: KeyHolder): CachedIssuer {
     const known = this.issuers.get(issuer.issuer)
     if (known !== undefined) return known
     const never = Number.NEGATIVE_INFINITY
@@ -76,7 +75,7 @@ export class FetchedIssuerKeys implements IssuerKeys {
   }
 
   /** Asks the issuer, unless it was asked within the last 30 s. A failure leaves the cache as it was. */
-  private async refresh(issuer: TrustedIssuer, cached: CachedIssuer): Promise<void> {
+  private async refresh(issuer: KeyHolder, cached: CachedIssuer): Promise<void> {
     if (issuer.keys.kind === 'inline') {
       cached.fetchedAt = this.now()
       return
@@ -90,7 +89,7 @@ export class FetchedIssuerKeys implements IssuerKeys {
     await cached.fetching
   }
 
-  private async fetchInto(issuer: TrustedIssuer, cached: CachedIssuer): Promise<void> {
+  private async fetchInto(issuer: KeyHolder, cached: CachedIssuer): Promise<void> {
     try {
       const deadline = AbortSignal.timeout(DEADLINE_MS)
       const keys = readJwks(await this.fetchJson(await this.jwksUriOf(issuer, deadline), deadline))
@@ -105,7 +104,7 @@ export class FetchedIssuerKeys implements IssuerKeys {
     }
   }
 
-  private async jwksUriOf(issuer: TrustedIssuer, deadline: AbortSignal): Promise<string> {
+  private async jwksUriOf(issuer: KeyHolder, deadline: AbortSignal): Promise<string> {
     const standIn = this.standIns[issuer.issuer]
     if (issuer.keys.kind === 'jwks_uri' && standIn === undefined) return issuer.keys.uri
     const base = (standIn ?? issuer.issuer).replace(/\/$/, '')
@@ -135,6 +134,6 @@ async function usableKey(
   return ready
 }
 
-function unavailable(issuer: TrustedIssuer, cause: unknown): DependencyUnavailable {
-  return new DependencyUnavailable('issuer-keys', `the keys of issuer ${issuer.id} cannot be read`, { cause })
+function unavailable(issuer: KeyHolder, cause: unknown): DependencyUnavailable {
+  return new DependencyUnavailable('issuer-keys', `the keys of ${issuer.id} cannot be read`, { cause })
 }

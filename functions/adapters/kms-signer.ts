@@ -19,8 +19,10 @@ export class KmsSigner implements Signer {
   async activeKey(algorithm: SigningAlgorithm): Promise<ManifestKey> {
     const manifest = await this.manifests.current(algorithm)
     const active = manifest?.keys.find((key) => key.state === 'active')
-    if (active === undefined) throw new DependencyUnavailable('kms', `no active ${algorithm} key`)
-    return active
+    if (active !== undefined) return active
+    // An operator may have let one take over by now.
+    this.forget(algorithm)
+    throw new DependencyUnavailable('kms', `no active ${algorithm} key`)
   }
 
   async sign(key: ManifestKey, signingInput: string): Promise<Uint8Array> {

@@ -54,6 +54,7 @@ export function accessTokenSigningInput(
     txn: txnOf(authorised, issued),
     lineage: subject.lineage,
     ...(subject.signedBy.length > 0 && { lineage_keys: subject.signedBy }),
+    ...(subject.clients.length > 0 && { lineage_clients: subject.clients }),
     idp: subject.idp,
   }
   return `${encode(header)}.${encode(claims)}`

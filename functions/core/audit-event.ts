@@ -1,5 +1,5 @@
 import type { Authorised } from './authorise.ts'
-import type { IssuedIdentity } from './ports.ts'
+import type { IssuedIdentity, Revocation, RevocationKey } from './ports.ts'
 import type { Refusal } from './refusal.ts'
 import { digestOf } from './token-id.ts'
 import type { TokenId } from './types.ts'
@@ -38,7 +38,7 @@ export interface GrantedEvent {
 
 /** Who was refused, and the exact reason that the answer on the wire withholds. */
 export interface RefusedEvent extends KnownFacts {
-  readonly event: 'exchange_refused'
+  readonly event: 'exchange_refused' | 'introspection_refused' | 'revocation_refused'
   readonly correlation_id: string
   readonly trace_id?: string
   readonly time: number
@@ -47,16 +47,37 @@ export interface RefusedEvent extends KnownFacts {
   readonly detail: Readonly<Record<string, unknown>>
 }
 
+/** Who revoked what, and why. */
+export interface RevokedEvent {
+  readonly event: 'revocation'
+  readonly correlation_id: string
+  readonly trace_id?: string
+  readonly time: number
+  readonly policy: string
+  /** The id of a client, or the ARN of an operator. */
+  readonly author: string
+  /** By what the author named it. */
+  readonly kind: string
+  readonly keys: readonly RevocationKey[]
+  readonly cut_off: number
+  readonly reason: string
+}
+
 /** What the pipeline had verified when it refused. */
 export interface KnownFacts {
+  readonly client_id?: string
   readonly issuer?: string
   readonly subject?: string
   readonly subject_token?: TokenId
   readonly target?: string
   readonly grant?: string
+  /** A token of ours that the request is about. */
+  readonly token?: TokenId
+  /** The operator who asked. */
+  readonly author?: string
 }
 
-export type AuditEvent = GrantedEvent | RefusedEvent
+export type AuditEvent = GrantedEvent | RefusedEvent | RevokedEvent
 
 export function grantedEvent(
   authorised: Authorised,
@@ -98,6 +119,21 @@ export function refusedEvent(refusal: Refusal, known: KnownFacts, context: Audit
   }
 }
 
+/** What is recorded of a cut-off that was written. */
+export function revokedEvent(kind: string, revocation: Revocation, context: AuditContext): RevokedEvent {
+  return {
+    event: 'revocation',
+    ...idsOf(context),
+    time: context.now,
+    policy: context.policy,
+    author: revocation.author,
+    kind,
+    keys: [revocation.key],
+    cut_off: revocation.cutOff,
+    reason: revocation.reason,
+  }
+}
+
 function idsOf({ correlationId, traceId }: AuditContext): { correlation_id: string; trace_id?: string } {
   return { correlation_id: correlationId, ...(traceId !== undefined && { trace_id: traceId }) }
 }
@@ -114,6 +150,11 @@ const PARAMETERS: ReadonlySet<unknown> = new Set([
   'resource',
   'scope',
   'client_id',
+  'token',
+  'token_type_hint',
+  'client_secret',
+  'client_assertion',
+  'client_assertion_type',
 ])
 
 /**

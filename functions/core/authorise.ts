@@ -1,3 +1,4 @@
+import type { AuthenticatedClient } from './client-authentication.ts'
 import { LIMITS } from './limits.ts'
 import type { Grant, Target } from './policy/compiled.ts'
 import { decideGrant, type PolicyIndex, renderClaims } from './policy/decide.ts'
@@ -13,7 +14,10 @@ export type Authorised = Brand<
     readonly target: Target
     readonly grant: Grant
     readonly scopes: readonly string[]
-    /** The authenticated client, or the subject where its token is itself the credential. */
+    /**
+     * The authenticated client, or the subject where its token is itself the credential. The one is never taken for the
+     * other: a subject has a colon after its issuer's id, a client's id has none.
+     */
     readonly clientId: string
     /** The claims that the grant maps, by name. */
     readonly mappedClaims: Readonly<Record<string, string>>
@@ -28,13 +32,16 @@ export function authorise(
   policy: PolicyIndex,
   asked: {
     readonly subject: ValidatedSubject
+    readonly client: AuthenticatedClient | undefined
     readonly target: Target
     readonly scopes: TokenRequest['scopes']
   },
   now: number,
 ): Authorised | Refused {
   const { subject, target } = asked
-  const grant = decideGrant(policy, { issuerId: subject.issuer, claims: subject.claims, target })
+  const client = asked.client?.client
+  const { issuer: issuerId, claims } = subject
+  const grant = decideGrant(policy, { issuerId, claims, clientId: client?.id, target })
   if ('kind' in grant) return refuse(grant)
   const scopes = grantedScopes(grant, subject.scopes, asked.scopes)
   if (scopes === 'not_allowed') return refuse({ kind: 'scope_not_allowed' })
@@ -43,8 +50,9 @@ export function authorise(
   const expiresAt = latestExpiry(subject, grant, target, now)
   // Within the clock skew an expired token is still authentic, but it has no time left to pass on.
   if (expiresAt <= now) return refuse({ kind: 'token_expired' })
+  const clientId = client?.id ?? subject.subject
   const { claims: mappedClaims } = mapped
-  return { subject, target, grant, scopes, clientId: subject.subject, mappedClaims, expiresAt } as Authorised
+  return { subject, target, grant, scopes, clientId, mappedClaims, expiresAt } as Authorised
 }
 
 /** The requested scopes, all allowed by grant and parent; left out, the grant's defaults as far as the parent has them. */

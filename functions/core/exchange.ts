@@ -1,11 +1,12 @@
 import { accessTokenSigningInput, compactJws, identifyIssued } from './access-token.ts'
 import { type AuditContext, type KnownFacts, type RefusedEvent, refusedEvent } from './audit-event.ts'
 import { authorise } from './authorise.ts'
+import { authenticateClient, type ClientAuthenticationWorld, refuseClient } from './client-authentication.ts'
 import { exchangeRecordOf } from './exchange-record.ts'
 import { DependencyUnavailable } from './fault.ts'
 import { preparseJwt } from './jwt-preparse.ts'
 import { type PolicyIndex, resolveTarget } from './policy/decide.ts'
-import type { ExchangeLedger, IssuerKeys, RevocationStore, Signer } from './ports.ts'
+import type { AssertionLedger, ExchangeLedger, IssuerKeys, RevocationStore, Signer } from './ports.ts'
 import { type Refused, refuse } from './refusal.ts'
 import { replayScopeOf } from './replay.ts'
 import { findRevocation, revocationKeysFor } from './revocation.ts'
@@ -14,16 +15,13 @@ import { readTokenRequest, type TokenRequestInput, tokenTypeUri } from './token-
 import { trustedIssuerOf } from './trusted-issuer.ts'
 
 /** What an exchange needs of the world. */
-export interface ExchangeDependencies {
-  /** The broker's own issuer URL. */
-  readonly issuer: string
+export interface ExchangeDependencies extends ClientAuthenticationWorld {
   readonly policy: PolicyIndex
   readonly issuerKeys: IssuerKeys
+  readonly assertions: AssertionLedger
   readonly ledger: ExchangeLedger
   readonly revocations: RevocationStore
   readonly signer: Signer
-  /** 128 random bits, base64url. */
-  readonly randomId: () => string
 }
 
 /** A successful answer (RFC 8693 §2.2.1), named as on the wire. */
@@ -43,9 +41,10 @@ export type ExchangeOutcome =
     })
 
 /**
- * THE FLOW. One token exchange, in the one order that every path follows: parse → pre-parse JWT → issuer → key →
- * signature → claims → authorise → record ‖ revocation check ‖ sign → release. The last three run at the same time, and
- * the token is released only if all three agree. Until the signature is verified nothing is written and nothing consumed.
+ * THE FLOW. One token exchange, in the one order that every path follows: parse → authenticate client → pre-parse JWT →
+ * issuer → key → signature → claims → authorise → record ‖ claim assertion ‖ revocation check ‖ sign → release. The last
+ * four run at the same time, and the token is released only if all agree. Until both signatures are verified and policy
+ * has agreed, nothing is written and nothing consumed.
  *
  * Returns a refusal; throws {@link DependencyUnavailable} or another fault, and then nothing is released either.
  */
@@ -62,12 +61,18 @@ export async function exchange(
   const request = readTokenRequest(input)
   if ('refused' in request) return refused(request)
 
+  const client = await authenticateClient(input, world, at.now)
+  if (client !== undefined && 'refused' in client) return refused(client)
+  if (client !== undefined) known = { client_id: client.client.id }
+
   const jwt = preparseJwt(request.subjectToken)
   if (typeof jwt === 'string') return refused(refuse({ kind: 'token_malformed', malformation: jwt }))
 
   const issuer = trustedIssuerOf(policy, jwt, brokerIssuer)
   if (issuer === undefined) return refused(refuse({ kind: 'issuer_not_trusted' }))
-  known = { issuer: issuer.id }
+  known = { ...known, issuer: issuer.id }
+  if (issuer.clientAuthentication === 'required' && client === undefined)
+    return refused(refuseClient('authentication_missing'))
 
   const algorithm = issuer.algorithms.find((allowed) => allowed === jwt.algorithm)
   if (algorithm === undefined) return refused(refuse({ kind: 'algorithm_not_allowed' }))
@@ -80,11 +85,11 @@ export async function exchange(
   if ('refused' in subject) return refused(subject)
   known = { ...known, subject: subject.subject, subject_token: subject.tokenId }
 
-  const target = resolveTarget(policy, { ...request, issuer })
+  const target = resolveTarget(policy, { ...request, issuer, client: client?.client })
   if ('kind' in target) return refused(refuse(target))
   known = { ...known, target: target.id }
 
-  const authorised = authorise(policy, { subject, target, scopes: request.scopes }, at.now)
+  const authorised = authorise(policy, { subject, client, target, scopes: request.scopes }, at.now)
   if ('refused' in authorised) return refused(authorised)
   known = { ...known, grant: authorised.grant.id }
 
@@ -96,11 +101,13 @@ export async function exchange(
   const record = exchangeRecordOf(authorised, issued, { request, issuer, key, attempt, audit })
   let signingInput = accessTokenSigningInput(authorised, issued, { issuer: brokerIssuer, key })
   const ownKey = `key#${key.kid}` as const
-  const [recorded, cutOffs, speculative] = await Promise.all([
+  const [recorded, claimed, cutOffs, speculative] = await Promise.all([
     world.ledger.record(record),
+    client?.assertion && world.assertions.claim(client.assertion),
     world.revocations.cutOffs([...revocationKeysFor(authorised, issued), ownKey]),
     world.signer.sign(key, signingInput),
   ])
+  if (claimed === 'replayed') return refused(refuseClient('assertion_replayed', { client: client?.client }))
   const revokedBy = findRevocation(subject, cutOffs)
   if (revokedBy !== undefined) return refused(refuse({ kind: 'token_revoked', by: revokedBy }))
   if (cutOffs.has(ownKey)) {

@@ -1,11 +1,11 @@
 import { LIMITS } from './limits.ts'
-import type { PublicJwk } from './types.ts'
+import type { PublicJwk, SubjectAlgorithm } from './types.ts'
 
 /** The usable keys of a JWK Set by `kid`, or `undefined` if the set as a whole cannot be used. */
 export type KeysByKid = ReadonlyMap<string, PublicJwk>
 
 /** What a key must be for an algorithm (RFC 7518 §3.1): each key serves exactly one kind. */
-const KEY_FOR: Readonly<Record<string, { readonly kty: string; readonly crv?: string }>> = {
+const KEY_FOR: Readonly<Record<SubjectAlgorithm, { readonly kty: string; readonly crv?: string }>> = {
   RS256: { kty: 'RSA' },
   RS384: { kty: 'RSA' },
   RS512: { kty: 'RSA' },
@@ -17,6 +17,9 @@ const KEY_FOR: Readonly<Record<string, { readonly kty: string; readonly crv?: st
   ES512: { kty: 'EC', crv: 'P-521' },
   EdDSA: { kty: 'OKP', crv: 'Ed25519' },
 }
+
+/** Every algorithm by which the broker can verify a token. */
+export const SUBJECT_ALGORITHMS = Object.keys(KEY_FOR) as readonly SubjectAlgorithm[]
 
 const MIN_RSA_BITS = 2048
 const MAX_RSA_BITS = 8192
@@ -43,7 +46,7 @@ export function readJwks(document: unknown): KeysByKid | undefined {
 
 /** Whether `key` may verify signatures of `algorithm`: by type, by curve, and by its own `alg` if it has one. */
 export function fitsAlgorithm(key: PublicJwk, algorithm: string): boolean {
-  const needed = KEY_FOR[algorithm]
+  const needed = Object.hasOwn(KEY_FOR, algorithm) ? KEY_FOR[algorithm as SubjectAlgorithm] : undefined
   if (needed === undefined || key.kty !== needed.kty) return false
   if (needed.crv !== undefined && key.crv !== needed.crv) return false
   return key.alg === undefined || key.alg === algorithm || (algorithm === 'EdDSA' && key.alg === 'Ed25519')

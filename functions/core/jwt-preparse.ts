@@ -39,6 +39,7 @@ export function preparseJwt(compact: string): PreparsedJwt | JwtMalformation {
   if (compact.length > LIMITS.tokenBytes) return 'too_large'
   if (!COMPACT_JWS.test(compact)) return 'not_compact_jws'
   const [header = '', payload = '', signature = ''] = compact.split('.')
+  if (Buffer.byteLength(header, 'base64url') > LIMITS.tokenHeaderBytes) return 'too_large'
   if (![header, payload, signature].every(isCanonicalBase64url)) return 'not_canonical_base64url'
   const parameters = decodeObject(header)
   const claims = decodeObject(payload)

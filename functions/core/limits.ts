@@ -2,12 +2,15 @@
 export const LIMITS = {
   bodyBytes: 64 * 1024,
   tokenBytes: 16 * 1024,
+  /** Of a token's JOSE header, decoded. */
+  tokenHeaderBytes: 8 * 1024,
   parameters: 64,
   scopes: 64,
   targetNames: 8,
   jsonDepth: 16,
   claims: 200,
   subjectCharacters: 255,
+  jtiCharacters: 255,
   /** Of an issuer, target, client or grant in policy. */
   idCharacters: 63,
   /** Ancestors of one token: they are all read in the one batch that checks revocations. */
@@ -19,6 +22,8 @@ export const LIMITS = {
   /** Of a subject token, where policy raises its issuer's hour: Kubernetes tokens live up to a day. */
   maxSubjectLifetimeSeconds: 24 * 60 * 60,
   clockSkewSeconds: 30,
+  /** How far ahead a client assertion may expire. */
+  clientAssertionSeconds: 5 * 60,
   issuerKeysFreshSeconds: 10 * 60,
   issuerKeysStaleSeconds: 60 * 60,
   unknownKeyCooldownSeconds: 30,

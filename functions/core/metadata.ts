@@ -1,4 +1,7 @@
+import { SUBJECT_ALGORITHMS } from './issuer-jwks.ts'
 import { TOKEN_EXCHANGE_GRANT } from './token-request.ts'
+
+const CLIENT_METHODS = ['private_key_jwt', 'client_secret_basic'] as const
 
 /** Authorization server metadata (RFC 8414 §2). It lists what is there and nothing that is only planned. */
 export function authorizationServerMetadata(issuer: string) {
@@ -8,7 +11,15 @@ export function authorizationServerMetadata(issuer: string) {
     jwks_uri: `${issuer}/.well-known/jwks.json`,
     grant_types_supported: [TOKEN_EXCHANGE_GRANT],
     response_types_supported: [],
-    token_endpoint_auth_methods_supported: ['none'],
+    token_endpoint_auth_methods_supported: ['none', ...CLIENT_METHODS],
+    token_endpoint_auth_signing_alg_values_supported: SUBJECT_ALGORITHMS,
+    introspection_endpoint: `${issuer}/introspect`,
+    introspection_endpoint_auth_methods_supported: CLIENT_METHODS,
+    introspection_endpoint_auth_signing_alg_values_supported: SUBJECT_ALGORITHMS,
+    introspection_signing_alg_values_supported: ['RS256'],
+    revocation_endpoint: `${issuer}/revoke`,
+    revocation_endpoint_auth_methods_supported: CLIENT_METHODS,
+    revocation_endpoint_auth_signing_alg_values_supported: SUBJECT_ALGORITHMS,
   }
 }
 
@@ -37,6 +48,7 @@ export function openidConfiguration(issuer: string) {
       'txn',
       'lineage',
       'lineage_keys',
+      'lineage_clients',
       'idp',
     ],
   }

@@ -19,6 +19,8 @@ export interface OwnClaims {
   readonly scopes: readonly string[]
   /** The broker's keys that signed it and its ancestors, root first. */
   readonly signedBy: readonly string[]
+  /** The authenticated clients to which it and its ancestors were issued, root first. */
+  readonly clients: readonly string[]
 }
 
 /**
@@ -29,11 +31,12 @@ export function readOwnClaims(
   claims: JsonObject,
   issued: { readonly issuer: string; readonly signedBy: string | undefined },
 ): OwnClaims | Refused {
-  const { lineage, lineage_keys: keys = [], scope, exp, iat } = claims
+  const { lineage, lineage_keys: keys = [], lineage_clients: clients = [], scope, exp, iat } = claims
   const missing = TEXTS.find((name) => typeof claims[name] !== 'string' || claims[name] === '')
   if (missing !== undefined) return refuse({ kind: 'claim_malformed', claim: missing })
   if (!isTexts(lineage)) return refuse({ kind: 'claim_malformed', claim: 'lineage' })
   if (!isTexts(keys)) return refuse({ kind: 'claim_malformed', claim: 'lineage_keys' })
+  if (!isTexts(clients)) return refuse({ kind: 'claim_malformed', claim: 'lineage_clients' })
   if (typeof exp !== 'number') return refuse({ kind: 'claim_malformed', claim: 'exp' })
   if (typeof iat !== 'number') return refuse({ kind: 'claim_malformed', claim: 'iat' })
   const { sub, aud, client_id, jti, txn, idp } = claims as Readonly<Record<(typeof TEXTS)[number], string>>
@@ -50,6 +53,8 @@ export function readOwnClaims(
     idp,
     scopes: typeof scope === 'string' && scope !== '' ? scope.split(' ') : [],
     signedBy: [...new Set([...keys, ...(issued.signedBy === undefined ? [] : [issued.signedBy])])],
+    // `sub` stands there where no client was authenticated.
+    clients: [...new Set([...clients, ...(client_id === sub ? [] : [client_id])])],
   }
 }
 

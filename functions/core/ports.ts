@@ -2,18 +2,27 @@ import type { CryptoKey } from 'jose'
 import type { ChainName } from './audit-chain.ts'
 import type { AuditEvent } from './audit-event.ts'
 import type { KeyManifest, ManifestKey } from './key-lifecycle.ts'
-import type { TrustedIssuer } from './policy/compiled.ts'
+import type { KeySource } from './policy/compiled.ts'
 import type { PublicJwk, SigningAlgorithm, TokenId } from './types.ts'
 
 /** A public key ready for `jose`, already bound to one algorithm. */
 export type VerificationKey = CryptoKey
+
+/** Whoever publishes public keys: an issuer, or a client. */
+export interface KeyHolder {
+  /** For messages, and unique among holders of its kind. */
+  readonly id: string
+  /** The exact `iss` of what it signs: its keys are its own, and no other holder's (RFC 8725 §3.10). */
+  readonly issuer: string
+  readonly keys: KeySource
+}
 
 export interface IssuerKeys {
   /**
    * The key that `issuer` publishes as `kid` for `algorithm`, or `undefined` if it publishes none such.
    * Throws {@link DependencyUnavailable} if the issuer cannot be asked and nothing usable is cached.
    */
-  find(issuer: TrustedIssuer, kid: string, algorithm: string): Promise<VerificationKey | undefined>
+  find(issuer: KeyHolder, kid: string, algorithm: string): Promise<VerificationKey | undefined>
 }
 
 /** The parts of an issued token that a retry of the same request must repeat. Times in epoch seconds. */
@@ -51,6 +60,25 @@ export interface ExchangeLedger {
    * Throws {@link DependencyUnavailable} if the outcome cannot be known.
    */
   record(exchange: ExchangeRecord): Promise<RecordOutcome>
+}
+
+/** A client assertion that was accepted, and must not be accepted again. Times in epoch seconds. */
+export interface SpentAssertion {
+  readonly id: TokenId
+  /** Random, one per invocation: by it a repeated write recognises itself. */
+  readonly attempt: string
+  readonly spentAt: number
+  /** Nobody accepts the assertion after that, whatever their clock says within the skew. */
+  readonly expiresAt: number
+}
+
+export interface AssertionLedger {
+  /**
+   * Claims the one use of the assertion, durably. Of any number of simultaneous callers exactly one gets `claimed`; a write
+   * that was applied but not answered is recognised on its repetition.
+   * Throws {@link DependencyUnavailable} if the outcome cannot be known.
+   */
+  claim(assertion: SpentAssertion): Promise<'claimed' | 'replayed'>
 }
 
 /** `kind#id`, for example `token#<token id>` or `subject#<sub>`. Made only by `revocation.ts`. */

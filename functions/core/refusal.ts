@@ -1,3 +1,4 @@
+import type { ClientAuthenticationFailure } from './client-authentication.ts'
 import type { JwtMalformation } from './jwt-preparse.ts'
 import type { ClaimRefusal, GrantRefusal, TargetRefusal } from './policy/decide.ts'
 
@@ -20,8 +21,21 @@ export type RequestRefusal =
   | { readonly kind: 'too_many_targets' }
   | { readonly kind: 'resource_malformed' }
   | { readonly kind: 'scope_malformed' }
-  | { readonly kind: 'client_authentication_failed'; readonly usedHeader: boolean }
+  | { readonly kind: 'client_authenticated_twice' }
+  | {
+      readonly kind: 'client_authentication_failed'
+      readonly usedHeader: boolean
+      readonly failure: ClientAuthenticationFailure
+      /** The registered client that the request claims to be from. */
+      readonly claimed_client?: string
+    }
   | { readonly kind: 'dpop_not_supported' }
+  | { readonly kind: 'json_expected' }
+  /** The caller of an operator's endpoint is not named by the gateway. */
+  | { readonly kind: 'operator_unknown' }
+  | { readonly kind: 'revocation_malformed'; readonly member: RevocationMember }
+  /** The whole token that an operator wants to revoke is none that can be, and why. */
+  | { readonly kind: 'revocation_token_not_acceptable'; readonly because: string }
 
 /** The subject token is not acceptable. On the wire all of these are one. */
 export type SubjectRefusal =
@@ -39,6 +53,14 @@ export type SubjectRefusal =
   | { readonly kind: 'token_bound_to_key' }
   | { readonly kind: 'lineage_too_long' }
 
+/** A member of an operator's request, or any other name. */
+export type RevocationMember = 'kind' | 'id' | 'token' | 'reason' | '(unknown)'
+
+/** A token of ours that this client may neither see nor revoke. On the wire it is as good as unknown. */
+export interface ForeignTokenRefusal {
+  readonly kind: 'token_of_others'
+}
+
 /** Policy says no to an acceptable token, or the token was used up or revoked meanwhile. */
 export type AuthorisationRefusal =
   | GrantRefusal
@@ -48,7 +70,12 @@ export type AuthorisationRefusal =
   | { readonly kind: 'token_revoked'; readonly by: string }
 
 /** Every reason for which the broker says no. A fault is not among them: it is thrown. */
-export type Refusal = RequestRefusal | SubjectRefusal | TargetRefusal | AuthorisationRefusal
+export type Refusal =
+  | RequestRefusal
+  | SubjectRefusal
+  | TargetRefusal
+  | AuthorisationRefusal
+  | ForeignTokenRefusal
 
 /** What a stage returns instead of its result. */
 export interface Refused {
@@ -86,6 +113,15 @@ const INVALID_SCOPE = {
   description: 'the scope is malformed or wider than allowed',
 } as const
 
+/** Only operators see these. */
+const REVOCATION_MEMBERS: Readonly<Record<RevocationMember, string>> = {
+  kind: 'kind must be token, upstream_token, subject, client, issuer, lineage or key',
+  id: 'id must name what the kind says; of a token, give id or token',
+  token: 'token must be a whole token, and only where the kind is token or upstream_token',
+  reason: 'reason must be 1 to 500 printable characters, and no token',
+  '(unknown)': 'members are kind, id or token, and reason',
+}
+
 /** The one map from refusals to the wire. Descriptions are fixed texts: they echo no input. */
 export function wireErrorFor(refusal: Refusal): WireError {
   switch (refusal.kind) {
@@ -104,6 +140,18 @@ export function wireErrorFor(refusal: Refusal): WireError {
         error: 'invalid_request',
         description: 'the body must be application/x-www-form-urlencoded, not compressed',
       }
+    case 'json_expected':
+      return {
+        status: 415,
+        error: 'invalid_request',
+        description: 'the body must be application/json, not compressed',
+      }
+    case 'operator_unknown':
+      return { status: 403, error: 'access_denied', description: 'the operator is not known' }
+    case 'revocation_malformed':
+      return { ...INVALID_REQUEST, description: REVOCATION_MEMBERS[refusal.member] }
+    case 'revocation_token_not_acceptable':
+      return { ...INVALID_REQUEST, description: 'the token is not one that can be revoked by its text' }
     case 'body_malformed':
     case 'too_many_parameters':
     case 'idempotency_key_malformed':
@@ -128,12 +176,20 @@ export function wireErrorFor(refusal: Refusal): WireError {
       return { ...INVALID_REQUEST, description: 'actor_token and actor_token_type go together' }
     case 'delegation_not_allowed':
       return { ...INVALID_REQUEST, description: 'delegation is not allowed here' }
+    case 'client_authenticated_twice':
+      return { ...INVALID_REQUEST, description: 'more than one method of client authentication is used' }
     case 'client_authentication_failed':
       return {
         status: 401,
         error: 'invalid_client',
         description: 'client authentication failed',
         ...(refusal.usedHeader && { headers: { 'www-authenticate': 'Basic realm="token-broker"' } }),
+      }
+    case 'client_not_allowed':
+      return {
+        status: 400,
+        error: 'unauthorized_client',
+        description: 'the client may not exchange such tokens for this target',
       }
     case 'dpop_not_supported':
       return { status: 400, error: 'invalid_dpop_proof', description: 'DPoP proofs are not accepted here' }
@@ -165,6 +221,7 @@ export function wireErrorFor(refusal: Refusal): WireError {
     case 'claim_not_insertable':
     case 'token_replayed':
     case 'token_revoked':
+    case 'token_of_others':
       return TOKEN_NOT_ACCEPTABLE
   }
 }

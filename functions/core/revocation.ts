@@ -1,7 +1,8 @@
 import { txnOf } from './access-token.ts'
 import type { Authorised } from './authorise.ts'
+import { LIMITS } from './limits.ts'
 import type { OwnToken } from './own-token.ts'
-import type { IssuedIdentity, RevocationKey } from './ports.ts'
+import type { IssuedIdentity, Revocation, RevocationKey } from './ports.ts'
 import type { ValidatedSubject } from './subject-token.ts'
 
 /** These name one thing that is dead as a whole; a cut-off by subject, client or issuer spares what was issued later. */
@@ -9,8 +10,8 @@ const DEAD_AS_A_WHOLE = new Set(['token', 'lineage', 'key'])
 
 /**
  * Every cut-off that could forbid this exchange: of the subject token and each of its ancestors, of the token about to
- * be issued (a retry must not bring a revoked one back), of the subject, client, first issuer and lineage, and of every
- * key of ours that signed one of its ancestors.
+ * be issued (a retry must not bring a revoked one back), of the subject, first issuer and lineage, of the client that
+ * presents it and of those to which it and its ancestors were issued, and of every key of ours that signed one of them.
  */
 export function revocationKeysFor(authorised: Authorised, issued: IssuedIdentity): readonly RevocationKey[] {
   const { subject, clientId } = authorised
@@ -18,7 +19,7 @@ export function revocationKeysFor(authorised: Authorised, issued: IssuedIdentity
     ...subject.lineage.map((id): RevocationKey => `token#${id}`),
     `token#${issued.id}`,
     `subject#${subject.subject}`,
-    `client#${clientId}`,
+    ...[...subject.clients, subject.subject, clientId].map((id): RevocationKey => `client#${id}`),
     `issuer#${subject.idp}`,
     `lineage#${txnOf(authorised, issued)}`,
     ...subject.signedBy.map((kid): RevocationKey => `key#${kid}`),
@@ -30,11 +31,37 @@ export function revocationKeysOf(token: OwnToken): readonly RevocationKey[] {
   return [
     ...token.lineage.map((id): RevocationKey => `token#${id}`),
     `subject#${token.subject}`,
-    `client#${token.clientId}`,
+    ...[...token.clients, token.subject].map((id): RevocationKey => `client#${id}`),
     `issuer#${token.idp}`,
     `lineage#${token.txn}`,
     ...token.signedBy.map((kid): RevocationKey => `key#${kid}`),
   ]
+}
+
+/** Kept beyond the last moment at which a token, or a retry that would name it again, could still be presented. */
+const MARGIN_SECONDS = 2 * LIMITS.clockSkewSeconds + LIMITS.idempotencySeconds
+
+/** Why, by whom and when something is revoked. `at` in epoch seconds. */
+export interface RevocationReason {
+  readonly reason: string
+  readonly author: string
+  readonly at: number
+}
+
+/**
+ * The cut-off that revokes what `key` names. A subject, client or issuer is cut off 30 s from now: an exchange that read
+ * the cut-offs just before this one was written stamps its token with the clock of another environment, and what it
+ * releases must count as issued before. What is honestly issued in those 30 s counts so too, and has to be asked for again.
+ */
+export function cutOffNow(key: RevocationKey, why: RevocationReason): Revocation {
+  const [kind = ''] = key.split('#')
+  return { key, cutOff: DEAD_AS_A_WHOLE.has(kind) ? why.at : why.at + LIMITS.clockSkewSeconds, ...why }
+}
+
+/** The cut-off that revokes one token of ours. The store may forget it when no descendant can be alive any more. */
+export function cutOffOf(token: OwnToken, why: RevocationReason): Revocation {
+  // A child never outlives its parent (`authorise.ts`).
+  return { ...cutOffNow(`token#${token.tokenId}`, why), expiresAt: token.expiresAt + MARGIN_SECONDS }
 }
 
 /** The kind of the first cut-off that covers the token, or `undefined`. Without `iat` every cut-off covers it. */

@@ -32,6 +32,8 @@ interface SubjectFacts {
   readonly scopes: readonly string[] | undefined
   /** The broker's keys that signed it and its ancestors, root first; none for an external token. */
   readonly signedBy: readonly string[]
+  /** The authenticated clients to which it and its ancestors were issued, root first; none for an external token. */
+  readonly clients: readonly string[]
 }
 
 /** A token that the broker accepts as a subject. Only {@link validateSubject} makes one. */
@@ -77,6 +79,7 @@ function externalSubject(jwt: AuthenticJwt, issuer: TrustedIssuer, sub: string):
     idp: issuer.issuer,
     scopes: undefined,
     signedBy: [],
+    clients: [],
   }
   return facts as ValidatedSubject
 }
@@ -86,7 +89,7 @@ function ownSubject(jwt: AuthenticJwt, issuer: TrustedIssuer): ValidatedSubject 
   const own = readOwnClaims(jwt.claims, { issuer: issuer.issuer, signedBy: jwt.kid })
   if ('refused' in own) return own
   if (own.lineage.length > LIMITS.lineage) return refuse({ kind: 'lineage_too_long' })
-  const { subject, lineage, txn, idp, scopes, signedBy } = own
+  const { subject, lineage, txn, idp, scopes, signedBy, clients } = own
   const facts: SubjectFacts = {
     ...commonFacts(jwt, issuer),
     subject,
@@ -95,6 +98,7 @@ function ownSubject(jwt: AuthenticJwt, issuer: TrustedIssuer): ValidatedSubject 
     idp,
     scopes,
     signedBy,
+    clients,
   }
   return facts as ValidatedSubject
 }
@@ -130,7 +134,7 @@ function isSubject(sub: JsonValue | undefined, issuer: TrustedIssuer): sub is st
 
 /** `jti` may be absent; what is there must be a name. A `cnf` binds the token to a key whose proof we cannot check. */
 function refuseIdentity({ jti, cnf }: JsonObject): Refusal | undefined {
-  if (jti !== undefined && (typeof jti !== 'string' || jti === '' || jti.length > LIMITS.subjectCharacters))
+  if (jti !== undefined && (typeof jti !== 'string' || jti === '' || jti.length > LIMITS.jtiCharacters))
     return { kind: 'claim_malformed', claim: 'jti' }
   return cnf === undefined ? undefined : { kind: 'token_bound_to_key' }
 }
@@ -161,7 +165,7 @@ function refuseTimes(claims: JsonObject, issuer: TrustedIssuer, now: number): Re
   return lifetime > issuer.maxLifetimeSeconds ? { kind: 'token_lifetime_too_long' } : undefined
 }
 
-/** A NumericDate (RFC 7519 §2) in this era: milliseconds given for seconds are refused as too far away. */
-function isTime(value: JsonValue | undefined): value is number {
+/** Whether a value is a NumericDate (RFC 7519 §2) in this era: milliseconds given for seconds are too far away. */
+export function isTime(value: JsonValue | undefined): value is number {
   return typeof value === 'number' && value > 0 && value < 100_000_000_000
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { TokenId } from './types.ts'
 
 /** What kind of token an id names; each kind is a name space of its own, so that a `jti` used in one is free in another. */
-export type TokenKind = 'token'
+export type TokenKind = 'token' | 'client_assertion'
 
 /** A token as far as its identity goes. `signingInput` is the part of a compact JWS before the last dot. */
 export interface IdentifiedToken {

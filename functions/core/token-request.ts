@@ -1,4 +1,5 @@
 import { LIMITS } from './limits.ts'
+import { gatherParameters, type ParameterPairs, type Parameters } from './parameters.ts'
 import { type Refused, refuse } from './refusal.ts'
 import { isResourceUri } from './resource-uri.ts'
 import type { Brand } from './types.ts'
@@ -19,7 +20,8 @@ export function tokenTypeUri(type: SubjectTokenType | RequestedTokenType): strin
 
 /** The decoded form and the headers that bear on a token request. Headers by every value that was sent. */
 export interface TokenRequestInput {
-  readonly parameters: readonly (readonly [name: string, value: string])[]
+  readonly parameters: ParameterPairs
+  /** Read by `client-authentication.ts`. */
   readonly authorization: readonly string[]
   readonly dpop: readonly string[]
   readonly idempotencyKey: readonly string[]
@@ -41,15 +43,13 @@ export type TokenRequest = Brand<
 >
 
 const REPEATABLE: ReadonlySet<string> = new Set(['audience', 'resource'])
-/** A lone `client_id` proves nothing and decides nothing: public clients send it, and it is ignored. */
-const CREDENTIALS = ['client_secret', 'client_assertion', 'client_assertion_type'] as const
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{16,64}$/
 /** `scope-token` of RFC 6749 §3.3, separated by single spaces. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/
 
 /** Reads a token exchange request. Unknown parameters are ignored (RFC 6749 §3.2); those we know but do not serve are refused. */
 export function readTokenRequest(input: TokenRequestInput): TokenRequest | Refused {
-  const form = gather(input.parameters)
+  const form = gatherParameters(input.parameters, REPEATABLE)
   if ('refused' in form) return form
   const grantType = form.one('grant_type')
   if (grantType === undefined) return refuse({ kind: 'parameter_missing', parameter: 'grant_type' })
@@ -57,11 +57,8 @@ export function readTokenRequest(input: TokenRequestInput): TokenRequest | Refus
   return unservedIn(input, form) ?? tokenRequestOf(input, form)
 }
 
-/** Client authentication, delegation and DPoP: a request that relies on one must not be served without it. */
-function unservedIn(input: TokenRequestInput, form: Form): Refused | undefined {
-  const usedHeader = input.authorization.length > 0
-  if (usedHeader || CREDENTIALS.some((name) => form.one(name) !== undefined))
-    return refuse({ kind: 'client_authentication_failed', usedHeader })
+/** Delegation and DPoP: a request that relies on one must not be served without it. */
+function unservedIn(input: TokenRequestInput, form: Parameters): Refused | undefined {
   const actor = [form.one('actor_token'), form.one('actor_token_type')].filter((value) => value !== undefined)
   if (actor.length === 1) return refuse({ kind: 'actor_token_incomplete' })
   if (actor.length === 2) return refuse({ kind: 'delegation_not_allowed' })
@@ -69,7 +66,7 @@ function unservedIn(input: TokenRequestInput, form: Form): Refused | undefined {
   return undefined
 }
 
-function tokenRequestOf(input: TokenRequestInput, form: Form): TokenRequest | Refused {
+function tokenRequestOf(input: TokenRequestInput, form: Parameters): TokenRequest | Refused {
   const subjectToken = form.one('subject_token')
   if (subjectToken === undefined) return refuse({ kind: 'parameter_missing', parameter: 'subject_token' })
   const uri = form.one('subject_token_type')
@@ -97,23 +94,6 @@ function tokenRequestOf(input: TokenRequestInput, form: Form): TokenRequest | Re
     scopes,
     idempotencyKey,
   } as TokenRequest
-}
-
-interface Form {
-  one(name: string): string | undefined
-  all(name: string): readonly string[]
-}
-
-/** Collects parameters by name; an empty value counts as left out (RFC 6749 §3.1), a repeated one is refused. */
-function gather(parameters: TokenRequestInput['parameters']): Form | Refused {
-  const values = new Map<string, string[]>()
-  for (const [name, value] of parameters) {
-    if (values.has(name) && !REPEATABLE.has(name))
-      return refuse({ kind: 'parameter_repeated', parameter: name })
-    const known = values.get(name) ?? []
-    values.set(name, value === '' ? known : [...known, value])
-  }
-  return { one: (name) => values.get(name)?.[0], all: (name) => values.get(name) ?? [] }
 }
 
 function readScopes(scope: string | undefined): readonly string[] | undefined | 'malformed' {

@@ -28,5 +28,6 @@ export function brokerAsIssuer(brokerIssuer: string): TrustedIssuer {
     maxLifetimeSeconds: LIMITS.maxLifetimeSeconds,
     clockSkewSeconds: LIMITS.clockSkewSeconds,
     replay: 'reusable',
+    clientAuthentication: 'none',
   }
 }

@@ -13,8 +13,19 @@ export function serveToken(world: ExchangeDependencies, log: Pick<Telemetry, 're
     const outcome = await outcomeOf(request, context, world)
     if ('answer' in outcome) return { outcome: 'succeeded', answer: jsonAnswer(200, outcome.answer) }
     log.refused(outcome.event)
-    return { outcome: 'refused', answer: refusalAnswer(outcome.refused) }
+    const answer = refusalAnswer(outcome.refused)
+    return {
+      outcome: 'refused',
+      answer,
+      ...(isReplay(outcome.refused) && { measured: { ReplayRefusals: 1 } }),
+    }
   }
+}
+
+/** Somebody has presented again what may be used once: a client that retries without a key, or a thief. */
+function isReplay(refusal: Refusal): boolean {
+  if (refusal.kind === 'client_authentication_failed') return refusal.failure === 'assertion_replayed'
+  return refusal.kind === 'token_replayed'
 }
 
 async function outcomeOf(

@@ -22,6 +22,16 @@ export function jsonAnswer(
   return { statusCode, headers: { ...JSON_TYPE, ...NO_STORE, ...headers }, body: JSON.stringify(body) }
 }
 
+/** An answer in another media type that nobody may keep. */
+export function textAnswer(statusCode: number, mediaType: string, body: string): HttpAnswer {
+  return { statusCode, headers: { 'content-type': mediaType, ...NO_STORE }, body }
+}
+
+/** An answer that says nothing but its status. */
+export function emptyAnswer(statusCode: number): HttpAnswer {
+  return { statusCode, headers: { ...JSON_TYPE, ...NO_STORE }, body: '' }
+}
+
 /** The OAuth error for a refusal. */
 export function refusalAnswer(refusal: Refusal): HttpAnswer {
   const { status, error, description, headers } = wireErrorFor(refusal)

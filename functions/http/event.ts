@@ -13,6 +13,8 @@ export interface HttpRequest {
   readonly body: RequestBody
   /** API Gateway's id of the request: it is in its access log too. */
   readonly requestId: string | undefined
+  /** The ARN of who has signed the request, where the route asks for IAM authorization: API Gateway alone writes it. */
+  readonly callerArn: string | undefined
 }
 
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
@@ -26,7 +28,8 @@ export function readProxyEvent(event: unknown): HttpRequest {
     ...objectOf(rest['queryStringParameters']),
     ...objectOf(rest['multiValueQueryStringParameters']),
   }
-  const requestId = objectOf(rest['requestContext'])['requestId']
+  const context = objectOf(rest['requestContext'])
+  const { requestId } = context
   const values = headerValues(objectOf(headers), objectOf(multiValueHeaders))
   return {
     method: typeof httpMethod === 'string' ? httpMethod : '',
@@ -35,7 +38,16 @@ export function readProxyEvent(event: unknown): HttpRequest {
     hasQuery: Object.keys(query).length > 0,
     body: bodyOf(typeof body === 'string' ? body : '', isBase64Encoded === true),
     requestId: typeof requestId === 'string' ? requestId : undefined,
+    callerArn: callerArnIn(context),
   }
+}
+
+/** Format 1.0 has a place for it in `identity`; where an HTTP API were to fill in that of format 2.0, it is as good. */
+function callerArnIn(context: Record<string, unknown>): string | undefined {
+  const places = [objectOf(context['identity']), objectOf(objectOf(context['authorizer'])['iam'])]
+  return places.map(({ userArn }) => userArn).find((arn) => typeof arn === 'string' && arn !== '') as
+    | string
+    | undefined
 }
 
 function headerValues(

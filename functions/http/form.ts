@@ -51,7 +51,8 @@ function component(encoded: string): string | undefined {
   }
 }
 
-function utf8(bytes: Uint8Array): string | undefined {
+/** The text, or `undefined` if the bytes are not UTF-8. */
+export function utf8(bytes: Uint8Array): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch (error) {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import middy from '@middy/core'
 import { DependencyUnavailable } from '../core/fault.ts'
 import { LIMITS } from '../core/limits.ts'
-import type { RequestOutcome, Telemetry } from '../telemetry.ts'
+import type { RequestMeasurements, RequestOutcome, Telemetry } from '../telemetry.ts'
 import { faultAnswer, type HttpAnswer } from './answer.ts'
 import { type HttpRequest, readProxyEvent } from './event.ts'
 
@@ -12,6 +12,8 @@ const RESERVE_MS = 250
 export interface Served {
   readonly outcome: RequestOutcome
   readonly answer: HttpAnswer
+  /** What else is known of this request, by the metric's name. */
+  readonly measured?: RequestMeasurements
 }
 
 export interface RequestContext {
@@ -21,6 +23,8 @@ export interface RequestContext {
   readonly traceId: string | undefined
   /** Epoch seconds. */
   readonly now: number
+  /** Since the request's arrival. */
+  elapsedMs(): number
 }
 
 /** What an endpoint does with a request. It returns refusals as answers and throws faults. */
@@ -39,11 +43,12 @@ type RimRequest = middy.Request<Arrival, Served>
  */
 export function httpHandler(
   serve: Serve,
-  telemetry: Telemetry,
+  telemetry: Pick<Telemetry, 'measure' | 'failed'>,
 ): (event: unknown, context: LambdaContext) => Promise<HttpAnswer> {
-  const finish = (request: RimRequest, { outcome, answer }: Served) => {
-    const { correlationId, startedAtMs } = arrivalIn(request)
-    telemetry.measure({ outcome, correlationId, durationMs: performance.now() - startedAtMs })
+  const finish = (request: RimRequest, { outcome, answer, measured }: Served) => {
+    const arrival = arrivalIn(request)
+    const { correlationId } = arrival
+    telemetry.measure({ outcome, correlationId, durationMs: arrival.elapsedMs(), measured })
     const headers = { ...answer.headers, 'x-correlation-id': correlationId }
     Object.assign(request, { response: { ...answer, headers } })
   }
@@ -75,7 +80,7 @@ const NO_TRACE = '0'.repeat(32)
 
 /** What the rim makes of the event before the endpoint sees it. */
 class Arrival implements RequestContext {
-  readonly startedAtMs = performance.now()
+  private readonly startedAtMs = performance.now()
   readonly now = Math.floor(Date.now() / 1000)
   readonly request: HttpRequest
   readonly correlationId: string
@@ -86,6 +91,10 @@ class Arrival implements RequestContext {
     const { requestId } = this.request
     this.correlationId = requestId !== undefined && CORRELATION_ID.test(requestId) ? requestId : randomUUID()
     this.traceId = traceIdOf(this.request.header('traceparent'))
+  }
+
+  elapsedMs(): number {
+    return performance.now() - this.startedAtMs
   }
 }
 

@@ -62,7 +62,7 @@ export interface StoredObject {
 }
 
 export interface AuditTrailSource {
-  /** All objects of both chains, in the order of their keys. */
+  /** All objects of both chains, each chain in the order of its keys. */
   readonly objects: AsyncIterable<StoredObject>
   /** The records that the exchanges table holds, `undefined` without access to it. */
   readonly recorded?: AsyncIterable<RecordedExchange> | undefined

@@ -1,5 +1,21 @@
+import { auditLineage } from './audit-lineage.ts'
+import { auditVerify } from './audit-verify.ts'
+import { clientsSecret } from './clients-secret.ts'
 import type { Command } from './command.ts'
 import { keysList } from './keys-list.ts'
+import { keysReconcile } from './keys-reconcile.ts'
+import { keysRevoke } from './keys-revoke.ts'
+import { keysRotate } from './keys-rotate.ts'
+import { revoke } from './revoke.ts'
 
 /** Every command of `token-broker`. */
-export const COMMANDS: readonly Command[] = [keysList]
+export const COMMANDS: readonly Command[] = [
+  keysList,
+  keysRotate,
+  keysRevoke,
+  keysReconcile,
+  revoke,
+  clientsSecret,
+  auditVerify,
+  auditLineage,
+]

@@ -1,4 +1,9 @@
-import { CloudFormationClient, DescribeStacksCommand, type Stack } from '@aws-sdk/client-cloudformation'
+import {
+  CloudFormationClient,
+  type CloudFormationClientConfig,
+  DescribeStacksCommand,
+  type Stack,
+} from '@aws-sdk/client-cloudformation'
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { KMSClient } from '@aws-sdk/client-kms'
 import { STSClient } from '@aws-sdk/client-sts'
@@ -10,7 +15,7 @@ import { CommandFailed } from './command.ts'
 export interface AwsConfig {
   readonly region?: string
   readonly endpoint?: string
-  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string }
+  readonly credentials?: NonNullable<CloudFormationClientConfig['credentials']>
 }
 
 /** A deployed broker, with clients that call AWS as the operator. */
@@ -31,7 +36,10 @@ export interface Deployment {
   /** An output of the stacks. Throws {@link CommandFailed} if neither has it: they are older than this command. */
   output(name: string): string
   /** What every AWS client here is made with: for clients of other services. */
-  readonly awsConfig: AwsConfig & { readonly region: string }
+  readonly awsConfig: AwsConfig & {
+    readonly region: string
+    readonly credentials: CloudFormationClient['config']['credentials']
+  }
   readonly dynamoDb: DynamoDBClient
   readonly kms: KMSClient
   readonly sts: STSClient
@@ -57,7 +65,8 @@ export async function findDeployment(stage: string, config: AwsConfig): Promise<
       'npx cdk deploy --all',
     )
   }
-  const awsConfig = { ...config, region }
+  // Found once for all clients: who signs in by a browser or a code does it once.
+  const awsConfig = { ...config, region, credentials: cloudFormation.config.credentials }
   const verifierCacheSeconds = Number(output('VerifierCacheSeconds'))
   return {
     stage,

@@ -28,6 +28,10 @@ const NEXT_STEPS: readonly (readonly [names: readonly string[], next: string])[]
     'use a role that may do this: the functions of the broker cannot, and neither can a read-only role',
   ],
   [
+    ['KeyRingFault', 'WrongSignature'],
+    'where no key signs, let a young one: npx token-broker keys rotate --now --before-caches-expire; else see docs/runbooks/signing-keys.md',
+  ],
+  [
     ['ResourceNotFoundException'],
     'the stack names a table that is not there: was it deleted by hand? restore it from its point-in-time backup',
   ],
@@ -39,12 +43,16 @@ const NEXT_STEPS: readonly (readonly [names: readonly string[], next: string])[]
     ['ThrottlingException', 'ProvisionedThroughputExceededException', 'RequestLimitExceeded', 'Throttling'],
     'AWS asks to slow down: wait a minute, and run the command again',
   ],
+  [
+    ['DependencyUnavailable'],
+    'AWS did not answer as it should: run the command again; what it has done already may be done twice',
+  ],
 ]
 
 /** An error in words for the person who typed the command; `undefined` for a defect of the command itself. */
 export function explain(error: unknown): Explanation | undefined {
+  if (error instanceof CommandFailed) return { message: error.message, next: error.next }
   for (const cause of causesOf(error)) {
-    if (cause instanceof CommandFailed) return { message: cause.message, next: cause.next }
     if (cause.message === 'Region is missing')
       return { message: 'no AWS region is set', next: 'add --region eu-west-1 (yours), or set AWS_REGION' }
     const names = [cause.name, 'code' in cause ? cause.code : undefined]

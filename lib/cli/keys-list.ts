@@ -1,15 +1,13 @@
-import { DynamoDbKeyManifests } from '../../functions/adapters/dynamodb-key-manifests.ts'
 import {
-  emptyManifest,
   isPublished,
   type KeyManifest,
   type ManifestKey,
   type PlannedStep,
   planKeySteps,
 } from '../../functions/core/key-lifecycle.ts'
-import { RECONCILE_MINUTES, RINGS } from '../../functions/core/key-times.ts'
+import { RECONCILE_MINUTES } from '../../functions/core/key-times.ts'
 import type { Command } from './command.ts'
-import type { Deployment } from './deployment.ts'
+import { keyWorld, readRings } from './key-world.ts'
 import { type Terminal, tableLines } from './terminal.ts'
 import { ageOf, timeOf } from './times.ts'
 
@@ -38,7 +36,9 @@ export const keysList: Command = {
   options: {},
   run: async ({ deployment, flag, terminal, now }) => {
     const found = await deployment()
-    const rings = await listRings(found)
+    const world = keyWorld(found, now)
+    const manifests = await readRings(world, found.tables.signingKeys)
+    const rings = manifests.map((manifest) => listedRing(manifest, planKeySteps(manifest, world.times)))
     if (flag('json')) {
       terminal.out(JSON.stringify({ stage: found.stage, region: found.region, rings }, null, 2))
       return 0
@@ -48,16 +48,6 @@ export const keysList: Command = {
     terminal.out(`${found.issuer}/.well-known/jwks.json holds ${published.length} keys.`)
     return 0
   },
-}
-
-async function listRings({ dynamoDb, tables, keyTimes }: Deployment): Promise<readonly ListedRing[]> {
-  const store = new DynamoDbKeyManifests(dynamoDb, tables.signingKeys)
-  return Promise.all(
-    RINGS.map(async (ring) => {
-      const manifest = (await store.read(ring)) ?? emptyManifest(ring)
-      return listedRing(manifest, planKeySteps(manifest, keyTimes))
-    }),
-  )
 }
 
 function listedRing(manifest: KeyManifest, plan: readonly PlannedStep[]): ListedRing {

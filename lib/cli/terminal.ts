@@ -66,16 +66,6 @@ export async function withProgress<T>(
   }
 }
 
-/**
- * Whether the plan that was just printed is to be carried out: `--yes`, or a person who types yes. Without either the
- * answer is no.
- */
-export async function isConfirmed(terminal: Terminal, yes: boolean, question: string): Promise<boolean> {
-  if (yes) return true
-  if (!terminal.isInteractive) return false
-  return (await terminal.ask(`${question} Type yes to go on: `)).trim() === 'yes'
-}
-
 /** Rows under their headings, in columns. */
 export function tableLines(
   headings: readonly string[],

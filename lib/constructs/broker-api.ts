@@ -7,6 +7,7 @@ import {
   PayloadFormatVersion,
   SecurityPolicy,
 } from 'aws-cdk-lib/aws-apigatewayv2'
+import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers'
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations'
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager'
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs'
@@ -80,6 +81,19 @@ export class BrokerApi extends Construct {
   /** Sends `path` to the function, whatever the method: the functions answer 405 with `Allow` themselves. */
   addRoute(path: string, target: BrokerFunction): void {
     this.#api.addRoutes({ path, methods: [HttpMethod.ANY], integration: this.#integration(target) })
+  }
+
+  /**
+   * As {@link addRoute}, for callers who sign their requests (Signature Version 4) and may `execute-api:Invoke` the route:
+   * the function is told who they are.
+   */
+  addOperatorRoute(path: string, target: BrokerFunction): void {
+    this.#api.addRoutes({
+      path,
+      methods: [HttpMethod.ANY],
+      integration: this.#integration(target),
+      authorizer: new HttpIamAuthorizer(),
+    })
   }
 
   #integration(target: BrokerFunction): HttpLambdaIntegration {

@@ -1,8 +1,9 @@
 import { join } from 'node:path'
+import { Grant } from 'aws-cdk-lib/aws-iam'
 import { CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib/core'
 import type { Construct } from 'constructs'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
-import { type Settings, toEnvironment } from '../../functions/settings.ts'
+import { OPERATOR_REVOCATION_PATH, type Settings, toEnvironment } from '../../functions/settings.ts'
 import type { DeploymentConfig } from '../config.ts'
 import { AuditExport } from '../constructs/audit-export.ts'
 import { BrokerApi } from '../constructs/broker-api.ts'
@@ -11,6 +12,8 @@ import { SigningKeys } from '../constructs/signing-keys.ts'
 import type { StateStack } from './state-stack.ts'
 
 const TOKEN_PATH = '/token'
+const INTROSPECTION_PATH = '/introspect'
+const REVOCATION_PATH = '/revoke'
 const JWKS_PATH = '/.well-known/jwks.json'
 const OPENID_CONFIGURATION_PATH = '/.well-known/openid-configuration'
 const METADATA_PATHS = [
@@ -58,6 +61,8 @@ export class ServiceStack extends Stack {
       stage: props.config.stage,
     })
     this.#addExchange()
+    this.#addIntrospect()
+    this.#addRevoke()
     this.#addJwks()
     this.#addRotateKeys()
     this.#addExportAudit()
@@ -86,6 +91,62 @@ export class ServiceStack extends Stack {
     this.#signingKeys.grantRead(exchange)
     this.#signingKeys.grantSign(exchange)
     this.#api.addRoute(TOKEN_PATH, exchange)
+  }
+
+  #addIntrospect(): void {
+    const { state } = this.#props
+    const introspect = this.#function('Introspect', 'introspect', {
+      description: 'Tells registered clients what a token is worth (RFC 7662, RFC 9701)',
+      // Resource servers wait for it at each of their own requests.
+      memoryMegabytes: 1024,
+      timeoutSeconds: 10,
+      ...this.#ownTokenOptions(),
+    })
+    this.#grantClaimAssertions(introspect)
+    state.revocations.grant(introspect, 'dynamodb:BatchGetItem')
+    this.#signingKeys.grantRead(introspect)
+    this.#signingKeys.grantSign(introspect)
+    this.#api.addRoute(INTROSPECTION_PATH, introspect)
+  }
+
+  #addRevoke(): void {
+    const { state } = this.#props
+    const revoke = this.#function('Revoke', 'revoke', {
+      description: 'Revokes tokens (RFC 7009), and for operators whatever they descend from',
+      memoryMegabytes: 512,
+      timeoutSeconds: 10,
+      ...this.#ownTokenOptions(),
+    })
+    this.#grantClaimAssertions(revoke)
+    // Neither put nor delete: a cut-off can only be added to.
+    state.revocations.grant(revoke, 'dynamodb:UpdateItem')
+    this.#signingKeys.grantRead(revoke)
+    this.#api.addRoute(REVOCATION_PATH, revoke)
+    this.#api.addOperatorRoute(OPERATOR_REVOCATION_PATH, revoke)
+  }
+
+  /** What it takes to know clients and our own tokens. */
+  #ownTokenOptions(): Pick<FunctionOptions, 'settings' | 'files'> {
+    const { state, policy } = this.#props
+    return {
+      settings: {
+        issuer: this.#api.issuer,
+        exchangesTable: state.exchanges.tableName,
+        revocationsTable: state.revocations.tableName,
+        signingKeysTable: state.signingKeys.tableName,
+      },
+      files: { 'policy.json': JSON.stringify(policy) },
+    }
+  }
+
+  /** The one thing that these functions write among the exchanges: they could not pretend that one has happened. */
+  #grantClaimAssertions(grantee: BrokerFunction): void {
+    Grant.addToPrincipal({
+      grantee,
+      actions: ['dynamodb:PutItem'],
+      resourceArns: [this.#props.state.exchanges.tableArn],
+      conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['assertion#*'] } },
+    })
   }
 
   #addJwks(): void {
@@ -176,6 +237,21 @@ export class ServiceStack extends Stack {
       'Issuer of every token: what verifiers and AWS identity providers are told',
     )
     this.#output('TokenUrl', `${issuer}${TOKEN_PATH}`, 'Token endpoint: POST an exchange here (RFC 8693)')
+    this.#output(
+      'IntrospectionUrl',
+      `${issuer}${INTROSPECTION_PATH}`,
+      'Introspection endpoint, for clients that policy registers (RFC 7662)',
+    )
+    this.#output(
+      'RevocationUrl',
+      `${issuer}${REVOCATION_PATH}`,
+      'Revocation endpoint, for clients that policy registers (RFC 7009)',
+    )
+    this.#output(
+      'OperatorRevocationUrl',
+      `${issuer}${OPERATOR_REVOCATION_PATH}`,
+      'Where operators revoke, with requests that they sign for execute-api',
+    )
     this.#output('JwksUrl', jwksUrl, 'Public signing keys (RFC 7517)')
     this.#output(
       'OpenIdConfigurationUrl',

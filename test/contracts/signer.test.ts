@@ -187,6 +187,17 @@ describe('the KMS signer', () => {
     await expect(signer.activeKey('ES256')).rejects.toThrow(DependencyUnavailable)
   })
 
+  it('asks anew at each request while no key is active', async () => {
+    const manifest = (await store().read('ES256')) as KeyManifest
+    const memory = new MemoryKeyManifests()
+    const none = manifest.keys.map((key) => ({ ...key, state: 'published' as const }))
+    await memory.save({ ...manifest, keys: none, version: 1 })
+    const signer = new KmsSigner(aws.kms, new CachedKeyManifests(memory, () => nowMs))
+    await expect(signer.activeKey('ES256')).rejects.toThrow('no active ES256 key')
+    await memory.save({ ...manifest, version: 2 })
+    await expect(signer.activeKey('ES256')).resolves.toMatchObject({ state: 'active' })
+  })
+
   it('says that no key is active before the first one is', async () => {
     const empty = new KmsSigner(aws.kms, new CachedKeyManifests(new MemoryKeyManifests(), () => nowMs))
     await expect(empty.activeKey('RS256')).rejects.toThrow('no active RS256 key')

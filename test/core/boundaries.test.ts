@@ -101,13 +101,14 @@ describe('import boundaries', () => {
     ).toEqual([])
   })
 
-  it('lib takes from functions only settings, telemetry, tags, key times and what policy is made of; its command line core, adapters and key steps too', () => {
+  it('lib takes from functions only settings, telemetry, tags, key times, client secrets and what policy is made of; its command line core, adapters and key steps too', () => {
     const allowed = [
       'functions/settings.ts',
       'functions/telemetry.ts',
       'functions/key-tags.ts',
       'functions/core/types.ts',
       'functions/core/limits.ts',
+      'functions/core/client-secret.ts',
       'functions/core/key-times.ts',
     ]
     expect(

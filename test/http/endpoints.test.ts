@@ -32,6 +32,8 @@ function tokenHandler() {
     issuer: BROKER_ISSUER,
     policy: indexPolicy(testPolicy()),
     issuerKeys: broker.issuerKeys,
+    clientKeys: broker.clientKeys,
+    assertions: broker.assertions,
     ledger: broker.ledger,
     revocations: broker.revocations,
     signer: broker.keys,
@@ -118,7 +120,14 @@ describe('the token endpoint', () => {
       statusCode: 401,
       headers: { 'www-authenticate': 'Basic realm="token-broker"' },
     })
-    const byBody = await post({ body: `grant_type=${TOKEN_EXCHANGE_GRANT}&client_id=x&client_secret=y` })
+    const form = {
+      grant_type: TOKEN_EXCHANGE_GRANT,
+      subject_token: await broker.subjectToken(),
+      subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+      client_id: 'x',
+      client_secret: 'y',
+    }
+    const byBody = await post({ body: new URLSearchParams(form).toString() })
     expect(byBody.statusCode).toBe(401)
     expect(byBody.headers).not.toHaveProperty('www-authenticate')
   })

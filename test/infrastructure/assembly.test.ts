@@ -25,7 +25,10 @@ const ACKNOWLEDGED = [
   'ExportAudit/Role AwsSolutions-IAM5[Resource::*]',
   'ExportAudit/Role AwsSolutions-IAM5[Resource::token-broker-dev-state:ExportsOutputFnGetAttAuditBucket7486E833Arn52E7AD47/audit/*]',
   'ExportAudit/Role AwsSolutions-IAM5[Resource::token-broker-dev-state:ExportsOutputFnGetAttAuditBucket7486E833Arn52E7AD47/checkpoints/*]',
+  'Introspect/Role AwsSolutions-IAM5[Resource::*]',
+  'Introspect/Role AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
   'Jwks/Role AwsSolutions-IAM5[Resource::*]',
+  'Revoke/Role AwsSolutions-IAM5[Resource::*]',
   'RotateKeys/Role AwsSolutions-IAM5[Resource::*]',
   'RotateKeys/Role AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
 ]

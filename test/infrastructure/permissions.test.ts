@@ -48,6 +48,13 @@ const SIGN: Allowed = {
   },
 }
 
+/** Of the exchanges only what no exchange is: an assertion's one use. */
+const CLAIM_ASSERTIONS: Allowed = {
+  actions: ['dynamodb:PutItem'],
+  resource: TABLE('Exchanges'),
+  conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['assertion#*'] } },
+}
+
 const PERMISSIONS: Readonly<Record<string, readonly Allowed[]>> = {
   Exchange: [
     log('Exchange'),
@@ -56,6 +63,21 @@ const PERMISSIONS: Readonly<Record<string, readonly Allowed[]>> = {
     { actions: ['dynamodb:BatchGetItem'], resource: TABLE('Revocations') },
     { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') },
     SIGN,
+  ],
+  Introspect: [
+    log('Introspect'),
+    TRACES,
+    CLAIM_ASSERTIONS,
+    { actions: ['dynamodb:BatchGetItem'], resource: TABLE('Revocations') },
+    { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') },
+    SIGN,
+  ],
+  Revoke: [
+    log('Revoke'),
+    TRACES,
+    CLAIM_ASSERTIONS,
+    { actions: ['dynamodb:UpdateItem'], resource: TABLE('Revocations') },
+    { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') },
   ],
   Jwks: [log('Jwks'), TRACES, { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') }],
   RotateKeys: [
@@ -172,9 +194,9 @@ describe('the permissions', () => {
     },
   )
 
-  it('are those of the four functions: there is no other role and no other policy', () => {
-    expect(Object.keys(resources(service, 'AWS::IAM::Role'))).toHaveLength(4)
-    expect(Object.keys(resources(service, 'AWS::IAM::Policy'))).toHaveLength(4)
+  it('are those of the six functions: there is no other role and no other policy', () => {
+    expect(Object.keys(resources(service, 'AWS::IAM::Role'))).toHaveLength(6)
+    expect(Object.keys(resources(service, 'AWS::IAM::Policy'))).toHaveLength(6)
     expect(Object.keys(resources(service, 'AWS::IAM::ManagedPolicy'))).toHaveLength(0)
   })
 
@@ -198,12 +220,17 @@ describe('the permissions', () => {
       '<ExchangeFunction.Arn> apigateway.amazonaws.com /*/*/token',
       '<ExportAuditFunction.Arn> events.amazonaws.com <AuditExportCheckpoints.Arn>',
       '<ExportAuditFunction.Arn> logs.amazonaws.com <ExchangeLogs.Arn>',
+      '<ExportAuditFunction.Arn> logs.amazonaws.com <IntrospectLogs.Arn>',
       '<ExportAuditFunction.Arn> logs.amazonaws.com <JwksLogs.Arn>',
+      '<ExportAuditFunction.Arn> logs.amazonaws.com <RevokeLogs.Arn>',
       '<ExportAuditFunction.Arn> logs.amazonaws.com <RotateKeysLogs.Arn>',
+      '<IntrospectFunction.Arn> apigateway.amazonaws.com /*/*/introspect',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/jwks.json',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/oauth-authorization-server',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/openid-configuration',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/health',
+      '<RevokeFunction.Arn> apigateway.amazonaws.com /*/*/admin/revocations',
+      '<RevokeFunction.Arn> apigateway.amazonaws.com /*/*/revoke',
       '<RotateKeysFunction.Arn> events.amazonaws.com <SigningKeysSchedule.Arn>',
     ])
   })

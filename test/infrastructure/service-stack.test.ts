@@ -19,7 +19,7 @@ function lambdaOf(name: string): Readonly<Record<string, unknown>> {
 }
 
 describe('the API', () => {
-  it('sends every method of each path to one function, in payload format 1.0', () => {
+  it('sends every method of each path to one function, in payload format 1.0; operators have to sign', () => {
     const integrations = resources(service, 'AWS::ApiGatewayV2::Integration')
     const routes = Object.values(resources(service, 'AWS::ApiGatewayV2::Route')).map((route) => {
       const target = JSON.stringify(route.Properties['Target'])
@@ -27,14 +27,18 @@ describe('the API', () => {
       const { IntegrationType, IntegrationUri, PayloadFormatVersion } = readable(
         integration?.Properties,
       ) as Record<string, string>
-      return [route.Properties['RouteKey'], IntegrationType, IntegrationUri, PayloadFormatVersion].join(' ')
+      const { RouteKey, AuthorizationType = 'NONE' } = route.Properties
+      return [RouteKey, AuthorizationType, IntegrationType, IntegrationUri, PayloadFormatVersion].join(' ')
     })
     expect(routes.sort()).toEqual([
-      'ANY /.well-known/jwks.json AWS_PROXY <JwksFunction.Arn> 1.0',
-      'ANY /.well-known/oauth-authorization-server AWS_PROXY <JwksFunction.Arn> 1.0',
-      'ANY /.well-known/openid-configuration AWS_PROXY <JwksFunction.Arn> 1.0',
-      'ANY /health AWS_PROXY <JwksFunction.Arn> 1.0',
-      'ANY /token AWS_PROXY <ExchangeFunction.Arn> 1.0',
+      'ANY /.well-known/jwks.json NONE AWS_PROXY <JwksFunction.Arn> 1.0',
+      'ANY /.well-known/oauth-authorization-server NONE AWS_PROXY <JwksFunction.Arn> 1.0',
+      'ANY /.well-known/openid-configuration NONE AWS_PROXY <JwksFunction.Arn> 1.0',
+      'ANY /admin/revocations AWS_IAM AWS_PROXY <RevokeFunction.Arn> 1.0',
+      'ANY /health NONE AWS_PROXY <JwksFunction.Arn> 1.0',
+      'ANY /introspect NONE AWS_PROXY <IntrospectFunction.Arn> 1.0',
+      'ANY /revoke NONE AWS_PROXY <RevokeFunction.Arn> 1.0',
+      'ANY /token NONE AWS_PROXY <ExchangeFunction.Arn> 1.0',
     ])
   })
 
@@ -75,7 +79,7 @@ describe('a custom domain', () => {
       const { Variables } = each.Properties['Environment'] as { readonly Variables: Record<string, unknown> }
       return Variables['BROKER_ISSUER'] ?? []
     })
-    expect(issuers).toEqual(['https://broker.example.com', 'https://broker.example.com'])
+    expect(issuers).toEqual(Array(4).fill('https://broker.example.com'))
   })
 
   it('takes TLS 1.2 and up, with the given certificate', () => {
@@ -91,7 +95,7 @@ describe('a custom domain', () => {
 })
 
 describe('the functions', () => {
-  it.each(['Exchange', 'Jwks', 'RotateKeys'])(
+  it.each(['Exchange', 'Introspect', 'Revoke', 'Jwks', 'RotateKeys'])(
     '%s runs on Node 24, on arm64, traced, with its own log',
     (name) => {
       expect(lambdaOf(name)).toMatchObject({
@@ -105,13 +109,16 @@ describe('the functions', () => {
     },
   )
 
-  it.each(['Exchange', 'Jwks', 'RotateKeys'])('%s may not run before its permissions exist', (name) => {
-    const functions = resources(service, 'AWS::Lambda::Function')
-    const [, found] = Object.entries(functions).find(([id]) => id.startsWith(`${name}Function`)) ?? []
-    expect(found?.DependsOn).toEqual(
-      expect.arrayContaining([expect.stringMatching(`^${name}RoleDefaultPolicy`)]),
-    )
-  })
+  it.each(['Exchange', 'Introspect', 'Revoke', 'Jwks', 'RotateKeys'])(
+    '%s may not run before its permissions exist',
+    (name) => {
+      const functions = resources(service, 'AWS::Lambda::Function')
+      const [, found] = Object.entries(functions).find(([id]) => id.startsWith(`${name}Function`)) ?? []
+      expect(found?.DependsOn).toEqual(
+        expect.arrayContaining([expect.stringMatching(`^${name}RoleDefaultPolicy`)]),
+      )
+    },
+  )
 
   it('know the tables that they use and no other', () => {
     const tables = (name: string) => {
@@ -119,6 +126,8 @@ describe('the functions', () => {
       return Object.keys(Variables).filter((variable) => variable.endsWith('_TABLE'))
     }
     expect(tables('Exchange').sort()).toEqual(['EXCHANGES_TABLE', 'REVOCATIONS_TABLE', 'SIGNING_KEYS_TABLE'])
+    for (const name of ['Introspect', 'Revoke'])
+      expect(tables(name).sort()).toEqual(['EXCHANGES_TABLE', 'REVOCATIONS_TABLE', 'SIGNING_KEYS_TABLE'])
     expect(tables('Jwks')).toEqual(['SIGNING_KEYS_TABLE'])
     expect(tables('RotateKeys')).toEqual(['SIGNING_KEYS_TABLE'])
   })
@@ -128,14 +137,15 @@ describe('the functions', () => {
       const { Code } = lambdaOf(name) as { readonly Code: { readonly S3Key: string } }
       return join(assembly.directory, `asset.${Code.S3Key.replace('.zip', '')}`)
     }
-    expect(JSON.parse(readFileSync(join(assets('Exchange'), 'policy.json'), 'utf8'))).toEqual(EMPTY_POLICY)
+    for (const name of ['Exchange', 'Introspect', 'Revoke'])
+      expect(JSON.parse(readFileSync(join(assets(name), 'policy.json'), 'utf8'))).toEqual(EMPTY_POLICY)
     expect(() => readFileSync(join(assets('Jwks'), 'policy.json'))).toThrow(/ENOENT/)
   })
 
   it('and the API keep their logs for the configured time, also when the stack is gone', () => {
     const { service: shorter } = synthesize({ logRetentionDays: 30 })
     const groups = Object.values(resources(shorter, 'AWS::Logs::LogGroup'))
-    expect(groups).toHaveLength(5)
+    expect(groups).toHaveLength(7)
     for (const group of groups) {
       expect(group.Properties['RetentionInDays']).toBe(30)
       expect(group.DeletionPolicy).toBe('Retain')
@@ -214,7 +224,9 @@ describe('the audit export', () => {
     const read = filters.map(({ Properties }) => readable(Properties) as Record<string, string>)
     expect(read.map(({ LogGroupName = '' }) => LogGroupName).sort()).toEqual([
       '<ExchangeLogs>',
+      '<IntrospectLogs>',
       '<JwksLogs>',
+      '<RevokeLogs>',
       '<RotateKeysLogs>',
     ])
     for (const { FilterPattern } of read) expect(FilterPattern).toBe('{ $.audit.event = "*" }')
@@ -239,6 +251,9 @@ describe('the outputs', () => {
     expect(Object.fromEntries(values)).toEqual({
       Issuer: '<ApiHttpApi.ApiEndpoint>',
       TokenUrl: '<ApiHttpApi.ApiEndpoint>/token',
+      IntrospectionUrl: '<ApiHttpApi.ApiEndpoint>/introspect',
+      RevocationUrl: '<ApiHttpApi.ApiEndpoint>/revoke',
+      OperatorRevocationUrl: '<ApiHttpApi.ApiEndpoint>/admin/revocations',
       JwksUrl: '<ApiHttpApi.ApiEndpoint>/.well-known/jwks.json',
       OpenIdConfigurationUrl: '<ApiHttpApi.ApiEndpoint>/.well-known/openid-configuration',
       RotateKeysFunctionName: '<RotateKeysFunction>',

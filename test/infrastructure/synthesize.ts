@@ -10,7 +10,7 @@ import { addBrokerStacks } from '../../lib/broker-app.ts'
 import { parseConfig } from '../../lib/config.ts'
 import { projectContext } from '../../lib/project-context.ts'
 
-const FUNCTIONS = ['exchange', 'jwks', 'rotate-keys', 'export-audit']
+const FUNCTIONS = ['exchange', 'introspect', 'revoke', 'jwks', 'rotate-keys', 'export-audit']
 
 const temporaryFolders: string[] = []
 afterAll(() => {
@@ -21,6 +21,7 @@ export const EMPTY_POLICY: CompiledPolicy = {
   format: 1,
   digest: 'none',
   issuers: [],
+  clients: [],
   targets: [],
   grants: [],
 }

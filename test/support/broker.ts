@@ -1,11 +1,12 @@
 import { importJWK } from 'jose'
 import { compactJws } from '../../functions/core/access-token.ts'
-import type { ExchangeOutcome } from '../../functions/core/exchange.ts'
+import type { ExchangeDependencies, ExchangeOutcome } from '../../functions/core/exchange.ts'
 import { exchange } from '../../functions/core/exchange.ts'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
 import { indexPolicy } from '../../functions/core/policy/decide.ts'
 import { TOKEN_EXCHANGE_GRANT, type TokenRequestInput } from '../../functions/core/token-request.ts'
-import { MemoryIssuerKeys, MemoryKeys, MemoryLedger, MemoryRevocations } from './fakes.ts'
+import { makeClientSigners, testClients } from './clients.ts'
+import { MemoryAssertions, MemoryIssuerKeys, MemoryKeys, MemoryLedger, MemoryRevocations } from './fakes.ts'
 import { createTestIssuer, type TestIssuer } from './tokens.ts'
 
 export const NOW = 1_800_000_000
@@ -15,7 +16,10 @@ export const PAYMENTS = 'https://payments.example.com'
 export const LEDGER = 'https://ledger.example.com'
 export const RECEIPTS = 'https://receipts.example.com'
 
-/** A policy with one issuer per replay mode, and an onward grant. */
+/**
+ * A policy with one issuer per replay mode, one whose tokens only an authenticated client may exchange, an onward grant,
+ * and a grant for one client.
+ */
 export function testPolicy(): CompiledPolicy {
   const issuer = (id: string, replay: string) => ({
     id,
@@ -26,6 +30,7 @@ export function testPolicy(): CompiledPolicy {
     maxLifetimeSeconds: 600,
     clockSkewSeconds: 30,
     replay,
+    clientAuthentication: id === 'desk' ? 'required' : 'none',
     ...(id === 'ci' && { defaultTarget: 'payments-api' }),
   })
   const target = (id: string, audience: string, algorithm: string) => ({
@@ -52,33 +57,49 @@ export function testPolicy(): CompiledPolicy {
   return {
     format: 1,
     digest: 'test-policy',
-    issuers: [issuer('ci', 'single-use'), issuer('pod', 'reusable'), issuer('job', 'once-per-target')],
+    issuers: [
+      issuer('ci', 'single-use'),
+      issuer('pod', 'reusable'),
+      issuer('job', 'once-per-target'),
+      issuer('desk', 'single-use'),
+    ],
+    clients: testClients(),
     targets: [
       target('payments-api', PAYMENTS, 'RS256'),
       target('ledger-api', LEDGER, 'ES256'),
       target('receipts-api', RECEIPTS, 'RS256'),
     ],
     grants: [
-      ...['ci', 'pod', 'job'].flatMap((from) => [
+      ...['ci', 'pod', 'job', 'desk'].flatMap((from) => [
         grant(`${from}-payments`, from, 'payments-api'),
         grant(`${from}-ledger`, from, 'ledger-api'),
       ]),
       grant('onward', 'broker', 'receipts-api'),
+      { ...grant('checkout-receipts', 'pod', 'receipts-api'), client: 'checkout' },
     ],
   } as unknown as CompiledPolicy
 }
 
+type IssuerName = 'ci' | 'pod' | 'job' | 'desk'
+
 export interface TestBroker {
+  readonly world: ExchangeDependencies
   readonly ledger: MemoryLedger
+  readonly assertions: MemoryAssertions
+  readonly clientKeys: MemoryIssuerKeys
   readonly revocations: MemoryRevocations
   readonly keys: MemoryKeys
   readonly issuerKeys: MemoryIssuerKeys
-  readonly issuers: Readonly<Record<'ci' | 'pod' | 'job', TestIssuer>>
+  readonly issuers: Readonly<Record<IssuerName, TestIssuer>>
+  /** What signs the assertions of a client. */
+  readonly clients: Readonly<Record<'checkout' | 'billing', TestIssuer>>
   /** An acceptable subject token of an issuer, with claims changed; `undefined` leaves one out. */
-  subjectToken(
-    from?: 'ci' | 'pod' | 'job',
+  subjectToken(from?: IssuerName, changes?: Record<string, unknown>, header?: object): Promise<string>
+  /** An acceptable assertion of a client, with claims changed; `undefined` leaves one out. */
+  assertion(
+    from?: 'checkout' | 'billing',
     changes?: Record<string, unknown>,
-    header?: object,
+    header?: Record<string, unknown>,
   ): Promise<string>
   /** A token of our own for the payments API, signed by our active key, with claims changed. */
   own(changes: Record<string, unknown>): Promise<string>
@@ -101,13 +122,14 @@ async function makeKeys() {
     ci: await createTestIssuer('https://ci.example.com'),
     pod: await createTestIssuer('https://pod.example.com'),
     job: await createTestIssuer('https://job.example.com'),
+    desk: await createTestIssuer('https://desk.example.com'),
   }
-  return { keys, issuers }
+  return { keys, issuers, clients: await makeClientSigners() }
 }
 
 /** A broker of real keys and in-memory stores. */
 export async function createTestBroker(policy = testPolicy()): Promise<TestBroker> {
-  const { keys: made, issuers } = await madeKeys
+  const { keys: made, issuers, clients } = await madeKeys
   const keys = Object.assign(new MemoryKeys(), { private: made.private, active: new Map(made.active) })
   const active = [...keys.active.values()]
   const issuerKeys = new MemoryIssuerKeys()
@@ -118,11 +140,16 @@ export async function createTestBroker(policy = testPolicy()): Promise<TestBroke
       [kid, (await importJWK({ ...publicJwk } as never, algorithm)) as never] as const,
   )
   issuerKeys.keys.set(BROKER_ISSUER, new Map(await Promise.all(own)))
+  const clientKeys = new MemoryIssuerKeys()
+  for (const [id, { publicKey }] of Object.entries(clients))
+    clientKeys.keys.set(`client#${id}`, new Map([['client-key', publicKey]]))
   let ids = 0
   const world = {
     issuer: BROKER_ISSUER,
     policy: indexPolicy(policy),
     issuerKeys,
+    clientKeys,
+    assertions: new MemoryAssertions(),
     ledger: new MemoryLedger(),
     revocations: new MemoryRevocations(),
     signer: keys,
@@ -131,8 +158,15 @@ export async function createTestBroker(policy = testPolicy()): Promise<TestBroke
   let signed = 0
   return {
     ...world,
+    world,
     keys,
     issuers,
+    clients,
+    assertion: (from = 'checkout', changes = {}, header = {}) =>
+      clients[from].sign(
+        { sub: from, aud: BROKER_ISSUER, iat: NOW, exp: NOW + 60, jti: `assertion-${++signed}`, ...changes },
+        header,
+      ),
     subjectToken: (from = 'ci', changes = {}, header = {}) =>
       issuers[from].sign(
         {
@@ -153,13 +187,13 @@ export async function createTestBroker(policy = testPolicy()): Promise<TestBroke
       const claims = {
         iss: BROKER_ISSUER,
         sub: 'ci:repo:octo/pay',
+        client_id: 'ci:repo:octo/pay',
         aud: PAYMENTS,
         iat: NOW,
         nbf: NOW,
         exp: NOW + 200,
         jti: `own-${++signed}`,
         scope: 'payments.read',
-        client_id: 'ci:repo:octo/pay',
         lineage: ['root'],
         txn: 'txn',
         idp: 'https://ci.example.com',

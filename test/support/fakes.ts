@@ -3,14 +3,15 @@ import type { ChainName } from '../../functions/core/audit-chain.ts'
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
 import type { KeyManifest, ManifestKey } from '../../functions/core/key-lifecycle.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
-import type { TrustedIssuer } from '../../functions/core/policy/compiled.ts'
 import type {
+  AssertionLedger,
   AuditObjects,
   ChainHints,
   CheckpointSigner,
   ExchangeLedger,
   ExchangeRecord,
   IssuerKeys,
+  KeyHolder,
   KeyManifestStore,
   KeyPair,
   RecordOutcome,
@@ -21,6 +22,7 @@ import type {
   Signer,
   SigningKeyFactory,
   SigningKeyInventory,
+  SpentAssertion,
   TaggedKey,
   VerificationKey,
 } from '../../functions/core/ports.ts'
@@ -43,6 +45,18 @@ export class MemoryLedger implements ExchangeLedger {
       exchange.fingerprint === existing.fingerprint &&
       exchange.recordedAt - existing.recordedAt <= LIMITS.idempotencySeconds
     return isSameRequest ? { kind: 'same_request', issued: existing.issued } : { kind: 'replayed' }
+  }
+}
+
+export class MemoryAssertions implements AssertionLedger {
+  readonly spent = new Map<string, SpentAssertion>()
+
+  async claim(assertion: SpentAssertion): Promise<'claimed' | 'replayed'> {
+    const existing = this.spent.get(assertion.id)
+    if (existing !== undefined && existing.expiresAt >= assertion.spentAt)
+      return existing.attempt === assertion.attempt ? 'claimed' : 'replayed'
+    this.spent.set(assertion.id, assertion)
+    return 'claimed'
   }
 }
 
@@ -186,7 +200,7 @@ export function newEcKey(): KeyObject {
 export class MemoryIssuerKeys implements IssuerKeys {
   readonly keys = new Map<string, ReadonlyMap<string, VerificationKey>>()
 
-  async find(issuer: TrustedIssuer, kid: string): Promise<VerificationKey | undefined> {
+  async find(issuer: KeyHolder, kid: string): Promise<VerificationKey | undefined> {
     const known = this.keys.get(issuer.issuer)
     if (known === undefined) throw new DependencyUnavailable('issuer-keys', 'down')
     return known.get(kid)

@@ -10,7 +10,19 @@ import { parseTemplate } from './template.ts'
 /** Claims that the broker sets itself, or that would change what kind of token this is. No grant may write them. */
 const RESERVED_CLAIMS: ReadonlySet<string> = new Set([
   ...['iss', 'sub', 'aud', 'exp', 'iat', 'nbf', 'jti'],
-  ...['client_id', 'scope', 'grant', 'txn', 'lineage', 'lineage_keys', 'idp', 'act', 'cnf', 'may_act'],
+  ...[
+    'client_id',
+    'scope',
+    'grant',
+    'txn',
+    'lineage',
+    'lineage_keys',
+    'lineage_clients',
+    'idp',
+    'act',
+    'cnf',
+    'may_act',
+  ],
   // Answers of introspection (RFC 7662 §2.2).
   ...['active', 'token_type'],
   // Marks of an ID token (OpenID Connect Core §2).
@@ -32,6 +44,7 @@ export function compileGrants(context: GrantContext, report: Report): readonly G
     const reportHere: EntryReport = (path, message) => report(entry, path, message)
     checkReferences(entry.source, context.merged, reportHere)
     checkGrantScopes(entry.source, context.merged, reportHere)
+    checkActors(entry.source, reportHere)
     return compileGrant(entry, context.lifetimeSeconds, reportHere)
   })
 }
@@ -56,6 +69,19 @@ function checkGrantScopes(source: GrantSource, merged: MergedPolicy, report: Ent
   if (target !== undefined)
     checkSubset(scopes, { key: 'scopes', whole: target.source.scopes ?? [], of: 'its target' }, report)
   checkSubset(defaultScopes, { key: 'default_scopes', whole: scopes, of: 'the grant' }, report)
+}
+
+/**
+ * Whom an `act` names decides nothing (RFC 8693 §4.1), but for the current actor in a token of our own: nobody has verified
+ * the others, and an issuer can write there what it likes.
+ */
+function checkActors({ issuer, when }: GrantSource, report: EntryReport): void {
+  const { act } = when
+  if (act === undefined) return
+  if (issuer !== BROKER)
+    report(['when', 'act'], `found a condition on act; allowed: only in grants for ${BROKER}`)
+  else if (typeof act === 'object' && 'act' in act)
+    report(['when', 'act', 'act'], 'found a condition on an earlier actor; allowed: on the current one')
 }
 
 interface SubsetRule {

@@ -7,16 +7,9 @@ import type { Entry, MergedPolicy, Report } from './merge.ts'
 import { type IssuerPreset, presetOf } from './presets.ts'
 import { readPublicKeys } from './public-keys.ts'
 import type { IssuerSource } from './schema.ts'
+import { isAcceptableUrl } from './urls.ts'
 
 const CLOCK_SKEW = { min: 0, max: 60, otherwise: LIMITS.clockSkewSeconds } as const
-const LOOPBACK_HOSTS: readonly string[] = ['127.0.0.1', '[::1]', 'localhost']
-/** Printable ASCII without backslash: the URL parser would silently drop or turn anything else. */
-const URL_CHARACTERS = /^[\x21-\x5b\x5d-\x7e]+$/
-
-interface UrlRule {
-  readonly loopback: boolean
-  readonly query: boolean
-}
 
 /** The issuers of a policy, checked one by one and against each other. */
 export function compileIssuers(
@@ -71,6 +64,7 @@ function compileIssuer(
     maxLifetimeSeconds: secondsOf(max, report),
     clockSkewSeconds: secondsOf(skew, report),
     replay: source.replay ?? 'single-use',
+    clientAuthentication: source.client_authentication ?? 'none',
     ...(defaultTarget !== undefined && { defaultTarget: defaultTarget as TargetId }),
     ...(source.preset !== undefined && { preset: source.preset }),
   }
@@ -86,7 +80,7 @@ function issuerUrl(source: IssuerSource, { preset, loopback }: IssuerContext, re
   const example = preset === undefined ? '' : `, for example ${preset.example}`
   if (url === undefined) report(['issuer'], foundInsteadOf(url, `the issuer URL${example}`))
   else if (!isAcceptableUrl(url, { loopback, query: false }))
-    report(['issuer'], foundInsteadOf(url, 'an https URL without user, query and fragment'))
+    report(['issuer'], foundInsteadOf(url, 'an https URL without user, query, fragment and wildcard'))
   return url ?? ''
 }
 
@@ -100,7 +94,11 @@ function keySource(
   if ('jwks' in keys)
     return {
       kind: 'inline',
-      keys: readPublicKeys(keys.jwks.keys, { path: ['keys', 'jwks', 'keys'], algorithms }, report),
+      keys: readPublicKeys(
+        keys.jwks.keys,
+        { path: ['keys', 'jwks', 'keys'], algorithms, owner: 'issuer' },
+        report,
+      ),
     }
   if (!isAcceptableUrl(keys.jwks_uri, { loopback, query: true }))
     report(['keys', 'jwks_uri'], foundInsteadOf(keys.jwks_uri, 'an https URL without user and fragment'))
@@ -116,21 +114,4 @@ function algorithmsOf(
   if (algorithms === undefined)
     report(['algorithms'], foundInsteadOf(undefined, 'a list of JWS algorithms, for example [RS256]'))
   return algorithms ?? []
-}
-
-/** An `iss` has neither query nor fragment (OpenID Connect Core §2), and is fetched over https. */
-function isAcceptableUrl(text: string, rule: UrlRule): boolean {
-  if (!URL_CHARACTERS.test(text) || !URL.canParse(text) || text.includes('#')) return false
-  if (text.includes('?') && !rule.query) return false
-  const { host, hostname, username, password } = new URL(text)
-  if (host === '' || username !== '' || password !== '' || authorityOf(text).includes('@')) return false
-  return text.startsWith('https://') || (rule.loopback && text.startsWith('http://') && isLoopback(hostname))
-}
-
-function authorityOf(url: string): string {
-  return url.split('/')[2] ?? ''
-}
-
-function isLoopback(hostname: string): boolean {
-  return LOOPBACK_HOSTS.includes(hostname)
 }

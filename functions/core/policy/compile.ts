@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { LIMITS } from '../limits.ts'
 import { LIFETIME, secondsOf } from './checks.ts'
+import { compileClients } from './compile-client.ts'
 import { compileGrants } from './compile-grant.ts'
 import { compileIssuers } from './compile-issuer.ts'
 import { compileTargets } from './compile-target.ts'
@@ -37,6 +38,7 @@ function compileFiles(files: readonly ReadFile[], options: CompileOptions, repor
   const content = {
     format: 1,
     issuers: compileIssuers(merged, options, report).toSorted(byId),
+    clients: compileClients(merged, options, report).toSorted(byId),
     targets: compileTargets(merged, report).toSorted(byId),
     grants: compileGrants({ merged, lifetimeSeconds }, report).toSorted(byId),
   } as const

@@ -32,9 +32,40 @@ export interface TrustedIssuer {
   readonly maxLifetimeSeconds: number
   readonly clockSkewSeconds: number
   readonly replay: ReplayMode
+  /** Whether its tokens are exchanged only for a client that authenticates itself. */
+  readonly clientAuthentication: 'none' | 'required'
   readonly defaultTarget?: TargetId
   /** The preset it was made from: what `policy lint` knows about its claims. */
   readonly preset?: PresetName
+}
+
+/** Where a client's public keys come from. */
+export type ClientKeySource = Exclude<KeySource, { readonly kind: 'discovery' }>
+
+/** How a client proves who it is. What another method would prove does not count. */
+export type ClientAuthenticationMethod =
+  | {
+      /** RFC 7523 §2.2. */
+      readonly method: 'private_key_jwt'
+      readonly keys: ClientKeySource
+      readonly algorithms: readonly SubjectAlgorithm[]
+    }
+  | {
+      /** RFC 6749 §2.3.1, by HTTP Basic. */
+      readonly method: 'client_secret_basic'
+      /** One, or two while the secret is replaced: `hmac-sha256:<salt>:<digest>`. */
+      readonly digests: readonly string[]
+    }
+
+export interface Client {
+  readonly id: ClientId
+  readonly authentication: ClientAuthenticationMethod
+  /** The targets whose tokens it may introspect. */
+  readonly introspects: readonly TargetId[]
+  /** The targets whose tokens it may revoke, beside those issued to itself. */
+  readonly revokes: readonly TargetId[]
+  /** For its requests without `audience` and `resource`, before the issuer's. */
+  readonly defaultTarget?: TargetId
 }
 
 export interface Target {
@@ -82,6 +113,7 @@ export interface CompiledPolicy {
   /** SHA-256 of the rest, base64url: names this policy in audit records. */
   readonly digest: string
   readonly issuers: readonly TrustedIssuer[]
+  readonly clients: readonly Client[]
   readonly targets: readonly Target[]
   readonly grants: readonly Grant[]
 }

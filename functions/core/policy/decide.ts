@@ -1,5 +1,6 @@
 import type { ClientId, GrantId, IssuerId, JsonObject, JsonValue, TargetId } from '../types.ts'
 import type {
+  Client,
   CompiledPolicy,
   Condition,
   Grant,
@@ -28,6 +29,8 @@ export interface PolicyIndex {
   readonly digest: string
   /** By the exact `iss` of their tokens. */
   readonly issuers: ReadonlyMap<string, TrustedIssuer>
+  /** By id. */
+  readonly clients: ReadonlyMap<string, Client>
   readonly targets: ReadonlyMap<TargetId, Target>
   readonly targetsByAudience: ReadonlyMap<string, Target>
   readonly targetsByResource: ReadonlyMap<string, Target>
@@ -44,6 +47,8 @@ export type TargetRefusal =
 /** Not exactly one grant allows the exchange. */
 export type GrantRefusal =
   | { readonly kind: 'no_grant_matches'; readonly candidates: number }
+  /** Every grant of this issuer for this target is another client's, whatever the token says. */
+  | { readonly kind: 'client_not_allowed' }
   | { readonly kind: 'several_grants_match'; readonly grants: readonly GrantId[] }
 
 /** The grant's template for `claim` inserts a claim that the token lacks, or one that does not fit into a text. */
@@ -62,6 +67,8 @@ export interface TargetQuestion {
   readonly resources: readonly string[]
   /** Who signed the subject token, for its default target. */
   readonly issuer: Pick<TrustedIssuer, 'defaultTarget'>
+  /** The authenticated client, if any: its default target comes first. */
+  readonly client?: Pick<Client, 'defaultTarget'> | undefined
 }
 
 export interface GrantQuestion {
@@ -81,6 +88,7 @@ export function indexPolicy(policy: CompiledPolicy): PolicyIndex {
   return {
     digest: policy.digest,
     issuers: new Map(policy.issuers.map((issuer) => [issuer.issuer, issuer])),
+    clients: new Map(policy.clients.map((client) => [client.id, client])),
     targets: new Map(policy.targets.map((target) => [target.id, target])),
     targetsByAudience: new Map(policy.targets.map((target) => [target.audience, target])),
     targetsByResource: new Map(
@@ -90,10 +98,10 @@ export function indexPolicy(policy: CompiledPolicy): PolicyIndex {
   }
 }
 
-/** The one target that the audiences and resources name together; the issuer's default where there are none. */
+/** The one target that the audiences and resources name together; the client's or issuer's default where there are none. */
 export function resolveTarget(index: PolicyIndex, question: TargetQuestion): Target | TargetRefusal {
-  const { audiences, resources, issuer } = question
-  if (audiences.length === 0 && resources.length === 0) return defaultTarget(index, issuer)
+  const { audiences, resources } = question
+  if (audiences.length === 0 && resources.length === 0) return defaultTarget(index, question)
   const named = new Map<TargetId, Target>()
   for (const audience of audiences) {
     const target = index.targetsByAudience.get(audience)
@@ -115,6 +123,8 @@ export function decideGrant(index: PolicyIndex, question: GrantQuestion): Grant 
   const candidates = index.grants.get(question.issuerId)?.get(question.target.id) ?? []
   const matching = candidates.filter((candidate) => allows(candidate, question)).map(({ grant }) => grant)
   const [grant, ...others] = matching
+  if (grant === undefined && isOnlyForOthers(candidates, question.clientId))
+    return { kind: 'client_not_allowed' }
   if (grant === undefined) return { kind: 'no_grant_matches', candidates: candidates.length }
   if (others.length === 0) return grant
   return { kind: 'several_grants_match', grants: matching.map(({ id }) => id).toSorted(compareText) }
@@ -159,9 +169,16 @@ function testFor(matcher: Matcher): (claim: JsonValue) => boolean {
   return (claim) => typeof claim === 'string' && matches(claim)
 }
 
-function defaultTarget(index: PolicyIndex, issuer: TargetQuestion['issuer']): Target | TargetRefusal {
-  const target = issuer.defaultTarget && index.targets.get(issuer.defaultTarget)
+function defaultTarget(index: PolicyIndex, { issuer, client }: TargetQuestion): Target | TargetRefusal {
+  const id = client?.defaultTarget ?? issuer.defaultTarget
+  const target = id && index.targets.get(id)
   return target ?? { kind: 'target_missing' }
+}
+
+/** It depends on the client alone, so that it says nothing about the token. */
+function isOnlyForOthers(candidates: readonly PreparedGrant[], clientId: ClientId | undefined): boolean {
+  if (clientId === undefined || candidates.length === 0) return false
+  return candidates.every(({ grant }) => grant.client !== undefined && grant.client !== clientId)
 }
 
 /** A grant without conditions allows nothing: compilation refuses one, and here it could only be a defect. */

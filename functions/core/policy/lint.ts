@@ -1,4 +1,12 @@
-import { BROKER, type CompiledPolicy, type Condition, type Grant, type Matcher } from './compiled.ts'
+import {
+  BROKER,
+  type Client,
+  type CompiledPolicy,
+  type Condition,
+  type Grant,
+  type Matcher,
+  type TrustedIssuer,
+} from './compiled.ts'
 import { findingAt, inReadingOrder, type PolicyFile, type PolicyFinding, type PolicyPath } from './finding.ts'
 import { globMatcher, isGlob } from './glob.ts'
 import { overlaps } from './overlaps.ts'
@@ -26,9 +34,10 @@ const RULES: readonly Rule[] = [
   warnOfOneSubjectForm,
 ]
 
-/** Warns of trust that is wider than it looks, and of grants that refuse each other. `policy` is made from `files`. */
+/** Warns of trust that is wider than it looks, of grants that refuse each other, and of clients without any use. `policy` is made from `files`. */
 export function lintPolicy(files: readonly PolicyFile[], policy: CompiledPolicy): readonly PolicyFinding[] {
-  const fileOf = filesByGrant(files)
+  const grantFiles = filesById(files, 'grants')
+  const clientFiles = filesById(files, 'clients')
   const presets = new Map(policy.issuers.map(({ id, preset }) => [id, preset]))
   const linted = policy.grants.map((grant) => {
     const presetName = presets.get(grant.issuer)
@@ -38,12 +47,55 @@ export function lintPolicy(files: readonly PolicyFile[], policy: CompiledPolicy)
     RULES.flatMap((rule) => rule(one)).map((warning) => ({ grant: one.grant, ...warning })),
   )
   const ofPairs = overlaps(policy.grants).map(([grant, other]) => ({ grant, ...overlapWarning(other) }))
+  const ofIssuers = policy.issuers.flatMap((issuer) => sharedAudiences(files, issuer))
   const findings = [...ofGrants, ...ofPairs].flatMap(({ grant, path, message }) => {
-    const file = fileOf.get(grant.id)
+    const file = grantFiles.get(grant.id)
     const full = ['grants', grant.id, ...path]
     return file === undefined ? [] : [findingAt(file, full, { severity: 'warning', message })]
   })
-  return inReadingOrder(findings)
+  const ofClients = policy.clients.flatMap((client) => {
+    const file = clientFiles.get(client.id)
+    if (file === undefined || isUsed(client, policy)) return []
+    return [findingAt(file, ['clients', client.id], { severity: 'warning', message: UNUSED_CLIENT })]
+  })
+  return inReadingOrder([...findings, ...ofIssuers, ...ofClients])
+}
+
+const UNUSED_CLIENT =
+  'found a client that nothing uses; allowed, but safer: to remove it, with whatever key or secret it has'
+
+/** Whether it gains anything by proving who it is. */
+function isUsed(client: Client, { grants, issuers }: CompiledPolicy): boolean {
+  if (client.introspects.length > 0 || client.revokes.length > 0) return true
+  if (client.defaultTarget !== undefined) return true
+  if (issuers.some(({ clientAuthentication }) => clientAuthentication === 'required')) return true
+  return grants.some((grant) => grant.client === client.id)
+}
+
+/** Audiences that tokens have by default, or for somebody else: each of these could be presented to us. */
+const SHARED_AUDIENCES: ReadonlySet<string> = new Set([
+  'sts.amazonaws.com',
+  'https://kubernetes.default.svc',
+  'https://kubernetes.default.svc.cluster.local',
+  'https://container.googleapis.com',
+  'api://AzureADTokenExchange',
+  'sigstore',
+  'vault',
+])
+
+function sharedAudiences(files: readonly PolicyFile[], issuer: TrustedIssuer): readonly PolicyFinding[] {
+  const file = files.find(({ document }) => idsIn(document, 'issuers').includes(issuer.id))
+  if (file === undefined) return []
+  return issuer.audiences.flatMap((audience, at) =>
+    SHARED_AUDIENCES.has(audience)
+      ? [
+          findingAt(file, ['issuers', issuer.id, 'audiences', at], {
+            severity: 'warning',
+            message: 'found an audience that tokens for others have too; allowed, but safer: one of our own',
+          }),
+        ]
+      : [],
+  )
 }
 
 /** A name can be given up and registered by somebody else, who then is trusted. */
@@ -155,13 +207,17 @@ function overlapWarning(other: Grant): Warning {
   }
 }
 
-function filesByGrant(files: readonly PolicyFile[]): ReadonlyMap<string, PolicyFile> {
-  return new Map(files.flatMap((file) => grantIdsIn(file.document).map((id) => [id, file] as const)))
+function filesById(
+  files: readonly PolicyFile[],
+  section: 'grants' | 'clients',
+): ReadonlyMap<string, PolicyFile> {
+  return new Map(files.flatMap((file) => idsIn(file.document, section).map((id) => [id, file] as const)))
 }
 
-function grantIdsIn(document: unknown): readonly string[] {
-  if (typeof document !== 'object' || document === null || !('grants' in document)) return []
-  return Object.keys(document.grants ?? {})
+function idsIn(document: unknown, section: 'grants' | 'clients' | 'issuers'): readonly string[] {
+  if (typeof document !== 'object' || document === null) return []
+  const entries = (document as Partial<Record<typeof section, object | null>>)[section]
+  return Object.keys(entries ?? {})
 }
 
 function memberOf<Value>(record: Readonly<Record<string, Value>>, name: string): Value | undefined {

@@ -7,22 +7,27 @@ export function overlaps(grants: readonly Grant[]): readonly (readonly [Grant, G
     group.flatMap((grant, at) =>
       group
         .slice(at + 1)
-        .filter((other) => canMeet(grant.when, other.when))
+        .filter((other) => haveCommonClient(grant, other) && canMeet(grant.when, other.when))
         .map((other) => [grant, other] as const),
     ),
   )
 }
 
-/** Only grants for the same issuer, target and client are ever candidates together. */
+/** Only grants for the same issuer and target are ever candidates together. */
 function groupByQuestion(grants: readonly Grant[]): ReadonlyMap<string, readonly Grant[]> {
   const groups = new Map<string, Grant[]>()
   for (const grant of grants) {
-    const key = JSON.stringify([grant.issuer, grant.target, grant.client])
+    const key = JSON.stringify([grant.issuer, grant.target])
     const group = groups.get(key)
     if (group === undefined) groups.set(key, [grant])
     else group.push(grant)
   }
   return groups
+}
+
+/** A grant for every client is there for those too that have a grant of their own. */
+function haveCommonClient(grant: Grant, other: Grant): boolean {
+  return grant.client === other.client || grant.client === undefined || other.client === undefined
 }
 
 /** Conditions on different claims can always hold together; on one claim they must have a value in common. */

@@ -19,6 +19,8 @@ const TEXT_MEMBERS = ['alg', 'use', 'crv', 'x', 'y', 'n', 'e'] as const
 export interface KeyPlace {
   readonly path: PolicyPath
   readonly algorithms: readonly string[]
+  /** Whose keys they are, for findings. */
+  readonly owner: 'issuer' | 'client'
 }
 
 /**
@@ -27,7 +29,7 @@ export interface KeyPlace {
  */
 export function readPublicKeys(
   keys: readonly JwkSource[],
-  { path, algorithms }: KeyPlace,
+  { path, algorithms, owner }: KeyPlace,
   report: EntryReport,
 ): readonly PublicJwk[] {
   if (keys.length > LIMITS.jwksKeys)
@@ -36,12 +38,12 @@ export function readPublicKeys(
     if (checkMembers(key, [...path, at], report)) checkUse(key, [...path, at], report)
     const first = keys.findIndex(({ kid }) => kid === key['kid'])
     if (key['kid'] !== undefined && first < at)
-      report([...path, at, 'kid'], foundInsteadOf(key['kid'], 'a kid that no other key of the issuer has'))
+      report([...path, at, 'kid'], foundInsteadOf(key['kid'], `a kid that no other key of the ${owner} has`))
   })
   const fitsAny = (key: JwkSource) =>
     algorithms.some((algorithm) => fitsAlgorithm(publicPart(key), algorithm))
   if (!keys.some(fitsAny))
-    report(path, `found no key for the issuer's algorithms; allowed: keys for ${algorithms.join(', ')}`)
+    report(path, `found no key for the ${owner}'s algorithms; allowed: keys for ${algorithms.join(', ')}`)
   return keys.map(publicPart)
 }
 

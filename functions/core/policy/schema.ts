@@ -64,6 +64,8 @@ const issuer = closed({
   default_target: name.optional(),
 })
 
+const secretDigest = string('hmac-sha256:SALT:DIGEST, as `token-broker clients secret` prints it')
+
 const client = closed({
   authentication: closed({
     method: oneOf([
@@ -74,8 +76,12 @@ const client = closed({
     ]),
     jwks: jwks.optional(),
     jwks_uri: uri.optional(),
+    algorithms: listOf(oneOf(SUBJECT_ALGORITHMS), 'a list of JWS algorithms').optional(),
+    secret_digests: listOf(secretDigest, 'a list of one or two digests of secrets').optional(),
   }),
   introspects: z.array(name, { error: 'a list of target ids' }).optional(),
+  revokes: z.array(name, { error: 'a list of target ids' }).optional(),
+  default_target: name.optional(),
 })
 
 const template = string('a text with {claim} or {/pointer/to/claim} in it')

@@ -6,12 +6,16 @@ interface UnavailableFeature {
   readonly path: string
   /** The one value that is accepted all the same. */
   readonly except?: string
+  /** The values that are refused, where the others are there. */
+  readonly values?: readonly string[]
 }
 
 /** To make a feature available, implement it and delete its row. */
 const UNAVAILABLE: readonly UnavailableFeature[] = [
-  { path: 'clients' },
-  { path: 'issuers.*.client_authentication', except: 'none' },
+  {
+    path: 'clients.*.authentication.method',
+    values: ['tls_client_auth', 'self_signed_tls_client_auth'],
+  },
   { path: 'targets.*.token.format', except: 'jwt' },
   { path: 'targets.*.token.binding', except: 'none' },
   { path: 'targets.*.aws_role' },
@@ -19,7 +23,6 @@ const UNAVAILABLE: readonly UnavailableFeature[] = [
   { path: 'targets.*.duration' },
   { path: 'targets.*.session_tags' },
   { path: 'targets.*.source_identity' },
-  { path: 'grants.*.client' },
   { path: 'grants.*.rate' },
   { path: 'grants.*.delegation' },
 ]
@@ -33,15 +36,22 @@ interface Occurrence {
 export function unavailableIn(file: PolicyFile): readonly PolicyFinding[] {
   return UNAVAILABLE.flatMap((feature) =>
     occurrences(file.document, feature.path.split('.'))
-      .filter(({ value }) => feature.except === undefined || value !== feature.except)
+      .filter(({ value }) => isRefused(feature, value))
       .map(({ path, value }) =>
         findingAt(file, path, { severity: 'error', message: messageFor(feature, value) }),
       ),
   )
 }
 
-function messageFor({ path, except }: UnavailableFeature, value: unknown): string {
+function isRefused({ except, values }: UnavailableFeature, value: unknown): boolean {
+  if (values !== undefined) return values.some((refused) => refused === value)
+  return except === undefined || value !== except
+}
+
+function messageFor({ path, except, values }: UnavailableFeature, value: unknown): string {
   const key = path.split('.').at(-1)
+  if (values !== undefined)
+    return `found ${key} ${JSON.stringify(value)}, which is not available in this version; allowed: another ${key}`
   if (except === undefined)
     return `found ${key}, which is not available in this version; allowed: to leave it out`
   return `found ${key} ${JSON.stringify(value)}, which is not available in this version; allowed: ${except}`

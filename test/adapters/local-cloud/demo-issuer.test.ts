@@ -17,6 +17,7 @@ function trusted(id: string, issuer: string, differences: Partial<TrustedIssuer>
     audiences: ['https://broker.example.com', 'https://other.example.com'],
     maxLifetimeSeconds: 600,
     clockSkewSeconds: 30,
+    clientAuthentication: 'none',
     replay: 'single-use',
     ...differences,
   }

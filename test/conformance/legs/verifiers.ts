@@ -2,6 +2,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { AUDIENCE, aMonthOfRotations, DAYS, ISSUER, type JwkSet } from '../../rotate-keys/month.ts'
 import { type Broker, EXCHANGES, startBroker } from '../broker.ts'
 import { buildOnce, CACHE, needs, pythonEnvironment } from '../install.ts'
 import { type Leg, type LegContext, type LegOutcome, LegSkipped, outcomeOf } from '../leg.ts'
@@ -19,6 +20,17 @@ interface Case {
   readonly algorithm: string
   readonly audience: string
   readonly issuer: string
+  /** The keys that the verifier has, as an index, and the time, epoch seconds: in the simulated month. */
+  readonly keySet?: number
+  readonly now?: number
+}
+
+/** What one file tells a verifier. */
+interface Task {
+  readonly brokerUrl: string
+  readonly jwksUrl: string
+  readonly cases: readonly Case[]
+  readonly keySets?: readonly JwkSet[]
 }
 
 interface Verdict {
@@ -64,17 +76,19 @@ export const verifiers: Leg = {
 
 async function verifyEverywhere(context: LegContext): Promise<LegOutcome> {
   const broker = await startBroker(context)
+  const live = { brokerUrl: broker.url, jwksUrl: broker.jwksUrl }
   const cases = await casesFor(broker)
+  context.say(`${DAYS} days with a new signing key every day, in virtual time`)
+  const months = await monthFor(VERIFIERS.length)
   const folder = mkdtempSync(join(tmpdir(), 'token-broker-verifiers-'))
   context.defer(() => rmSync(folder, { recursive: true, force: true }))
-  const casesFile = join(folder, 'cases.json')
-  writeFileSync(casesFile, JSON.stringify({ brokerUrl: broker.url, jwksUrl: broker.jwksUrl, cases }))
   const problems: string[] = []
   const [ran, missing]: [string[], string[]] = [[], []]
-  for (const verifier of VERIFIERS) {
+  for (const [index, verifier] of VERIFIERS.entries()) {
     context.say(verifier.name)
     try {
-      problems.push(...(await verdictsOf(verifier, casesFile, cases)))
+      for (const part of [{ cases }, months[index] ?? { cases: [] }])
+        problems.push(...(await verdictsOf(verifier, folder, { ...live, ...part })))
       ran.push(verifier.name)
     } catch (error) {
       if (!(error instanceof LegSkipped)) throw error
@@ -82,14 +96,15 @@ async function verifyEverywhere(context: LegContext): Promise<LegOutcome> {
     }
   }
   if (ran.length === 0) return { kind: 'skipped', why: missing.join('; ') }
-  return outcomeOf(problems, `${ran.length} verifiers, ${cases.length} tokens each`, missing)
+  const counts = months.map((month) => month.cases.length).join(', ')
+  const summary = `${ran.length} verifiers, ${cases.length} tokens each, and ${counts} of ${DAYS} days with a new key every day`
+  return outcomeOf(problems, summary, missing)
 }
 
-async function verdictsOf(
-  verifier: Verifier,
-  casesFile: string,
-  cases: readonly Case[],
-): Promise<readonly string[]> {
+async function verdictsOf(verifier: Verifier, folder: string, task: Task): Promise<readonly string[]> {
+  const { cases } = task
+  const casesFile = join(folder, 'cases.json')
+  writeFileSync(casesFile, JSON.stringify(task))
   const [command, ...args] = (await verifier.install())(casesFile)
   const { stdout } = await runOrThrow(command, args)
   const verdicts = JSON.parse(stdout) as readonly Verdict[]
@@ -125,6 +140,32 @@ async function casesFor(broker: Broker): Promise<readonly Case[]> {
     ]
   })
   return (await Promise.all(cases)).flat()
+}
+
+/** One in so many tokens of the month is also one that must be refused: too late, or by keys from before its own. */
+const FORGED_EVERY = 25
+/** Longer than the leeway of any of the libraries. */
+const TOO_LATE_SECONDS = 120
+
+/** For each of the verifiers all tokens of the month, with the keys as it had them at the time. */
+async function monthFor(verifiers: number): Promise<readonly Pick<Task, 'cases' | 'keySets'>[]> {
+  const cases: Case[][] = Array.from({ length: verifiers }, () => [])
+  const keySets: JwkSet[] = []
+  const indexOf = (set: JwkSet) => (keySets.includes(set) ? keySets.indexOf(set) : keySets.push(set) - 1)
+  for await (const { now, valid, keySets: held } of aMonthOfRotations(verifiers)) {
+    for (const [verifier, set] of held.entries())
+      for (const { token, algorithm, kid, exp } of valid) {
+        const own = cases[verifier] ?? []
+        const given = { token, algorithm, audience: AUDIENCE, issuer: ISSUER, keySet: indexOf(set), now }
+        own.push({ ...given, name: `at ${now} by ${kid}`, accepted: true })
+        if (own.length % FORGED_EVERY !== 0) continue
+        own.push({ ...given, name: `${kid} after its end`, accepted: false, now: exp + TOO_LATE_SECONDS })
+        const isOfFirstKeys = keySets[0]?.keys.some((key) => key['kid'] === kid)
+        if (!isOfFirstKeys)
+          own.push({ ...given, name: `${kid}, not in the keys`, accepted: false, keySet: 0 })
+      }
+  }
+  return cases.map((own) => ({ cases: own, keySets }))
 }
 
 /** The token with one bit changed in the middle of one of its parts. */

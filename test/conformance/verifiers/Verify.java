@@ -1,6 +1,8 @@
 import com.nimbusds.jose.JOSEException;
 import com.nimbusds.jose.JOSEObjectType;
 import com.nimbusds.jose.JWSAlgorithm;
+import com.nimbusds.jose.jwk.JWKSet;
+import com.nimbusds.jose.jwk.source.ImmutableJWKSet;
 import com.nimbusds.jose.jwk.source.JWKSource;
 import com.nimbusds.jose.jwk.source.JWKSourceBuilder;
 import com.nimbusds.jose.proc.BadJOSEException;
@@ -17,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.text.ParseException;
 import java.util.ArrayList;
+import java.util.Date;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -25,11 +28,18 @@ import java.util.Set;
 public class Verify {
   public static void main(String[] args) throws Exception {
     Map<String, Object> task = JSONObjectUtils.parse(Files.readString(Path.of(args[0])));
-    JWKSource<SecurityContext> keys =
+    JWKSource<SecurityContext> live =
         JWKSourceBuilder.create(new URL(JSONObjectUtils.getString(task, "jwksUrl"))).build();
+    List<JWKSource<SecurityContext>> kept = new ArrayList<>();
+    if (task.containsKey("keySets")) {
+      for (Map<String, Object> set : JSONObjectUtils.getJSONObjectArray(task, "keySets")) {
+        kept.add(new ImmutableJWKSet<>(JWKSet.parse(set)));
+      }
+    }
     List<Object> verdicts = new ArrayList<>();
     for (Map<String, Object> one : JSONObjectUtils.getJSONObjectArray(task, "cases")) {
-      verdicts.add(verdict(keys, one));
+      boolean isKept = one.containsKey("keySet");
+      verdicts.add(verdict(isKept ? kept.get(JSONObjectUtils.getInt(one, "keySet")) : live, one));
     }
     System.out.println(JSONArrayUtils.toJSONString(verdicts));
   }
@@ -44,7 +54,12 @@ public class Verify {
         new JWTClaimsSet.Builder().issuer(JSONObjectUtils.getString(one, "issuer")).build();
     processor.setJWTClaimsSetVerifier(
         new DefaultJWTClaimsVerifier<>(
-            JSONObjectUtils.getString(one, "audience"), exact, Set.of("sub", "exp", "iat", "jti", "client_id")));
+            JSONObjectUtils.getString(one, "audience"), exact, Set.of("sub", "exp", "iat", "jti", "client_id")) {
+          @Override
+          protected Date currentTime() {
+            return one.get("now") instanceof Number seconds ? new Date(seconds.longValue() * 1000) : super.currentTime();
+          }
+        });
     try {
       JWTClaimsSet claims = processor.process(JSONObjectUtils.getString(one, "token"), null);
       return Map.of("accepted", true, "detail", claims.getSubject());

@@ -15,6 +15,7 @@ describe('a compiled policy', () => {
       maxLifetimeSeconds: 3600,
       clockSkewSeconds: 30,
       replay: 'single-use',
+      clientAuthentication: 'none',
     })
   })
 

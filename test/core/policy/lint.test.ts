@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { lintPolicy } from '../../../functions/core/policy/lint.ts'
-import { compiled, PAYMENTS_CI, POLICY, policyFile, withGrant, withIssuer } from './policy-fixture.ts'
+import {
+  compiled,
+  PAYMENTS_CI,
+  POLICY,
+  policyFile,
+  withClient,
+  withGrant,
+  withIssuer,
+} from './policy-fixture.ts'
 
 /** Warnings as `path: message`. */
 function warnings(source: unknown): readonly string[] {
@@ -119,6 +127,28 @@ describe('policy lint', () => {
   })
 })
 
+describe('policy lint for clients', () => {
+  const UNUSED = [expect.stringContaining('clients.checkout: found a client that nothing uses')]
+
+  it('warns of a client that nothing uses', () => {
+    expect(warnings(withClient({ introspects: [] }))).toEqual(UNUSED)
+    const { grants } = withGrant({ client: 'checkout' })
+    expect(warnings({ ...withClient({ introspects: [] }), grants })).toEqual([])
+  })
+
+  it.each([{ introspects: ['payments'] }, { revokes: ['payments'] }, { default_target: 'payments' }])(
+    'does not warn of one that may do something: %j',
+    (may) => {
+      expect(warnings(withClient({ introspects: [], ...may }))).toEqual([])
+    },
+  )
+
+  it('does not warn where an issuer requires clients', () => {
+    const { clients } = withClient({ introspects: [] })
+    expect(warnings({ ...withIssuer({ client_authentication: 'required' }), clients })).toEqual([])
+  })
+})
+
 describe('policy lint for two grants', () => {
   const pair = (a: unknown, b: unknown, changes = {}) => {
     const grants = { a: { ...PAYMENTS_CI, when: a }, b: { ...PAYMENTS_CI, when: b, ...changes } }
@@ -143,6 +173,16 @@ describe('policy lint for two grants', () => {
     ['a claim that is a text here and nested there', { ...ID, a: 'x' }, { ...ID, a: { b: 'x' } }],
   ])('does not report %s', (_, a, b) => {
     expect(pair(a, b)).toEqual([])
+  })
+
+  it('reports a grant for one client beside one for all, and not beside one for another', () => {
+    const clients = { ...withClient({}).clients, ...withClient({}, 'other').clients }
+    const lint = (a: object, b: object) =>
+      warnings({ ...POLICY, clients, grants: { a: { ...PAYMENTS_CI, ...a }, b: { ...PAYMENTS_CI, ...b } } })
+    expect(lint({ client: 'checkout' }, {})).toHaveLength(1)
+    expect(lint({}, { client: 'checkout' })).toHaveLength(1)
+    expect(lint({ client: 'checkout' }, { client: 'checkout' })).toHaveLength(1)
+    expect(lint({ client: 'checkout' }, { client: 'other' })).toEqual([])
   })
 
   it('does not report grants for different targets', () => {

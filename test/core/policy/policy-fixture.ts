@@ -23,6 +23,10 @@ export const PAYMENTS_CI = deepFreeze({
   default_scopes: ['payments.read'],
   claims: { repository: '{repository}' },
 })
+export const CHECKOUT = deepFreeze({
+  authentication: { method: 'private_key_jwt', jwks_uri: 'https://checkout.example.com/jwks' },
+  introspects: ['payments'],
+})
 export const POLICY = deepFreeze({
   issuers: { github: GITHUB },
   targets: { payments: PAYMENTS },
@@ -40,6 +44,10 @@ export function withIssuer(changes: Fields, id = 'github'): Fields {
 
 export function withTarget(changes: Fields, id = 'payments'): Fields {
   return { ...POLICY, targets: { ...POLICY.targets, [id]: { ...PAYMENTS, ...changes } } }
+}
+
+export function withClient(changes: Fields, id = 'checkout'): Fields & { readonly clients: Fields } {
+  return { ...POLICY, clients: { [id]: { ...CHECKOUT, ...changes } } }
 }
 
 export function withGrant(changes: Fields, id = 'payments-ci'): Fields {

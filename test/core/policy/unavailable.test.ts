@@ -1,16 +1,19 @@
 import { describe, expect, it } from 'vitest'
-import { findingsIn, PAYMENTS, POLICY, withGrant, withIssuer, withTarget } from './policy-fixture.ts'
+import { findingsIn, PAYMENTS, POLICY, withGrant, withTarget } from './policy-fixture.ts'
 
-const CLIENTS = { checkout: { authentication: { method: 'client_secret_basic' } } }
 const ROLE = 'arn:aws:iam::111122223333:role/deploy'
 
 describe('what this version cannot do', () => {
   it.each([
-    ['clients', { ...POLICY, clients: CLIENTS }, 'clients'],
     [
-      'client authentication',
-      withIssuer({ client_authentication: 'required' }),
-      'issuers.github.client_authentication',
+      'clients with certificates',
+      { ...POLICY, clients: { checkout: { authentication: { method: 'tls_client_auth' } } } },
+      'clients.checkout.authentication.method',
+    ],
+    [
+      'clients with certificates of their own making',
+      { ...POLICY, clients: { checkout: { authentication: { method: 'self_signed_tls_client_auth' } } } },
+      'clients.checkout.authentication.method',
     ],
     ['reference tokens', withTarget({ token: { format: 'reference' } }), 'targets.payments.token.format'],
     ['DPoP', withTarget({ token: { binding: 'dpop' } }), 'targets.payments.token.binding'],
@@ -35,15 +38,7 @@ describe('what this version cannot do', () => {
     expect(findingsIn(policy).join()).toContain('is not available in this version')
   })
 
-  it('is refused in a grant for one client', () => {
-    expect(findingsIn({ ...withGrant({ client: 'checkout' }), clients: CLIENTS })).toEqual([
-      expect.stringContaining('clients: found clients, which is not available'),
-      expect.stringContaining('grants.payments-ci.client: found client, which is not available'),
-    ])
-  })
-
   it('is accepted where it is only named to be switched off', () => {
-    expect(findingsIn(withIssuer({ client_authentication: 'none' }))).toEqual([])
     expect(findingsIn(withTarget({ token: { format: 'jwt', binding: 'none' } }))).toEqual([])
   })
 })

@@ -1,0 +1,53 @@
+import {
+  type AttributeValue,
+  ConditionalCheckFailedException,
+  type DynamoDBClient,
+  PutItemCommand,
+} from '@aws-sdk/client-dynamodb'
+import type { AssertionLedger, SpentAssertion } from '../core/ports.ts'
+import { answerOf } from './aws-client.ts'
+
+/**
+ * The `exchanges` table again, for client assertions: items `assertion#<id>`, a prefix that no token id has. They are no
+ * exchanges: what reads the table's stream for exchanges must pass over them.
+ */
+export class DynamoDbAssertionLedger implements AssertionLedger {
+  private readonly client: DynamoDBClient
+  private readonly table: string
+
+  constructor(client: DynamoDBClient, table: string) {
+    this.client = client
+    this.table = table
+  }
+
+  async claim({ id, attempt, spentAt, expiresAt }: SpentAssertion): Promise<'claimed' | 'replayed'> {
+    const put = this.client.send(
+      new PutItemCommand({
+        TableName: this.table,
+        Item: {
+          pk: { S: `assertion#${id}` },
+          attempt: { S: attempt },
+          recorded_at: { N: String(spentAt) },
+          expires_at: { N: String(expiresAt) },
+        },
+        // Expiry is checked here: deletion by TTL may lag by days.
+        ConditionExpression: 'attribute_not_exists(pk) OR expires_at < :now',
+        ExpressionAttributeValues: { ':now': { N: String(spentAt) } },
+        ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
+      }),
+    )
+    const claimedBy = await answerOf(
+      'dynamodb',
+      put.then(() => attempt, attemptInTheWay),
+    )
+    // The SDK repeats a write whose answer was lost: then the item that stands in the way is our own.
+    return claimedBy === attempt ? 'claimed' : 'replayed'
+  }
+}
+
+/** The attempt that has claimed the assertion, or the error again if the write failed for another reason. */
+function attemptInTheWay(error: unknown): string | undefined {
+  if (!(error instanceof ConditionalCheckFailedException)) throw error
+  const item: Record<string, AttributeValue> | undefined = error.Item
+  return item?.['attempt']?.S
+}

@@ -1,0 +1,38 @@
+import {
+  type AuthenticatedClient,
+  authenticateClient,
+  type ClientAuthenticationWorld,
+  type PresentedCredentials,
+  refuseClient,
+} from './client-authentication.ts'
+import type { OwnToken } from './own-token.ts'
+import type { PolicyIndex } from './policy/decide.ts'
+import type { AssertionLedger } from './ports.ts'
+import type { Refused } from './refusal.ts'
+import type { TargetId } from './types.ts'
+
+/** The client that the request is from: one that presents nothing is refused like one that presents the wrong thing. */
+export async function requireClient(
+  presented: PresentedCredentials,
+  world: ClientAuthenticationWorld,
+  now: number,
+): Promise<AuthenticatedClient | Refused> {
+  const client = await authenticateClient(presented, world, now)
+  return client ?? refuseClient('authentication_missing')
+}
+
+/** Claims what the client authenticated with, if that may be used only once: a refusal if it was used before. */
+export async function claimAssertion(
+  { client, assertion }: AuthenticatedClient,
+  assertions: AssertionLedger,
+): Promise<Refused | undefined> {
+  if (assertion === undefined) return undefined
+  const claimed = await assertions.claim(assertion)
+  return claimed === 'replayed' ? refuseClient('assertion_replayed', { client }) : undefined
+}
+
+/** Whether the token is for one of these targets, as policy knows them today. */
+export function isForOneOf(targets: readonly TargetId[], token: OwnToken, policy: PolicyIndex): boolean {
+  const target = policy.targetsByAudience.get(token.audience)
+  return target !== undefined && targets.includes(target.id)
+}

@@ -1,0 +1,22 @@
+import { composeRevocation } from '../compose.ts'
+import { httpHandler } from '../http/rim.ts'
+import { OPERATOR_REVOCATION_PATH } from '../settings.ts'
+import { createTelemetry } from '../telemetry.ts'
+import { serveOperatorRevocation, serveRevocation } from './serve-revocation.ts'
+
+const { stage, ...world } = composeRevocation()
+const telemetry = createTelemetry('revoke', stage)
+const operatorTelemetry = createTelemetry('admin', stage)
+
+const revoke = httpHandler(serveRevocation(world, telemetry), telemetry)
+const revokeByOperator = httpHandler(serveOperatorRevocation(world, operatorTelemetry), operatorTelemetry)
+
+/** Two routes, one set of permissions. Which one it is, the gateway says; the operators' asks for a caller by itself. */
+export const handler: typeof revoke = (event, context) =>
+  isForOperators(event) ? revokeByOperator(event, context) : revoke(event, context)
+
+function isForOperators(event: unknown): boolean {
+  return (
+    typeof event === 'object' && event !== null && 'path' in event && event.path === OPERATOR_REVOCATION_PATH
+  )
+}

@@ -1,0 +1,50 @@
+import { randomBytes } from 'node:crypto'
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { makeClientSecret } from '../../functions/core/client-secret.ts'
+import { basic } from './clients.ts'
+
+const DEMO_POLICY = fileURLToPath(new URL('../../policy', import.meta.url))
+
+/** The demo policy with two more clients, which see and revoke tokens for the payments and receipts APIs. */
+export interface PolicyWithClients {
+  readonly folder: string
+  /** `Authorization` of the client `test-secret`. */
+  readonly authorization: string
+  /** A new assertion of the client `test-assertion` for the broker at `audience`. */
+  assertion(audience: string): Promise<string>
+  dispose(): void
+}
+
+export async function policyWithClients(): Promise<PolicyWithClients> {
+  const folder = mkdtempSync(join(tmpdir(), 'token-broker-policy-'))
+  cpSync(DEMO_POLICY, folder, { recursive: true })
+  const { secret, digest } = makeClientSecret(randomBytes)
+  const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true })
+  const jwk = { ...(await exportJWK(publicKey)), kid: 'client-key', alg: 'ES256', use: 'sig' }
+  const targets = ['payments-api', 'receipts-api']
+  const both = { introspects: targets, revokes: targets }
+  const clients = {
+    'test-secret': { authentication: { method: 'client_secret_basic', secret_digests: [digest] }, ...both },
+    'test-assertion': { authentication: { method: 'private_key_jwt', jwks: { keys: [jwk] } }, ...both },
+  }
+  // JSON is YAML.
+  writeFileSync(join(folder, 'test-clients.yaml'), JSON.stringify({ clients }))
+  return {
+    folder,
+    authorization: basic('test-secret', secret),
+    assertion: (audience) =>
+      new SignJWT({ jti: randomBytes(16).toString('base64url') })
+        .setProtectedHeader({ alg: 'ES256', kid: 'client-key', typ: 'client-authentication+jwt' })
+        .setIssuer('test-assertion')
+        .setSubject('test-assertion')
+        .setAudience(audience)
+        .setIssuedAt()
+        .setExpirationTime('1m')
+        .sign(privateKey),
+    dispose: () => rmSync(folder, { recursive: true, force: true }),
+  }
+}
