@@ -34,7 +34,11 @@ export interface TokenAnswer {
 }
 
 export type ExchangeOutcome =
-  | { readonly answer: TokenAnswer }
+  | {
+      readonly answer: TokenAnswer
+      /** Whether this request made the token; a retry gets the one that was made. */
+      readonly isNew: boolean
+    }
   | (Refused & {
       /** The exact reason, for the audit trail. */
       readonly event: RefusedEvent
@@ -126,6 +130,7 @@ export async function exchange(
     signature = await world.signer.sign(key, signingInput)
   }
   return {
+    isNew: recorded.kind === 'recorded',
     answer: {
       access_token: compactJws(signingInput, signature),
       issued_token_type: tokenTypeUri(request.requestedTokenType),
