@@ -123,6 +123,8 @@ class Verification {
   readonly #events = new Map<string, string>()
   #last: Record<ChainName, Link | undefined> = { audit: undefined, checkpoints: undefined }
   #objects = 0
+  /** When the first object was written, epoch seconds. */
+  #firstAt = Number.POSITIVE_INFINITY
   #records = 0
   #compared = 0
 
@@ -159,8 +161,9 @@ class Verification {
       this.#cut('checkpoints', hints.checkpoints, 'the table knows of')
     }
     const last = this.#checkpoints.at(-1)
-    const age = last === undefined ? Number.POSITIVE_INFINITY : this.#options.now - last.time
-    if (age > STALE_SECONDS && (this.#objects > 0 || last !== undefined)) {
+    // A trail that has just begun has none yet.
+    const age = this.#options.now - (last?.time ?? this.#firstAt)
+    if (age > STALE_SECONDS) {
       const detail = last === undefined ? 'there is none' : `the last one is ${age} s old`
       this.#find('checkpoint_stale', `checkpoints/`, `${detail}; one is due every hour`)
     }
@@ -199,6 +202,7 @@ class Verification {
       this.#follow('audit', seq, { seq, hash: hashOf(bytes), total: before?.total ?? 0 })
       return
     }
+    this.#firstAt = Math.min(this.#firstAt, batch.time)
     const isFirst = seq === this.#since - 1
     this.#gap('audit', seq)
     if (batch.seq !== seq) this.#find('number_wrong', key, `it says that it is number ${batch.seq}`)

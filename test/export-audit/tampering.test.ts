@@ -319,6 +319,13 @@ describe('tampering is found:', () => {
 
   it('a schedule that was stopped', async () => {
     expect(await problems({ now: NOW + 3 * 3600 })).toEqual(['checkpoint_stale checkpoints/'])
+    const tamper = (objects: Stored) => {
+      for (const number of [1, 2, 3, 4]) objects.delete(objectKey('checkpoints', number))
+    }
+    const without = { objects: tamper, hints: { audit: OBJECTS, checkpoints: 0 } }
+    expect(await problems({ ...without, now: NOW + 3 * 3600 })).toEqual(['checkpoint_stale checkpoints/'])
+    // A trail that has just begun has none yet.
+    expect(await problems(without)).toEqual([])
   })
 
   it('a record of the table that was altered', async () => {
