@@ -43,7 +43,9 @@ export const METRIC_UNITS = {
 
 export type Endpoint = 'token' | 'introspect' | 'revoke' | 'admin' | 'status' | 'metadata'
 /** What only some requests are measured by. */
-export type RequestMeasurements = Readonly<Partial<Record<'RevocationLatency' | 'ReplayRefusals', number>>>
+export type RequestMeasurements = Readonly<
+  Partial<Record<'RevocationLatency' | 'ReplayRefusals' | 'TokensIssued', number>>
+>
 export type RequestOutcome = 'succeeded' | 'refused' | 'failed'
 
 /** What one function says about its work: one EMF line per request, a log line for a refusal or a fault. */

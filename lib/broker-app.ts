@@ -35,8 +35,10 @@ export function addBrokerStacks(app: App, config: DeploymentConfig, options: Bro
   const names = stackNames(config.stage)
   const state = new StateStack(app, names.state, {
     ...common,
-    description: `Token broker (${config.stage}): tables`,
+    description: `Token broker (${config.stage}): tables, audit trail`,
     removalProtection: config.removalProtection,
+    auditRetentionDays: config.auditRetentionDays,
+    stage: config.stage,
   })
   const service = new ServiceStack(app, names.service, {
     ...common,

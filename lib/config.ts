@@ -13,6 +13,8 @@ const DELEGATED_HOURS = 24
 const LONGEST_DELEGATED_HOURS = 7 * 24
 const DELEGATED_RULE = `a whole number of hours, at most ${LONGEST_DELEGATED_HOURS}: whoever gets hold of a delegated key has it until it is replaced`
 const ROTATION_RULE = `a whole number of hours, at most ${LONGEST_ROTATION_HOURS}`
+const LONGEST_AUDIT_DAYS = 36_500
+const AUDIT_RULE = `a whole number of days from 1 to ${LONGEST_AUDIT_DAYS}: with removal protection nobody, not even AWS, can make it shorter afterwards`
 const BOOLEAN_RULE = 'true or false'
 
 const RETENTION_DAYS = Object.values(RetentionDays).filter(
@@ -43,6 +45,11 @@ const CONFIG = z
         .default(30 * 24),
       delegatedKeyHours: z.int(DELEGATED_RULE).max(LONGEST_DELEGATED_HOURS, DELEGATED_RULE).optional(),
       verifierCacheMinutes: z.int(CACHE_RULE).min(5, CACHE_RULE).max(1440, CACHE_RULE).default(120),
+      auditRetentionDays: z
+        .int(AUDIT_RULE)
+        .min(1, AUDIT_RULE)
+        .max(LONGEST_AUDIT_DAYS, AUDIT_RULE)
+        .default(400),
       domain: DOMAIN.optional(),
       removalProtection: z.boolean(BOOLEAN_RULE).default(true),
     },
@@ -102,6 +109,12 @@ export interface DeploymentConfig {
    * @default 120
    */
   readonly verifierCacheMinutes: number
+  /**
+   * Days for which nobody can delete what the audit trail holds (S3 Object Lock, compliance mode). Without
+   * `removalProtection` it is one day, in governance mode.
+   * @default 400
+   */
+  readonly auditRetentionDays: number
   /**
    * Custom domain. The API's own endpoint is disabled with it, so that tokens have one issuer and one way in.
    * @default - the endpoint that API Gateway assigns

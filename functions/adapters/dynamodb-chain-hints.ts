@@ -2,7 +2,7 @@ import {
   ConditionalCheckFailedException,
   type DynamoDBClient,
   GetItemCommand,
-  PutItemCommand,
+  UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb'
 import type { ChainName } from '../core/audit-chain.ts'
 import type { ChainHints } from '../core/ports.ts'
@@ -25,17 +25,18 @@ export class DynamoDbChainHints implements ChainHints {
   }
 
   async advance(chain: ChainName, seq: number): Promise<void> {
-    const put = this.client.send(
-      new PutItemCommand({
+    const update = this.client.send(
+      new UpdateItemCommand({
         TableName: this.table,
-        Item: { ...keyOf(chain), seq: { N: String(seq) } },
+        Key: keyOf(chain),
+        UpdateExpression: 'SET seq = :seq',
         ConditionExpression: 'attribute_not_exists(pk) OR seq < :seq',
         ExpressionAttributeValues: { ':seq': { N: String(seq) } },
       }),
     )
     await answerOf(
       'dynamodb',
-      put.then(
+      update.then(
         () => undefined,
         (error: unknown) => {
           if (!(error instanceof ConditionalCheckFailedException)) throw error

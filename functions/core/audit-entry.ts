@@ -107,11 +107,6 @@ export function readRecord(image: StreamImage): RecordedExchange | undefined {
   return { id: entryId(['exchange', key, attempt]), key, event, recordedAt, replayUntil }
 }
 
-/** Whether an item of the exchanges table is meant to be a record of an exchange. */
-export function isExchangeKey(key: string): boolean {
-  return !OTHER_ITEMS.some((prefix) => key.startsWith(prefix))
-}
-
 /** The event in a line of a function's log. Never throws: a line that matched but cannot be read is an entry too. */
 export function entryOfLogLine(logGroup: string, { id, timestamp, message }: LogEvent): AuditEntry {
   const event = parsedObject(message)?.['audit']

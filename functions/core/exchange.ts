@@ -36,7 +36,11 @@ export interface TokenAnswer {
 }
 
 export type ExchangeOutcome =
-  | { readonly answer: TokenAnswer }
+  | {
+      readonly answer: TokenAnswer
+      /** Whether this request made the token; a retry gets the one that was made. */
+      readonly isNew: boolean
+    }
   | (Refused & {
       /** The exact reason, for the audit trail. */
       readonly event: RefusedEvent
@@ -127,6 +131,7 @@ export async function exchange(
   const [released, accessToken] =
     recorded.kind === 'same_request' ? [recorded.issued, await mint(recorded.issued)] : [issued, speculative]
   return {
+    isNew: recorded.kind === 'recorded',
     answer: {
       access_token: accessToken,
       issued_token_type: tokenTypeUri(request.requestedTokenType),

@@ -11,7 +11,10 @@ import type { Telemetry } from '../telemetry.ts'
 export function serveToken(world: ExchangeDependencies, log: Pick<Telemetry, 'refused'>): Serve {
   return async (request, context) => {
     const outcome = await outcomeOf(request, context, world)
-    if ('answer' in outcome) return { outcome: 'succeeded', answer: jsonAnswer(200, outcome.answer) }
+    if ('answer' in outcome) {
+      const measured = { TokensIssued: outcome.isNew ? 1 : 0 }
+      return { outcome: 'succeeded', answer: jsonAnswer(200, outcome.answer), measured }
+    }
     log.refused(outcome.event)
     const answer = refusalAnswer(outcome.refused)
     return {

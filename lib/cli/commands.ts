@@ -1,3 +1,5 @@
+import { auditLineage } from './audit-lineage.ts'
+import { auditVerify } from './audit-verify.ts'
 import { clientsSecret } from './clients-secret.ts'
 import type { Command } from './command.ts'
 import { keysList } from './keys-list.ts'
@@ -22,4 +24,6 @@ export const COMMANDS: readonly Command[] = [
   policyTest,
   policyExplain,
   policyDiff,
+  auditVerify,
+  auditLineage,
 ]

@@ -29,16 +29,17 @@ export interface BrokerFunctionProps {
 export class BrokerFunction extends Construct implements IGrantable {
   readonly lambda: LambdaFunction
   readonly role: Role
+  readonly logGroup: LogGroup
 
   constructor(scope: Construct, id: string, props: BrokerFunctionProps) {
     super(scope, id)
-    const logGroup = new LogGroup(this, 'Logs', {
+    this.logGroup = new LogGroup(this, 'Logs', {
       retention: props.logRetention,
       removalPolicy: props.logRemoval,
     })
     // Not the managed policy AWSLambdaBasicExecutionRole: it may write to every log group of the account.
     this.role = new Role(this, 'Role', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') })
-    logGroup.grantWrite(this.role)
+    this.logGroup.grantWrite(this.role)
     this.lambda = new LambdaFunction(this, 'Function', {
       code: this.#code(props),
       handler: 'index.handler',
@@ -50,7 +51,7 @@ export class BrokerFunction extends Construct implements IGrantable {
       timeout: Duration.seconds(props.timeoutSeconds),
       environment: props.environment,
       role: this.role,
-      logGroup,
+      logGroup: this.logGroup,
       tracing: Tracing.ACTIVE,
     })
     Validations.of(this.role).acknowledge({

@@ -6,6 +6,7 @@ import type { Construct } from 'constructs'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
 import { OPERATOR_REVOCATION_PATH, type Settings, toEnvironment } from '../../functions/settings.ts'
 import type { DeploymentConfig } from '../config.ts'
+import { AuditExport } from '../constructs/audit-export.ts'
 import { BrokerApi } from '../constructs/broker-api.ts'
 import { BrokerFunction, type BrokerFunctionProps } from '../constructs/broker-function.ts'
 import { SigningKeys } from '../constructs/signing-keys.ts'
@@ -46,6 +47,7 @@ export class ServiceStack extends Stack {
   readonly #props: ServiceStackProps
   readonly #api: BrokerApi
   readonly #signingKeys: SigningKeys
+  readonly #functions: BrokerFunction[] = []
 
   constructor(scope: Construct, id: string, props: ServiceStackProps) {
     super(scope, id, props)
@@ -68,6 +70,7 @@ export class ServiceStack extends Stack {
     this.#addJwks()
     this.#addStatus()
     this.#addRotateKeys()
+    this.#addExportAudit()
     this.#addOutputs()
     this.#addKeyOutputs()
   }
@@ -244,16 +247,37 @@ export class ServiceStack extends Stack {
     }
   }
 
+  /** Added last: the log of every other function is exported. */
+  #addExportAudit(): void {
+    const { audit, exchanges } = this.#props.state
+    const sources = [...this.#functions]
+    const exporter = this.#function('ExportAudit', 'export-audit', {
+      description: 'Writes the audit trail: exchanges, refusals, revocations, and signed checkpoints of it',
+      // Nobody waits for it.
+      memoryMegabytes: 512,
+      // Of a chain whose end is not known, thousands of objects may have to be read.
+      timeoutSeconds: 120,
+      settings: {
+        auditTable: audit.table.tableName,
+        auditBucket: audit.bucket.bucketName,
+        auditKey: audit.key.keyArn,
+      },
+    })
+    new AuditExport(this, 'AuditExport', { exporter, trail: audit, exchanges, sources })
+  }
+
   #function(id: string, name: string, options: FunctionOptions): BrokerFunction {
     const { config, functionsFolder } = this.#props
     const { settings, ...rest } = options
-    return new BrokerFunction(this, id, {
+    const made = new BrokerFunction(this, id, {
       ...rest,
       entry: join(functionsFolder, name, 'handler.ts'),
       environment: toEnvironment({ stage: config.stage, ...settings }),
       logRetention: config.logRetentionDays,
       logRemoval: this.#logRemoval(),
     })
+    this.#functions.push(made)
+    return made
   }
 
   #logRemoval(): RemovalPolicy {

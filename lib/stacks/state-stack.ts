@@ -14,10 +14,15 @@ import {
   type StackProps,
 } from 'aws-cdk-lib/core'
 import type { Construct } from 'constructs'
+import { AuditTrail } from '../constructs/audit-trail.ts'
 
 export interface StateStackProps extends StackProps {
   /** Whether the tables outlive the stack and refuse to be deleted. */
   readonly removalProtection: boolean
+  /** Days for which nobody can delete what the audit trail holds. */
+  readonly auditRetentionDays: number
+  /** Part of the names of stacks and keys. */
+  readonly stage: string
 }
 
 /**
@@ -35,6 +40,8 @@ export class StateStack extends Stack {
   readonly signingKeys: TableV2
   /** Leases of grants' rates. */
   readonly limits: TableV2
+  /** What happened, in a form that nobody can change. */
+  readonly audit: AuditTrail
 
   constructor(scope: Construct, id: string, props: StateStackProps) {
     super(scope, id, { ...props, terminationProtection: props.removalProtection })
@@ -50,22 +57,30 @@ export class StateStack extends Stack {
     })
     this.signingKeys = this.#table('SigningKeys', props, {})
     this.limits = this.#table('Limits', props, { timeToLiveAttribute: 'expires_at' })
+    this.audit = new AuditTrail(this, 'Audit', {
+      retentionDays: props.auditRetentionDays,
+      stage: props.stage,
+      removalProtection: props.removalProtection,
+    })
     this.#output(
       'ExchangesTable',
-      this.exchanges,
+      this.exchanges.tableName,
       'Table of exchanges: replay claims, lineage and audit events',
     )
-    this.#output('RevocationsTable', this.revocations, 'Table of revocations')
+    this.#output('RevocationsTable', this.revocations.tableName, 'Table of revocations')
     this.#output(
       'SigningKeysTable',
-      this.signingKeys,
+      this.signingKeys.tableName,
       'Table of the key rings: what signs, and what is published',
     )
+    this.#output('AuditBucket', this.audit.bucket.bucketName, 'Bucket of the audit trail')
+    this.#output('AuditTable', this.audit.table.tableName, 'Table of where the audit trail ends')
+    this.#output('AuditKey', this.audit.key.keyArn, 'KMS key that signs checkpoints of the audit trail')
   }
 
-  /** By these `npx token-broker` finds the tables. */
-  #output(id: string, { tableName }: TableV2, description: string): void {
-    new CfnOutput(this, id, { value: tableName, description })
+  /** By these `npx token-broker` finds what it works on. */
+  #output(id: string, value: string, description: string): void {
+    new CfnOutput(this, id, { value, description })
   }
 
   #table(id: string, props: StateStackProps, differences: Partial<TablePropsV2>): TableV2 {

@@ -351,7 +351,7 @@ describe('the token endpoint', () => {
     for (const _time of [1, 2]) await endpoints.token({ form })
     await endpoints.token({ form: { ...form, subject_token: 'x' } })
     expect(endpoints.said.measured.map(({ measured }) => measured)).toEqual([
-      undefined,
+      { TokensIssued: 1 },
       { ReplayRefusals: 1 },
       undefined,
     ])

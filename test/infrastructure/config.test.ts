@@ -14,6 +14,7 @@ describe('the deployment config', () => {
       stage: 'dev',
       policyFolder: 'policy',
       logRetentionDays: 90,
+      auditRetentionDays: 400,
       keyRotationHours: 720,
       delegatedKeyHours: 24,
       verifierCacheMinutes: 120,
@@ -45,6 +46,7 @@ describe('the deployment config', () => {
     [{ stage: 7 }, 'broker.stage: found 7, allowed is'],
     [{ policyFolder: '' }, 'broker.policyFolder: found "", allowed is the path of a folder'],
     [{ logRetentionDays: 91 }, 'broker.logRetentionDays: found 91, allowed is one of 1, 3, 5'],
+    [{ auditRetentionDays: 0 }, 'broker.auditRetentionDays: found 0, allowed is a whole number of days'],
     [{ logRetentionDays: 9999 }, 'broker.logRetentionDays: found 9999, allowed is'],
     [
       { keyRotationHours: 3 },

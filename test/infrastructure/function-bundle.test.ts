@@ -48,7 +48,7 @@ describe('a function bundle', () => {
     )
   })
 
-  it.each(['exchange', 'introspect', 'revoke', 'jwks', 'rotate-keys', 'status'])(
+  it.each(['exchange', 'introspect', 'revoke', 'jwks', 'rotate-keys', 'status', 'export-audit'])(
     'of %s is at most 450 kB and exports a handler',
     (name) => {
       const { bytes, metafile } = bundleFunction(join(FUNCTIONS, name, 'handler.ts'), temporaryFolder(name))

@@ -26,7 +26,7 @@ const ONLY_OUR_TAGS = {
 
 interface Allowed {
   readonly actions: readonly string[]
-  readonly resource: string
+  readonly resource: string | readonly string[]
   readonly conditions?: Readonly<Record<string, unknown>>
 }
 
@@ -144,10 +144,39 @@ const PERMISSIONS: Readonly<Record<string, readonly Allowed[]>> = {
   ],
 }
 
+/** The audit trail alone: no other role has any of this. */
+const EXPORT_AUDIT: readonly Allowed[] = [
+  log('ExportAudit'),
+  TRACES,
+  {
+    actions: [
+      'dynamodb:DescribeStream',
+      'dynamodb:GetRecords',
+      'dynamodb:GetShardIterator',
+      'dynamodb:ListStreams',
+    ],
+    resource: '<import token-broker-test-state:ExportsOutputFnGetAttExchangesStreamArn>',
+  },
+  { actions: ['dynamodb:GetItem', 'dynamodb:UpdateItem'], resource: TABLE('AuditHeads') },
+  { actions: ['sqs:SendMessage'], resource: '<AuditExportUndelivered.Arn>' },
+  { actions: ['kms:GetPublicKey'], resource: TABLE('AuditCheckpointKey') },
+  {
+    actions: ['kms:Sign'],
+    resource: TABLE('AuditCheckpointKey'),
+    conditions: {
+      StringEquals: { 'kms:MessageType': 'DIGEST', 'kms:SigningAlgorithm': 'ECDSA_SHA_256' },
+    },
+  },
+  {
+    actions: ['s3:GetObject', 's3:PutObject'],
+    resource: [`${TABLE('AuditBucket')}/audit/*`, `${TABLE('AuditBucket')}/checkpoints/*`],
+  },
+]
+
 interface Statement {
   readonly Effect: string
   readonly Action: string | readonly string[]
-  readonly Resource: string
+  readonly Resource: string | readonly string[]
   readonly Condition?: Readonly<Record<string, unknown>>
 }
 
@@ -193,10 +222,13 @@ interface PolicyProperties {
 }
 
 describe('the permissions', () => {
-  it.each(Object.entries(PERMISSIONS))('of %s are exactly those of this table', (name, expected) => {
-    expect(allowedTo(name)).toEqual(inAnyOrder(expected))
-    expect(allowedTo(name)).toHaveLength(expected.length)
-  })
+  it.each(Object.entries({ ...PERMISSIONS, ExportAudit: EXPORT_AUDIT }))(
+    'of %s are exactly those of this table',
+    (name, expected) => {
+      expect(allowedTo(name)).toEqual(inAnyOrder(expected))
+      expect(allowedTo(name)).toHaveLength(expected.length)
+    },
+  )
 
   it('to take permits of a rate are there only where the policy has one', () => {
     const grant = { id: 'g', rate: { limit: 1, perSeconds: 60, by: 'grant' } } as unknown as Grant
@@ -220,9 +252,9 @@ describe('the permissions', () => {
     expect(allowedTo('Jwks', delegating)).toEqual(inAnyOrder(PERMISSIONS['Jwks'] ?? []))
   })
 
-  it('are those of the six functions: there is no other role and no other policy', () => {
-    expect(Object.keys(resources(service, 'AWS::IAM::Role'))).toHaveLength(6)
-    expect(Object.keys(resources(service, 'AWS::IAM::Policy'))).toHaveLength(6)
+  it('are those of the seven functions: there is no other role and no other policy', () => {
+    expect(Object.keys(resources(service, 'AWS::IAM::Role'))).toHaveLength(7)
+    expect(Object.keys(resources(service, 'AWS::IAM::Policy'))).toHaveLength(7)
     expect(Object.keys(resources(service, 'AWS::IAM::ManagedPolicy'))).toHaveLength(0)
   })
 
@@ -237,13 +269,19 @@ describe('the permissions', () => {
     }
   })
 
-  it('let only API Gateway, on the function of the route, and the schedule invoke a function', () => {
+  it('let only API Gateway, on the function of the route, schedules and the logs of functions invoke a function', () => {
     const invokers = Object.values(resources(service, 'AWS::Lambda::Permission')).map((permission) => {
       const { FunctionName, Principal, SourceArn } = readable(permission.Properties) as Record<string, string>
       return [FunctionName, Principal, SourceArn?.replace(/^.*<ApiHttpApi>/, '')].join(' ')
     })
     expect(invokers.sort()).toEqual([
       '<ExchangeFunction.Arn> apigateway.amazonaws.com /*/*/token',
+      '<ExportAuditFunction.Arn> events.amazonaws.com <AuditExportCheckpoints.Arn>',
+      '<ExportAuditFunction.Arn> logs.amazonaws.com <ExchangeLogs.Arn>',
+      '<ExportAuditFunction.Arn> logs.amazonaws.com <IntrospectLogs.Arn>',
+      '<ExportAuditFunction.Arn> logs.amazonaws.com <JwksLogs.Arn>',
+      '<ExportAuditFunction.Arn> logs.amazonaws.com <RevokeLogs.Arn>',
+      '<ExportAuditFunction.Arn> logs.amazonaws.com <RotateKeysLogs.Arn>',
       '<IntrospectFunction.Arn> apigateway.amazonaws.com /*/*/introspect',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/jwks.json',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/oauth-authorization-server',

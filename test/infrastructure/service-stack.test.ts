@@ -186,12 +186,17 @@ describe('key rotation', () => {
   })
 
   it('runs every 15 minutes after that', () => {
-    expect(only('AWS::Events::Rule')).toMatchObject({
+    const rules = Object.values(resources(service, 'AWS::Events::Rule')).map(({ Properties }) =>
+      readable(Properties),
+    )
+    expect(rules).toContainEqual({
+      Description: expect.any(String),
       ScheduleExpression: 'rate(15 minutes)',
       State: 'ENABLED',
       Targets: [
         {
           Arn: '<RotateKeysFunction.Arn>',
+          Id: 'Target0',
           RetryPolicy: { MaximumEventAgeInSeconds: 600, MaximumRetryAttempts: 2 },
         },
       ],
@@ -231,6 +236,53 @@ describe('delegated signing', () => {
 
   it('has the first keys made when it begins and ends', () => {
     expect(only('Custom::SigningKeys', delegating)).toMatchObject({ delegated: 'true' })
+  })
+})
+
+describe('the audit export', () => {
+  it('gives no record up while the stream holds it, and tells where it was when it must', () => {
+    const mapping = only('AWS::Lambda::EventSourceMapping')
+    expect(mapping).toMatchObject({
+      EventSourceArn: '<import token-broker-dev-state:ExportsOutputFnGetAttExchangesStreamArn>',
+      StartingPosition: 'TRIM_HORIZON',
+      ParallelizationFactor: 1,
+      BisectBatchOnFunctionError: true,
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+      MaximumRecordAgeInSeconds: 23 * 3600,
+      DestinationConfig: { OnFailure: { Destination: '<AuditExportUndelivered.Arn>' } },
+    })
+    expect(mapping).not.toHaveProperty('MaximumRetryAttempts')
+  })
+
+  it('leaves out what TTL deletes, and nothing else', () => {
+    const { FilterCriteria } = only('AWS::Lambda::EventSourceMapping')
+    const { Filters } = FilterCriteria as { readonly Filters: readonly { readonly Pattern: string }[] }
+    expect(Filters.map(({ Pattern }) => JSON.parse(Pattern) as unknown)).toEqual([
+      { eventName: ['INSERT', 'MODIFY'] },
+      { eventName: ['REMOVE'], userIdentity: { type: [{ exists: false }] } },
+    ])
+  })
+
+  it('reads the audit events of every function’s log but its own', () => {
+    const filters = Object.values(resources(service, 'AWS::Logs::SubscriptionFilter'))
+    const read = filters.map(({ Properties }) => readable(Properties) as Record<string, string>)
+    expect(read.map(({ LogGroupName = '' }) => LogGroupName).sort()).toEqual([
+      '<ExchangeLogs>',
+      '<IntrospectLogs>',
+      '<JwksLogs>',
+      '<RevokeLogs>',
+      '<RotateKeysLogs>',
+      '<StatusLogs>',
+    ])
+    for (const { FilterPattern } of read) expect(FilterPattern).toBe('{ $.audit.event = "*" }')
+  })
+
+  it('keeps for 14 days what it could not deliver', () => {
+    expect(only('AWS::SQS::Queue')).toMatchObject({ MessageRetentionPeriod: 1_209_600 })
+    expect(only('AWS::Lambda::EventInvokeConfig')).toMatchObject({
+      DestinationConfig: { OnFailure: { Destination: '<AuditExportUndelivered.Arn>' } },
+      MaximumRetryAttempts: 2,
+    })
   })
 })
 

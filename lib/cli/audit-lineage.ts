@@ -1,0 +1,88 @@
+import { DynamoDbRevocationStore } from '../../functions/adapters/dynamodb-revocation-store.ts'
+import { readBatch } from '../../functions/core/audit-chain.ts'
+import type { RevocationKey } from '../../functions/core/ports.ts'
+import { AuditSource } from './audit-source.ts'
+import { type Command, CommandFailed, UsageError } from './command.ts'
+import type { Deployment } from './deployment.ts'
+import { type LineageNode, LineageSearch } from './lineage.ts'
+import { type Terminal, withProgress } from './terminal.ts'
+import { timeOf } from './times.ts'
+
+/** DynamoDB reads so many items in one call. */
+const MOST_KEYS = 100
+
+export const auditLineage: Command = {
+  path: ['audit', 'lineage'],
+  arguments: '<token id | jti | txn>',
+  summary: 'show what a token was made from, what was made from it, and what of it is revoked',
+  details:
+    'Reads the whole audit trail; revocations are read from their table as well, which is ahead of the trail.',
+  example: 'npx token-broker audit lineage THxhCcbGTQ6pWQmvABh0xw --stage prod',
+  options: {},
+  run: async (context) => {
+    const { terminal, flag } = context
+    const [wanted, ...more] = context.arguments
+    if (wanted === undefined || more.length > 0)
+      throw new UsageError('audit lineage takes one token id, jti or txn')
+    // An operator may paste a whole token, which would then be in a shell's history and nowhere in the trail.
+    if (wanted.split('.').length === 3)
+      throw new UsageError('that is a token: give its jti, which is one of its claims')
+    const trees = await search(await context.deployment(), wanted, terminal)
+    if (trees.length === 0)
+      throw new CommandFailed(
+        `the audit trail knows no ${wanted}`,
+        'check the id; what was issued within the last minute may not be exported yet',
+      )
+    if (flag('json')) terminal.out(JSON.stringify(trees, null, 2))
+    else for (const tree of trees) for (const line of linesOf(tree, wanted, terminal)) terminal.out(line)
+    return 0
+  },
+}
+
+async function search(
+  deployment: Deployment,
+  wanted: string,
+  terminal: Terminal,
+): Promise<readonly LineageNode[]> {
+  const source = new AuditSource(deployment)
+  const found = new LineageSearch(wanted)
+  let read = 0
+  const gather = async () => {
+    for await (const { bytes } of source.objects()) {
+      read++
+      for (const record of readBatch(bytes)?.records ?? []) found.add(record)
+    }
+  }
+  try {
+    await withProgress(terminal, () => `${read} objects read`, gather())
+  } finally {
+    source.close()
+  }
+  const store = new DynamoDbRevocationStore(deployment.dynamoDb, deployment.tables.revocations)
+  const keys = [...new Set(found.keys())] as RevocationKey[]
+  for (let from = 0; from < keys.length; from += MOST_KEYS) {
+    const cutOffs = await store.cutOffs(keys.slice(from, from + MOST_KEYS))
+    for (const [key, cutOff] of cutOffs) found.revoke(key, cutOff)
+  }
+  return found.trees()
+}
+
+function linesOf(node: LineageNode, wanted: string, terminal: Terminal): readonly string[] {
+  const children = node.children.flatMap((child, index) => {
+    const isLast = index === node.children.length - 1
+    const [first = '', ...rest] = linesOf(child, wanted, terminal)
+    return [`${isLast ? '└─' : '├─'} ${first}`, ...rest.map((line) => `${isLast ? '  ' : '│ '} ${line}`)]
+  })
+  return [describe(node, wanted, terminal), ...children]
+}
+
+function describe({ token, issued, revokedBy }: LineageNode, wanted: string, terminal: Terminal): string {
+  const isWanted = token === wanted || issued?.jti === wanted
+  const name = isWanted ? terminal.style('bold', token) : token
+  const what =
+    issued === undefined
+      ? 'external token'
+      : `${issued.target} for ${issued.client}, by grant ${issued.grant}, ${timeOf(issued.issuedAt)} to ${timeOf(issued.expiresAt)}`
+  const revoked = revokedBy.length === 0 ? '' : terminal.style('red', `  REVOKED by ${revokedBy.join(', ')}`)
+  return `${name}  ${what}${revoked}`
+}

@@ -1,0 +1,125 @@
+import type { OcsfEvent } from '../../functions/core/audit-ocsf.ts'
+
+/** A token in a family of tokens: what was exchanged for it, and what it was exchanged for. Times in epoch seconds. */
+export interface LineageNode {
+  readonly token: string
+  /** Missing for the external token at the root: no exchange made it. */
+  readonly issued?: IssuedToken
+  /** Why it is dead, as `kind#id` of each cut-off. */
+  readonly revokedBy: readonly string[]
+  readonly children: readonly LineageNode[]
+}
+
+export interface IssuedToken {
+  readonly jti: string
+  readonly txn: string
+  readonly subject: string
+  readonly client: string
+  readonly target: string
+  readonly grant: string
+  readonly scope: string
+  readonly issuedAt: number
+  readonly expiresAt: number
+  readonly kid: string
+}
+
+/** A cut-off: what was issued until then is revoked. Epoch seconds. */
+export type CutOffs = ReadonlyMap<string, number>
+
+type Event = Readonly<Record<string, unknown>>
+
+/** Everything about one family, gathered from the trail. */
+export class LineageSearch {
+  readonly #wanted: string
+  readonly #grants = new Map<string, Event>()
+  readonly #cutOffs = new Map<string, number>()
+
+  /** `wanted` is a token's id, its `jti`, or the `txn` of the family. */
+  constructor(wanted: string) {
+    this.#wanted = wanted
+  }
+
+  add(record: OcsfEvent): void {
+    const { event } = record.unmapped
+    if (event['event'] === 'exchange_granted') this.#grants.set(String(event['token']), event)
+    if (event['event'] === 'revocation')
+      for (const key of [event['keys']].flat())
+        this.revoke(String(key), Number(event['cut_off'] ?? Number.POSITIVE_INFINITY))
+  }
+
+  /** Adds a cut-off. Of several the latest counts. */
+  revoke(key: string, cutOff: number): void {
+    this.#cutOffs.set(key, Math.max(cutOff, this.#cutOffs.get(key) ?? 0))
+  }
+
+  /** What the family could be revoked by. */
+  keys(): readonly string[] {
+    return this.#family().flatMap((event) => [...keysOf(event), `token#${String(event['subject_token'])}`])
+  }
+
+  /** The family's trees, one for each external token; none if nothing in the trail is what was asked for. */
+  trees(): readonly LineageNode[] {
+    const family = this.#family()
+    const made = new Set(family.map((event) => event['token']))
+    const roots = new Set(
+      family.map((event) => String(event['subject_token'])).filter((token) => !made.has(token)),
+    )
+    return [...roots].map((root) => this.#node(root, family, []))
+  }
+
+  #family(): readonly Event[] {
+    const all = [...this.#grants.values()]
+    const found = all.filter((event) =>
+      ['token', 'jti', 'txn', 'subject_token'].some((name) => event[name] === this.#wanted),
+    )
+    const families = new Set(found.map((event) => event['txn']))
+    return all.filter((event) => families.has(event['txn']))
+  }
+
+  #node(token: string, family: readonly Event[], inherited: readonly string[]): LineageNode {
+    const event = this.#grants.get(token)
+    const own = event === undefined ? [`token#${token}`] : keysOf(event)
+    const issuedAt = Number(event?.['time'] ?? 0)
+    const hit = own.filter((key) => (this.#cutOffs.get(key) ?? -1) >= (isWhole(key) ? 0 : issuedAt))
+    const revokedBy = [...new Set([...inherited, ...hit])]
+    const children = family
+      .filter((child) => child['subject_token'] === token && child['token'] !== token)
+      .sort((a, b) => Number(a['time']) - Number(b['time']))
+      .map((child) => this.#node(String(child['token']), family, revokedBy))
+    return { token, ...(event !== undefined && { issued: issuedIn(event) }), revokedBy, children }
+  }
+}
+
+/** These name one thing that is dead as a whole; other cut-offs spare what was issued later. */
+function isWhole(key: string): boolean {
+  return /^(?:token|lineage|key)#/.test(key)
+}
+
+function keysOf(event: Event): readonly string[] {
+  return [
+    `token#${String(event['token'])}`,
+    `lineage#${String(event['txn'])}`,
+    `subject#${String(event['subject'])}`,
+    `client#${String(event['client_id'])}`,
+    `key#${String(event['kid'])}`,
+  ]
+}
+
+function issuedIn(event: Event): IssuedToken {
+  const text = (name: string) => {
+    const value = event[name]
+    return typeof value === 'string' ? value : ''
+  }
+  return {
+    jti: text('jti'),
+    txn: text('txn'),
+    subject: text('subject'),
+    client: text('client_id'),
+    target: text('target'),
+    grant: text('grant'),
+    scope: text('scope'),
+    issuedAt: Number(event['time']),
+    expiresAt: Number(event['expires_at']),
+    kid: text('kid'),
+  }
+}
