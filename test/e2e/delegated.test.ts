@@ -157,7 +157,7 @@ describe('a target whose tokens are signed by delegated keys', () => {
 
   it('signs on with the key in memory while the wrapping key is disabled, and a new environment does not', async () => {
     expect((await exchange()).status).toBe(200)
-    const KeyId = broker.cloud.plan.keys[0]?.id
+    const KeyId = broker.cloud.plan.keys.find(({ logicalId }) => logicalId.includes('WrappingKey'))?.id
     await broker.kms.send(new DisableKeyCommand({ KeyId }))
     expect((await exchange()).status).toBe(200)
     restart()

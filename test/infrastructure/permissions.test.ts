@@ -282,6 +282,7 @@ describe('the permissions', () => {
       '<ExportAuditFunction.Arn> logs.amazonaws.com <JwksLogs.Arn>',
       '<ExportAuditFunction.Arn> logs.amazonaws.com <RevokeLogs.Arn>',
       '<ExportAuditFunction.Arn> logs.amazonaws.com <RotateKeysLogs.Arn>',
+      '<ExportAuditFunction.Arn> logs.amazonaws.com <StatusLogs.Arn>',
       '<IntrospectFunction.Arn> apigateway.amazonaws.com /*/*/introspect',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/jwks.json',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/oauth-authorization-server',

@@ -153,7 +153,7 @@ describe('the functions', () => {
   it('and the API keep their logs for the configured time, also when the stack is gone', () => {
     const { service: shorter } = synthesize({ logRetentionDays: 30 })
     const groups = Object.values(resources(shorter, 'AWS::Logs::LogGroup'))
-    expect(groups).toHaveLength(7)
+    expect(groups).toHaveLength(8)
     for (const group of groups) {
       expect(group.Properties['RetentionInDays']).toBe(30)
       expect(group.DeletionPolicy).toBe('Retain')
