@@ -87,7 +87,11 @@ async function reconcileWith(keys: DelegatedSigningKeys | undefined): Promise<re
 function environment() {
   const manifests = new CachedKeyManifests(store, () => now * 1000)
   const options = { issuer: ISSUER, rotationSeconds: DAY }
-  return new RingSigner(new KmsSigner(kms, manifests), new DelegatedSigner(wrapping(), manifests, options))
+  return new RingSigner(
+    new KmsSigner(kms, manifests),
+    new DelegatedSigner(wrapping(), manifests, options),
+    manifests,
+  )
 }
 
 const ring = () =>
@@ -456,7 +460,7 @@ describe('an environment that signs with delegated keys', () => {
   it('signs with each key where its private half is, and with no other', async () => {
     await reconcile()
     const manifests = new CachedKeyManifests(store, () => now * 1000)
-    const onlyKms = new RingSigner(new KmsSigner(kms, manifests), undefined)
+    const onlyKms = new RingSigner(new KmsSigner(kms, manifests), undefined, manifests)
     await expect(onlyKms.activeKey(DELEGATED_RING)).rejects.toThrow('has no delegated keys')
     await expect(onlyKms.sign(keyIn('active'), 'text')).rejects.toThrow('has no delegated keys')
     const inKms = await onlyKms.activeKey('ES256')

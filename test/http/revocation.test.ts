@@ -351,7 +351,7 @@ describe('the token endpoint', () => {
     for (const _time of [1, 2]) await endpoints.token({ form })
     await endpoints.token({ form: { ...form, subject_token: 'x' } })
     expect(endpoints.said.measured.map(({ measured }) => measured)).toEqual([
-      { TokensIssued: 1 },
+      { TokensIssued: 1, RetiredKeySignatures: 0 },
       { ReplayRefusals: 1 },
       undefined,
     ])
