@@ -53,12 +53,7 @@ export async function revokeByOperator(
   at: Pick<AuditContext, 'now' | 'correlationId' | 'traceId'>,
   world: OperatorRevocationDependencies,
 ): Promise<OperatorRevocationOutcome> {
-  const audit = {
-    now: at.now,
-    correlationId: at.correlationId,
-    traceId: at.traceId,
-    policy: world.policy.digest,
-  }
+  const audit = { ...at, policy: world.policy.digest }
   const known: KnownFacts = { author }
   const refused = (refusal: Refused) => ({
     ...refusal,
