@@ -489,4 +489,18 @@ describe('the broker’s own tokens', () => {
     now += 61
     expect(await keys.find(issuer, keyIn('disabled').kid, 'ES256')).toBeUndefined()
   })
+
+  it('are not verified with a delegated key that somebody has planted in the manifest', async () => {
+    await reconcile()
+    const keys = new BrokerIssuerKeys(new CachedKeyManifests(store, () => now * 1000), new MemoryIssuerKeys())
+    const issuer = { id: BROKER, issuer: ISSUER } as TrustedIssuer
+    const { publicKey } = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, [
+      'sign',
+      'verify',
+    ])
+    const { kty = '', crv = '', x = '', y = '' } = await webcrypto.subtle.exportKey('jwk', publicKey)
+    const { kid } = keyIn('active')
+    tamper((key) => ({ ...key, publicJwk: { kty, crv, x, y } as DelegatedKey['publicJwk'] }))
+    expect(await keys.find(issuer, kid, 'ES256')).toBeUndefined()
+  })
 })
