@@ -84,7 +84,7 @@ describe('permits in DynamoDB', () => {
   it.each([
     [20, 10],
     [120, 60],
-    [997, 30],
+    [499, 15],
   ])('never exceed %i in any %i s, whoever asks and whenever', async (limit, perSeconds) => {
     const environments = [inDynamoDb(), inDynamoDb(), inDynamoDb()]
     const rule = ruleOf(limit, perSeconds)

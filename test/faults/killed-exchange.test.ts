@@ -14,7 +14,7 @@ import { type Answer, LEDGER, PAYMENTS, startTestCloud, type TestCloud } from '.
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000_000)
 const ROUNDS = 60
 /** A slow machine does fewer rounds than that, but each point once. */
-const ENOUGH_MILLISECONDS = 40_000
+const ENOUGH_MILLISECONDS = 20_000
 
 type Moment = readonly [name: string, faults: readonly (Fault & { every?: number })[]]
 const MOMENTS: readonly Moment[] = [

@@ -5,7 +5,7 @@ import { type Compared, notesOn, summaryOf, unexplained } from '../differential.
 import { pythonEnvironment } from '../install.ts'
 import { type Leg, type LegContext, type LegOutcome, outcomeOf } from '../leg.ts'
 import { DIFFERENCES } from '../moto/differences.ts'
-import type { Side } from '../moto/outcome.ts'
+import { type Side, textAt } from '../moto/outcome.ts'
 import { outcomesAt } from '../moto/requests.ts'
 import { freePort, startServer } from '../processes.ts'
 
@@ -57,7 +57,7 @@ async function prepareMoto(url: string): Promise<Side> {
   const queue = await callJson(url, 'sqs', 'CreateQueue', { QueueName: QUEUE })
   const codes = [made.code, locked.code, queue.code]
   if (codes.some((code) => code !== undefined)) throw new Error(`moto could not be prepared: ${codes.join()}`)
-  return { url, bucket: BUCKET, queueUrl: String(queue.body['QueueUrl']) }
+  return { url, bucket: BUCKET, queueUrl: textAt(queue.body, 'QueueUrl') }
 }
 
 async function startOurs({ defer }: LegContext): Promise<Side> {
