@@ -69,6 +69,22 @@ describe('the export of the exchanges table', () => {
     expect(touched?.unmapped).not.toHaveProperty('overwrote')
   })
 
+  it('exports a record that was repaired as what it is, marked, and as no write over another', async () => {
+    const { handle, records } = createTestExport({})
+    const lost = exchangeItem('a')
+    const repaired = { ...lost, repaired: { N: '1' } }
+    await handle({ Records: [change(repaired, lost), change({ ...lost, repaired: { N: '2' } }, repaired)] })
+    const [first, again] = await records()
+    expect(JSON.stringify(first?.unmapped.event)).toBe(lost['event']?.S)
+    expect(first?.unmapped).toMatchObject({ repaired: 1 })
+    expect(first?.unmapped).not.toHaveProperty('overwrote')
+    expect(again?.metadata.uid).toBe(first?.metadata.uid)
+    await handle({ Records: [change(lost)] })
+    const exportedThen = (await records()).at(-1)
+    expect(exportedThen?.metadata.uid).toBe(first?.metadata.uid)
+    expect(exportedThen?.unmapped).not.toHaveProperty('repaired')
+  })
+
   it('records a deletion that TTL did not make', async () => {
     const { handle, records } = createTestExport({})
     const item = exchangeItem('a')
