@@ -5,6 +5,7 @@ import {
   GetItemCommand,
   PutItemCommand,
 } from '@aws-sdk/client-dynamodb'
+import { OTHER_ITEMS } from '../core/exchange-items.ts'
 import { DependencyUnavailable } from '../core/fault.ts'
 import type { ReferenceTokens, StoredReference } from '../core/ports.ts'
 import { parseStrictObject } from '../core/strict-json.ts'
@@ -69,5 +70,5 @@ function existingItem(error: unknown): Item {
 }
 
 function keyOf(handleHash: string): string {
-  return `reference#${handleHash}`
+  return `${OTHER_ITEMS.reference}${handleHash}`
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { OTHER_ITEMS } from './exchange-items.ts'
 
 /** Where an entry of the audit trail was read. */
 export type AuditSource = 'exchanges' | 'log'
@@ -47,8 +48,7 @@ export interface LogEvent {
   readonly message: string
 }
 
-/** Items of the same table that are no exchange: they say nothing that an exchange's record does not. */
-const OTHER_ITEMS = ['assertion#', 'reference#', 'status#']
+const PASSED_OVER = Object.values(OTHER_ITEMS)
 /**
  * An attribute of a record that counts how often it was repaired. To add to it changes the item, so that the stream carries
  * it again, and changes nothing of what it says.
@@ -66,7 +66,7 @@ export function entryOfChange(record: StreamRecord): AuditEntry | undefined {
   const { eventName, userIdentity, dynamodb = {} } = record
   const { NewImage: after, OldImage: before } = dynamodb
   const key = (after ?? before)?.['pk']?.S
-  if (key !== undefined && OTHER_ITEMS.some((prefix) => key.startsWith(prefix))) return undefined
+  if (key !== undefined && PASSED_OVER.some((prefix) => key.startsWith(prefix))) return undefined
   if (after === undefined && userIdentity?.principalId === 'dynamodb.amazonaws.com') return undefined
   const time = (dynamodb.ApproximateCreationDateTime ?? 0) * 1000
   const old = before && readRecord(before)
