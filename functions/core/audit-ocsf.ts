@@ -58,6 +58,8 @@ const MAPPINGS: Readonly<Record<string, Mapping>> = {
     severity: 1,
     attributes: (event) => ({
       ...SUCCESS,
+      // Not "issued": the record stands before the token is released.
+      status_detail: 'authorised',
       ...authentication(event),
       session: {
         uid: event['token'],
@@ -92,6 +94,7 @@ function refusal(activity: string): Mapping {
     attributes: (event) => ({
       status_id: 2,
       status_code: text(event['reason']),
+      ...(typeof event['withheld'] === 'string' && { status_detail: `withheld ${event['withheld']}` }),
       ...authentication(event),
     }),
   }
