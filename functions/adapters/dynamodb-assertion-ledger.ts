@@ -1,4 +1,5 @@
 import { type DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb'
+import { OTHER_ITEMS } from '../core/exchange-items.ts'
 import type { AssertionLedger, SpentAssertion } from '../core/ports.ts'
 import { answerOf } from './aws-client.ts'
 import { itemInTheWay } from './condition-failed.ts'
@@ -21,7 +22,7 @@ export class DynamoDbAssertionLedger implements AssertionLedger {
       new PutItemCommand({
         TableName: this.table,
         Item: {
-          pk: { S: `assertion#${id}` },
+          pk: { S: `${OTHER_ITEMS.assertion}${id}` },
           attempt: { S: attempt },
           recorded_at: { N: String(spentAt) },
           expires_at: { N: String(expiresAt) },

@@ -1,4 +1,5 @@
 import { type DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb'
+import { OTHER_ITEMS } from '../core/exchange-items.ts'
 import { DependencyUnavailable } from '../core/fault.ts'
 import type { ReferenceTokens, StoredReference } from '../core/ports.ts'
 import { parseStrictObject } from '../core/strict-json.ts'
@@ -56,5 +57,5 @@ export class DynamoDbReferenceTokens implements ReferenceTokens {
 }
 
 function keyOf(handleHash: string): string {
-  return `reference#${handleHash}`
+  return `${OTHER_ITEMS.reference}${handleHash}`
 }

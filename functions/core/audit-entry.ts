@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { OTHER_ITEMS } from './exchange-items.ts'
 
 /** Where an entry of the audit trail was read. */
 export type AuditSource = 'exchanges' | 'log'
@@ -16,6 +17,8 @@ export interface AuditEntry {
   readonly overwrote?: string
   /** How many events this one stands for, if more than itself. */
   readonly count?: number
+  /** How often an operator had the table's stream carry the record again, if ever. */
+  readonly repaired?: number
 }
 
 /** A DynamoDB item as a stream carries it. */
@@ -45,8 +48,12 @@ export interface LogEvent {
   readonly message: string
 }
 
-/** Items of the same table that are no exchange: they say nothing that an exchange's record does not. */
-const OTHER_ITEMS = ['assertion#', 'reference#', 'status#']
+const PASSED_OVER = Object.values(OTHER_ITEMS)
+/**
+ * An attribute of a record that counts how often it was repaired. To add to it changes the item, so that the stream carries
+ * it again, and changes nothing of what it says.
+ */
+export const REPAIRED = 'repaired'
 const RECORD_KEY = /^[\w-]{22}(?:#.+)?$/s
 
 /** What could not be read. Its content is not repeated, whatever it is: a digest tells whether a suspected one was it. */
@@ -59,7 +66,7 @@ export function entryOfChange(record: StreamRecord): AuditEntry | undefined {
   const { eventName, userIdentity, dynamodb = {} } = record
   const { NewImage: after, OldImage: before } = dynamodb
   const key = (after ?? before)?.['pk']?.S
-  if (key !== undefined && OTHER_ITEMS.some((prefix) => key.startsWith(prefix))) return undefined
+  if (key !== undefined && PASSED_OVER.some((prefix) => key.startsWith(prefix))) return undefined
   if (after === undefined && userIdentity?.principalId === 'dynamodb.amazonaws.com') return undefined
   const time = (dynamodb.ApproximateCreationDateTime ?? 0) * 1000
   const old = before && readRecord(before)
@@ -69,13 +76,14 @@ export function entryOfChange(record: StreamRecord): AuditEntry | undefined {
   if (read === undefined)
     return unreadable(['stream', dynamodb.SequenceNumber], time, JSON.stringify(dynamodb))
   const isOverwritten = old !== undefined && differs(old, read) && old.replayUntil >= read.recordedAt
-  const { id, event } = read
+  const { id, event, repaired } = read
   return {
     id,
     source: 'exchanges',
     time: read.recordedAt * 1000,
     event,
     ...(isOverwritten && { overwrote: old.id }),
+    ...(repaired !== undefined && { repaired }),
   }
 }
 
@@ -83,28 +91,46 @@ export function entryOfChange(record: StreamRecord): AuditEntry | undefined {
 export interface RecordedExchange {
   readonly id: string
   readonly key: string
+  readonly attempt: string
+  /** The event as the item has it. */
+  readonly text: string
   readonly event: Readonly<Record<string, unknown>>
   /** Epoch seconds. */
   readonly recordedAt: number
   readonly replayUntil: number
+  /** See {@link AuditEntry.repaired}. */
+  readonly repaired?: number
 }
 
 /** Reads an item, or `undefined` if it is no whole record of an exchange. */
 export function readRecord(image: StreamImage): RecordedExchange | undefined {
   const key = image['pk']?.S
   const attempt = image['attempt']?.S
-  const event = parsedObject(image['event']?.S)
+  const text = image['event']?.S
+  const event = parsedObject(text)
   const recordedAt = Number(image['recorded_at']?.N)
   const replayUntil = Number(image['replay_until']?.N)
   const isWhole =
     key !== undefined &&
     RECORD_KEY.test(key) &&
     attempt !== undefined &&
+    text !== undefined &&
     typeof event?.['event'] === 'string' &&
     Number.isSafeInteger(recordedAt) &&
     Number.isSafeInteger(replayUntil)
   if (!isWhole) return undefined
-  return { id: entryId(['exchange', key, attempt]), key, event, recordedAt, replayUntil }
+  const id = entryId(['exchange', key, attempt])
+  const repaired = Number(image[REPAIRED]?.N)
+  return {
+    id,
+    key,
+    attempt,
+    text,
+    event,
+    recordedAt,
+    replayUntil,
+    ...(Number.isSafeInteger(repaired) && { repaired }),
+  }
 }
 
 /** The event in a line of a function's log. Never throws: a line that matched but cannot be read is an entry too. */

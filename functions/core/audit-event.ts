@@ -14,7 +14,10 @@ export interface AuditContext {
   readonly policy: string
 }
 
-/** Who got what, by which grant. Ids and digests only: never a token, nor a part of one. */
+/**
+ * Who may have what, by which grant: written before the token is released. A request that is refused after that names the
+ * token as `withheld`. Ids and digests only: never a token, nor a part of one.
+ */
 export interface GrantedEvent {
   readonly event: 'exchange_granted'
   readonly correlation_id: string
@@ -77,6 +80,10 @@ export interface KnownFacts {
   readonly token?: TokenId
   /** The operator who asked. */
   readonly author?: string
+  /** The token whose record this request had written when it was refused: it was not released. */
+  readonly withheld?: TokenId
+  /** Set beside `withheld` where the same request under the same idempotency key may have been given the token. */
+  readonly withheld_but_for_retry?: true
 }
 
 export type AuditEvent = GrantedEvent | RefusedEvent | RevokedEvent

@@ -26,6 +26,7 @@ export interface OcsfEvent {
   readonly unmapped: {
     readonly event: Readonly<Record<string, unknown>>
     readonly overwrote?: string
+    readonly repaired?: number
   }
   readonly [attribute: string]: unknown
 }
@@ -57,6 +58,8 @@ const MAPPINGS: Readonly<Record<string, Mapping>> = {
     severity: 1,
     attributes: (event) => ({
       ...SUCCESS,
+      // Not "issued": the record stands before the token is released.
+      status_detail: 'authorised',
       ...authentication(event),
       session: {
         uid: event['token'],
@@ -91,6 +94,7 @@ function refusal(activity: string): Mapping {
     attributes: (event) => ({
       status_id: 2,
       status_code: text(event['reason']),
+      ...(typeof event['withheld'] === 'string' && { status_detail: `withheld ${event['withheld']}` }),
       ...authentication(event),
     }),
   }
@@ -98,7 +102,7 @@ function refusal(activity: string): Mapping {
 
 /** The entry as an OCSF event. Pure: the same entry gives the same event. */
 export function ocsfEventOf(entry: AuditEntry): OcsfEvent {
-  const { id, event, source, overwrote, count } = entry
+  const { id, event, source, overwrote, count, repaired } = entry
   const name = String(event['event'])
   const { classUid, className, activity, severity, attributes } = Object.hasOwn(MAPPINGS, name)
     ? (MAPPINGS[name] as Mapping)
@@ -123,7 +127,11 @@ export function ocsfEventOf(entry: AuditEntry): OcsfEvent {
       ...(typeof correlation === 'string' && { correlation_uid: correlation }),
     },
     ...attributes(event),
-    unmapped: { event, ...(overwrote !== undefined && { overwrote }) },
+    unmapped: {
+      event,
+      ...(overwrote !== undefined && { overwrote }),
+      ...(repaired !== undefined && { repaired }),
+    },
   }
 }
 

@@ -7,7 +7,8 @@ const ALIKE = ['event', 'reason', 'issuer', 'subject', 'client_id', 'target', 'g
 
 /**
  * Bounds what a flood of refusals can make the trail hold: beyond the first ten of a kind in one delivery, the rest become
- * one entry that says how many they were. Anything but a refusal is kept, always.
+ * one entry that says how many they were. Anything but a refusal is kept, always, and a refusal that names a
+ * recorded token too.
  */
 export function boundRefusals(entries: readonly AuditEntry[]): readonly AuditEntry[] {
   const kinds = new Map<string, AuditEntry[]>()
@@ -25,6 +26,8 @@ export function boundRefusals(entries: readonly AuditEntry[]): readonly AuditEnt
 function kindOf({ id, event }: AuditEntry): string {
   const name = event['event']
   if (typeof name !== 'string' || !name.endsWith('_refused')) return id
+  // It takes back what the record of an exchange says, of which none is left out.
+  if ('withheld' in event) return id
   return JSON.stringify(ALIKE.map((fact) => event[fact] ?? null))
 }
 

@@ -7,7 +7,14 @@ import { exchangeRecordOf } from './exchange-record.ts'
 import { DependencyUnavailable } from './fault.ts'
 import { type Mint, minterFor } from './mint.ts'
 import { type PolicyIndex, resolveTarget } from './policy/decide.ts'
-import type { AssertionLedger, ExchangeLedger, RatePermits, RevocationStore, StatusIndices } from './ports.ts'
+import type {
+  AssertionLedger,
+  ExchangeLedger,
+  ExchangeRecord,
+  RatePermits,
+  RevocationStore,
+  StatusIndices,
+} from './ports.ts'
 import { rateRuleFor } from './rate.ts'
 import { type Refused, refuse } from './refusal.ts'
 import { replayScopeOf } from './replay.ts'
@@ -117,6 +124,7 @@ export async function exchange(
     world.revocations.cutOffs([...revocationKeysFor(authorised, issued), ...ownKeys]),
     mint(issued),
   ])
+  if (recorded.kind === 'recorded') known = { ...known, ...withheldFact(record) }
   if (claimed === 'replayed') return refused(refuseClient('assertion_replayed', { client: client?.client }))
   const revokedBy = findRevocation(subject, cutOffs)
   if (revokedBy !== undefined) return refused(refuse({ kind: 'token_revoked', by: revokedBy }))
@@ -140,4 +148,9 @@ export async function exchange(
       ...(authorised.scopes.length > 0 && { scope: authorised.scopes.join(' ') }),
     },
   }
+}
+
+/** For the refusal of a request that has left a record: the record alone would say that somebody got the token. */
+function withheldFact({ issued, fingerprint }: ExchangeRecord): KnownFacts {
+  return { withheld: issued.id, ...(fingerprint !== undefined && { withheld_but_for_retry: true }) }
 }

@@ -4,7 +4,7 @@ import type { RevocationKey } from '../../functions/core/ports.ts'
 import { AuditSource } from './audit-source.ts'
 import { type Command, CommandFailed, UsageError } from './command.ts'
 import type { Deployment } from './deployment.ts'
-import { type LineageNode, LineageSearch } from './lineage.ts'
+import { type LineageNode, LineageSearch, type Withheld } from './lineage.ts'
 import { type Terminal, withProgress } from './terminal.ts'
 import { timeOf } from './times.ts'
 
@@ -76,7 +76,8 @@ function linesOf(node: LineageNode, wanted: string, terminal: Terminal): readonl
   return [describe(node, wanted, terminal), ...children]
 }
 
-function describe({ token, issued, revokedBy }: LineageNode, wanted: string, terminal: Terminal): string {
+function describe(node: LineageNode, wanted: string, terminal: Terminal): string {
+  const { token, issued, revokedBy, withheld } = node
   const isWanted = token === wanted || issued?.jti === wanted
   const name = isWanted ? terminal.style('bold', token) : token
   const what =
@@ -84,5 +85,10 @@ function describe({ token, issued, revokedBy }: LineageNode, wanted: string, ter
       ? 'external token'
       : `${issued.target} for ${issued.client}, by grant ${issued.grant}, ${timeOf(issued.issuedAt)} to ${timeOf(issued.expiresAt)}`
   const revoked = revokedBy.length === 0 ? '' : terminal.style('red', `  REVOKED by ${revokedBy.join(', ')}`)
-  return `${name}  ${what}${revoked}`
+  return `${name}  ${what}${withheld === undefined ? '' : withheldText(withheld, terminal)}${revoked}`
+}
+
+function withheldText({ reason, butForRetry }: Withheld, terminal: Terminal): string {
+  const retry = butForRetry ? ', unless to the same request under its idempotency key' : ''
+  return terminal.style('yellow', `  NOT RELEASED: refused as ${reason}${retry}`)
 }

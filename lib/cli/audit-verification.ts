@@ -93,6 +93,8 @@ export interface AuditReport {
   /** Of the last checkpoint, epoch seconds. What came later is chained, but not signed yet. */
   readonly signedUntil: number | undefined
   readonly compared: number
+  /** Records of the table that the trail lacks. */
+  readonly missing: readonly RecordedExchange[]
 }
 
 /** Longer than the hourly heartbeat and a late schedule. */
@@ -127,6 +129,7 @@ class Verification {
   #firstAt = Number.POSITIVE_INFINITY
   #records = 0
   #compared = 0
+  readonly #missing: RecordedExchange[] = []
 
   constructor(options: VerificationOptions) {
     this.#options = options
@@ -169,14 +172,16 @@ class Verification {
     }
   }
 
-  recorded({ id, key, event, recordedAt }: RecordedExchange): void {
+  recorded(record: RecordedExchange): void {
+    const { id, key, event, recordedAt } = record
     const { now, lagAllowance = LAG_ALLOWANCE_SECONDS } = this.#options
     if (recordedAt > now - lagAllowance) return
     this.#compared++
     const exported = this.#events.get(id)
-    if (exported === undefined)
+    if (exported === undefined) {
+      this.#missing.push(record)
       this.#find('table_record_missing', key, 'the table holds it, and the trail does not')
-    else if (exported !== digestOf(event))
+    } else if (exported !== digestOf(event))
       this.#find('table_record_differs', key, 'the table says something else than the trail')
   }
 
@@ -190,6 +195,7 @@ class Verification {
       checkpoints: this.#checkpoints.length,
       signedUntil: this.#checkpoints.at(-1)?.time,
       compared: this.#compared,
+      missing: this.#missing,
     }
   }
 

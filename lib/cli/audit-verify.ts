@@ -32,7 +32,7 @@ export const auditVerify: Command = {
   run: async (context) => {
     const since = sinceIn(context)
     const deployment = await context.deployment()
-    const report = await verify(deployment, context, since)
+    const report = await verifyDeployed(deployment, context, since)
     if (context.flag('json')) context.terminal.out(JSON.stringify(reportJson(report), null, 2))
     else print(context.terminal, report)
     return exitCodeOf(report)
@@ -50,7 +50,12 @@ function sinceIn({ text }: CommandContext): number {
   return Number(since)
 }
 
-async function verify(deployment: Deployment, context: CommandContext, since: number): Promise<AuditReport> {
+/** Verifies the trail of a deployment from object `since` on, with progress on the terminal. */
+export async function verifyDeployed(
+  deployment: Deployment,
+  context: CommandContext,
+  since = 1,
+): Promise<AuditReport> {
   const { terminal, text, now } = context
   const source = new AuditSource(deployment)
   let read = 0

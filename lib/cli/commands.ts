@@ -1,4 +1,5 @@
 import { auditLineage } from './audit-lineage.ts'
+import { auditRepair } from './audit-repair.ts'
 import { auditVerify } from './audit-verify.ts'
 import { clientsSecret } from './clients-secret.ts'
 import type { Command } from './command.ts'
@@ -25,5 +26,6 @@ export const COMMANDS: readonly Command[] = [
   policyExplain,
   policyDiff,
   auditVerify,
+  auditRepair,
   auditLineage,
 ]

@@ -16,6 +16,7 @@ import { confirmPlan } from './confirm.ts'
 import type { Deployment } from './deployment.ts'
 import { explain } from './explain.ts'
 import { keyWorld, readRings, ringChanged } from './key-world.ts'
+import { postRevocation } from './post-revocation.ts'
 import { reasonOf } from './reason.ts'
 import { durationOf, timeOf } from './times.ts'
 
@@ -33,11 +34,18 @@ export const keysRevoke: Command = {
   summary: 'end a compromised signing key, and every token that it has signed',
   arguments: '<kid>',
   details:
-    'Three steps, each of which may be repeated: its tokens and their descendants are revoked; it leaves the key set,\n' +
+    'Three steps, each of which may be repeated: the broker revokes its tokens and their descendants; it leaves the key set,\n' +
     'and the next key takes over in the same write; KMS disables it. After a failure run the same command again.',
   example:
     'npx token-broker keys revoke 2nzg0n2QABCP91QaOV5jxKjGw5kpTf8Z7WZfY86XCXE --reason "INC-7: role stolen"',
-  options: { reason: { type: 'string', value: 'TEXT', description: 'required: why, for the record' } },
+  options: {
+    reason: { type: 'string', value: 'TEXT', description: 'required: why, for the record' },
+    directly: {
+      type: 'boolean',
+      description:
+        'if the broker cannot be reached: write the cut-off to the table, and go without in the audit trail',
+    },
+  },
   run: async (context) => {
     const [kid, ...more] = context.arguments
     if (kid === undefined || more.length > 0) throw new UsageError('keys revoke takes one kid')
@@ -47,6 +55,7 @@ export const keysRevoke: Command = {
     const { Arn: author = 'unknown' } = await deployment.sts.send(new GetCallerIdentityCommand({}))
     const plan = await planned(kid, world, deployment)
     const lines = planLines(plan, { deployment, author, reason, now: context.now() })
+    if (context.flag('directly')) lines.push('  THE AUDIT TRAIL WILL LACK THIS REVOCATION: --directly')
     await confirmPlan(context, lines, `Revoke this key in ${deployment.stage}, for good?`)
     await revoke(plan, { context, deployment, world, author, reason })
     return 0
@@ -130,15 +139,13 @@ interface Work {
 
 /** In this order: from the first step on no token of the key is worth anything, whatever becomes of the others. */
 async function revoke(plan: PlannedRevocation, work: Work): Promise<void> {
-  const { context, deployment, world, author, reason } = work
-  const { terminal, now, flag } = context
+  const { context, world, reason } = work
+  const { terminal, flag } = context
   const { key } = plan
   const { kid } = key
-  const at = now()
-  const register = new DynamoDbRevocationRegister(deployment.dynamoDb, deployment.tables.revocations)
-  await step('revoking its tokens', () =>
-    register.revoke([{ key: `key#${kid}`, cutOff: at, reason, author, at }]),
-  )
+  const { at, author } = flag('directly')
+    ? await step('revoking its tokens', () => revokeDirectly(kid, work))
+    : await step('revoking its tokens', () => revokeByBroker(kid, work), OR_DIRECTLY)
   terminal.err('1. its tokens are revoked')
   const done = await step('taking it out of the key set', () => leaveKeySet(plan, world))
   terminal.err('2. it is out of the key set')
@@ -165,15 +172,46 @@ async function revoke(plan: PlannedRevocation, work: Work): Promise<void> {
   terminal.out(`Key ${kid} is revoked.${then} See: npx token-broker keys list`)
 }
 
+interface CutOff {
+  /** Epoch seconds. */
+  readonly at: number
+  readonly author: string
+}
+
+/** The broker tells the audit trail. */
+async function revokeByBroker(kid: string, { deployment, author, reason }: Work): Promise<CutOff> {
+  const { at, author: known } = await postRevocation(deployment, { kind: 'key', id: kid, reason })
+  if (typeof at !== 'number')
+    throw new CommandFailed('the broker did not say that it has revoked', 'try again')
+  return { at, author: typeof known === 'string' ? known : author }
+}
+
+/** For when the broker is down: whoever holds the key does not wait until it is up. */
+async function revokeDirectly(kid: string, { context, deployment, author, reason }: Work): Promise<CutOff> {
+  const { terminal, now } = context
+  const at = now()
+  const register = new DynamoDbRevocationRegister(deployment.dynamoDb, deployment.tables.revocations)
+  await register.revoke([{ key: `key#${kid}`, cutOff: at, reason, author, at }])
+  terminal.err(
+    `${terminal.style('yellow', 'note', 'err')}  the audit trail lacks this revocation; to have it there: ` +
+      `npx token-broker revoke key ${kid} --reason "…", when the broker is up`,
+  )
+  return { at, author }
+}
+
+const OR_DIRECTLY =
+  'if the broker cannot be reached, add --directly: that writes to the table, and the audit trail will lack it'
+
 /** A step that failed may be half done: to do all of them again is what mends it. */
-async function step<T>(name: string, work: () => Promise<T>): Promise<T> {
+async function step<T>(name: string, work: () => Promise<T>, more?: string): Promise<T> {
   try {
     return await work()
   } catch (error) {
     const { message, next } = explain(error) ?? {}
     if (message === undefined) throw error
     const repeat = 'THE KEY IS NOT FULLY REVOKED: run the same command again, each step may be repeated'
-    throw new CommandFailed(`${name} failed: ${message}`, `${repeat}; ${next}`, { cause: error })
+    const steps = [repeat, next, more].filter((it) => it !== undefined)
+    throw new CommandFailed(`${name} failed: ${message}`, steps.join('; '), { cause: error })
   }
 }
 

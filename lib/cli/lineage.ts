@@ -7,7 +7,16 @@ export interface LineageNode {
   readonly issued?: IssuedToken
   /** Why it is dead, as `kind#id` of each cut-off. */
   readonly revokedBy: readonly string[]
+  /** Set where the exchange was refused after its record was written: nobody got the token, or only a retry may have. */
+  readonly withheld?: Withheld
   readonly children: readonly LineageNode[]
+}
+
+export interface Withheld {
+  /** Why the exchange was refused. */
+  readonly reason: string
+  /** Whether the same request under the same idempotency key may have been given the token all the same. */
+  readonly butForRetry: boolean
 }
 
 export interface IssuedToken {
@@ -32,6 +41,7 @@ type Event = Readonly<Record<string, unknown>>
 export class LineageSearch {
   readonly #wanted: string
   readonly #grants = new Map<string, Event>()
+  readonly #withheld = new Map<string, Withheld>()
   readonly #cutOffs = new Map<string, number>()
 
   /** `wanted` is a token's id, its `jti`, or the `txn` of the family. */
@@ -42,6 +52,11 @@ export class LineageSearch {
   add(record: OcsfEvent): void {
     const { event } = record.unmapped
     if (event['event'] === 'exchange_granted') this.#grants.set(String(event['token']), event)
+    if (event['event'] === 'exchange_refused' && typeof event['withheld'] === 'string')
+      this.#withheld.set(event['withheld'], {
+        reason: String(event['reason']),
+        butForRetry: event['withheld_but_for_retry'] === true,
+      })
     if (event['event'] === 'revocation')
       for (const key of [event['keys']].flat())
         this.revoke(String(key), Number(event['cut_off'] ?? Number.POSITIVE_INFINITY))
@@ -86,7 +101,14 @@ export class LineageSearch {
       .filter((child) => child['subject_token'] === token && child['token'] !== token)
       .sort((a, b) => Number(a['time']) - Number(b['time']))
       .map((child) => this.#node(String(child['token']), family, revokedBy))
-    return { token, ...(event !== undefined && { issued: issuedIn(event) }), revokedBy, children }
+    const withheld = this.#withheld.get(token)
+    return {
+      token,
+      ...(event !== undefined && { issued: issuedIn(event) }),
+      revokedBy,
+      ...(withheld !== undefined && { withheld }),
+      children,
+    }
   }
 }
 

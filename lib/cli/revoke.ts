@@ -4,13 +4,11 @@ import { issuerNamedIn } from '../../functions/core/trusted-issuer.ts'
 import { affectedTokens, type IssuedToken, type RevocationKind, readIssuedTokens } from './affected-tokens.ts'
 import { type Command, type CommandContext, CommandFailed, type ExitCode, UsageError } from './command.ts'
 import { confirmPlan } from './confirm.ts'
-import type { Deployment } from './deployment.ts'
+import { postRevocation } from './post-revocation.ts'
 import { reasonOf } from './reason.ts'
-import { postSigned, type SignedAnswer } from './signed-request.ts'
 import { tableLines, withProgress } from './terminal.ts'
 import { timeOf } from './times.ts'
 
-const PATH = '/admin/revocations'
 const LISTED = 20
 const FROM_INPUT = '-'
 
@@ -65,11 +63,8 @@ export const revoke: Command = {
     const { kind, ...what } = named
     const request = { kind: kind.replace('-', '_'), ...what, reason }
     const { terminal, flag } = context
-    const posting = postSigned(deployment, PATH, request)
-    const answer = revokedIn(
-      await withProgress(terminal, () => 'waiting for the broker…', posting),
-      deployment,
-    )
+    const posting = postRevocation(deployment, request)
+    const answer = await withProgress(terminal, () => 'waiting for the broker…', posting)
     if (flag('json')) terminal.out(JSON.stringify(answer, null, 2))
     else terminal.out(`Revoked ${String(answer['revoked'])}, by ${String(answer['author'])}.`)
     if (answer['known'] === false)
@@ -100,30 +95,6 @@ function planLines({ kind, id }: Named, reason: string): string[] {
     `  Ends ${KINDS[kind].ends}: at once wherever the broker is asked.`,
     '  Services that verify tokens offline accept them until they expire. What would end: add --dry-run.',
   ]
-}
-
-/** What the broker answered. Throws {@link CommandFailed} if it has not revoked. */
-function revokedIn({ status, body }: SignedAnswer, { issuer, stage }: Deployment): SignedAnswer['body'] {
-  if (status === 200 && isRevocation(body)) return body
-  const texts = [body['error_description'], body['error'], body['message']]
-  const said = texts.find((text) => typeof text === 'string') ?? 'no reason'
-  throw new CommandFailed(`${issuer}${PATH} answered ${status}: ${said}`, nextAfter(status, stage))
-}
-
-/** Whatever else answers 200, a portal or another server under that name, has revoked nothing. */
-function isRevocation({ revoked, author }: SignedAnswer['body']): boolean {
-  return Array.isArray(revoked) && revoked.length > 0 && typeof author === 'string'
-}
-
-function nextAfter(status: number, stage: string): string {
-  if (status === 403)
-    return `your role needs execute-api:Invoke on POST ${PATH} of stage ${stage}, and a clock that is right`
-  if (status === 200)
-    return 'NOTHING IS REVOKED: this is not the answer of a broker; does the issuer lead to another server?'
-  if (status === 404) return 'the stack is older than this command: npx cdk deploy --all'
-  if (status === 429 || status >= 500)
-    return 'NOTHING MAY BE REVOKED YET: run the same command again, it may be repeated'
-  return 'correct the id or the reason: npx token-broker revoke --help'
 }
 
 async function dryRun(named: Named, { deployment, terminal, flag, now }: CommandContext): Promise<ExitCode> {

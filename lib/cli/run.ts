@@ -44,7 +44,7 @@ export async function runCli(args: readonly string[], world: CliWorld): Promise<
   const { terminal, commands = COMMANDS } = world
   const asksForJson = args.includes('--json')
   try {
-    return await dispatch(args, commands, world)
+    return await dispatch(idsLast(args, commands), commands, world)
   } catch (error) {
     if (error instanceof UsageError) {
       sayError(terminal, asksForJson, { message: error.message, next: 'npx token-broker --help' })
@@ -55,6 +55,17 @@ export async function runCli(args: readonly string[], world: CliWorld): Promise<
     sayError(terminal, asksForJson, explanation)
     return 1
   }
+}
+
+/** Of a kid, a token id or a txn one in 64 begins with a hyphen. */
+const ID = /^-(?:[\w-]{21}|[\w-]{42})$/
+
+/** The ids that look like options, where none is taken for one. */
+function idsLast(args: readonly string[], commands: readonly Command[]): readonly string[] {
+  const known = [GLOBAL_OPTIONS, ...commands.map(({ options }) => options)].flatMap(Object.keys)
+  const isId = (arg: string) => ID.test(arg) && !known.includes(arg.slice(2))
+  if (args.includes('--') || !args.some(isId)) return args
+  return [...args.filter((arg) => !isId(arg)), '--', ...args.filter(isId)]
 }
 
 async function dispatch(

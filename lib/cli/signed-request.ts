@@ -2,13 +2,19 @@ import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto'
 import { SignatureV4 } from '@smithy/signature-v4'
 import type { Deployment } from './deployment.ts'
 
+/** The gateway gives up before. */
+const PATIENCE_MILLISECONDS = 30_000
+
 /** The answer to a request: its status, and what it says if that is a JSON object. */
 export interface SignedAnswer {
   readonly status: number
   readonly body: Readonly<Record<string, unknown>>
 }
 
-/** Posts JSON to a path of the broker that asks for IAM, signed with the operator's credentials. Throws what `fetch` throws. */
+/**
+ * Posts JSON to a path of the broker that asks for IAM, signed with the operator's credentials. Throws what `fetch`
+ * throws, and `TimeoutError` after 30 s.
+ */
 export async function postSigned(
   { issuer, awsConfig }: Pick<Deployment, 'issuer' | 'awsConfig'>,
   path: string,
@@ -32,7 +38,8 @@ export async function postSigned(
     headers: { host: url.host, 'content-type': 'application/json' },
     body,
   })
-  const answer = await fetch(url, { method: 'POST', headers, body, redirect: 'error' })
+  const signal = AbortSignal.timeout(PATIENCE_MILLISECONDS)
+  const answer = await fetch(url, { method: 'POST', headers, body, redirect: 'error', signal })
   return { status: answer.status, body: objectIn(await answer.text()) }
 }
 

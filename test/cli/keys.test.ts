@@ -1,7 +1,7 @@
 import { GetItemCommand } from '@aws-sdk/client-dynamodb'
 import { DescribeKeyCommand, DisableKeyCommand, EnableKeyCommand } from '@aws-sdk/client-kms'
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { DynamoDbKeyManifests } from '../../functions/adapters/dynamodb-key-manifests.ts'
 import type { KeyManifest, ManifestKey } from '../../functions/core/key-lifecycle.ts'
 import { LEDGER, PAYMENTS, RECEIPTS, startTestCloud, type TestCloud } from '../support/cloud.ts'
@@ -10,6 +10,9 @@ import { MemoryTerminal } from './memory-terminal.ts'
 import { runAsOperator } from './operator.ts'
 
 const HOUR = 3600
+const NOT_REACHED = new TypeError('fetch failed', {
+  cause: Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }),
+})
 const MINUTE = 60
 
 let broker: TestCloud
@@ -50,6 +53,14 @@ async function publishedKids(): Promise<readonly string[]> {
     keys: { kid: string }[]
   }
   return set.keys.map(({ kid }) => kid)
+}
+
+/** What the audit trail is told of revocations, in the functions' logs. */
+function auditedRevocations(): readonly Record<string, unknown>[] {
+  return broker.lines.flatMap((line) => {
+    const { audit } = line.includes('"revocation"') ? (JSON.parse(line) as { audit?: object }) : {}
+    return audit === undefined ? [] : [{ ...audit }]
+  })
 }
 
 /** Environments use their manifest for a minute; new ones read it. */
@@ -252,10 +263,14 @@ describe('keys revoke', () => {
     const { code, out, err } = await run(['keys', 'revoke', active.kid, '--yes', '--json', ...REASON])
     expect(code, err).toBe(0)
     const author = 'arn:aws:iam::111111111111:user/local-operator'
-    expect(JSON.parse(out)).toMatchObject({ kid: active.kid, revoked_at: time, author, successor: next.kid })
+    const result = JSON.parse(out) as { revoked_at: number }
+    expect(result).toMatchObject({ kid: active.kid, author, successor: next.kid })
+    expect(auditedRevocations()).toEqual([
+      expect.objectContaining({ kind: 'key', keys: [`key#${active.kid}`], author, reason: REASON[1] }),
+    ])
     expect(err).toContain('It is young: verifiers with an old key set refuse new tokens for up to 2 h 6 min')
     expect(await cutOff(active.kid)).toMatchObject({
-      cut_off: { N: String(time) },
+      cut_off: { N: String(result.revoked_at) },
       reason: { S: 'INC-7: a role was stolen' },
       author: { S: author },
     })
@@ -269,6 +284,31 @@ describe('keys revoke', () => {
     await expect.poll(publishedKids, { timeout: 10_000 }).not.toContain(active.kid)
     expect((await exchange('gitlab', LEDGER)).status).toBe(200)
   }, 60_000)
+
+  it.each([
+    ['is not reached', () => vi.spyOn(globalThis, 'fetch').mockRejectedValueOnce(NOT_REACHED), ''],
+    ['fails', () => broker.cloud.aws.faults.set({ operation: 'dynamodb:UpdateItem', kind: 'reset' }), ''],
+    ['refuses the operator', () => undefined, 'wrong'],
+  ])(
+    'says how to go on without the broker where that %s, and then does',
+    async (_, fail, secretAccessKey) => {
+      const active = await keyIn('RS256', 'active')
+      const args = ['keys', 'revoke', active.kid, '--yes', ...REASON]
+      fail()
+      const failed = await runAsOperator(broker, args, { time, secretAccessKey })
+      vi.restoreAllMocks()
+      broker.cloud.aws.faults.clear()
+      expect(failed).toMatchObject({ code: 1, err: expect.stringContaining('add --directly') })
+      expect(failed.err).toContain('THE KEY IS NOT FULLY REVOKED')
+      expect(await cutOff(active.kid)).toBeUndefined()
+      const { code, err } = await runAsOperator(broker, [...args, '--directly'], { time, secretAccessKey })
+      expect(code, err).toBe(0)
+      expect(err).toContain('THE AUDIT TRAIL WILL LACK THIS REVOCATION')
+      expect(err).toContain(`npx token-broker revoke key ${active.kid}`)
+      expect(await cutOff(active.kid)).toMatchObject({ cut_off: { N: String(time) } })
+      expect(auditedRevocations()).toEqual([])
+    },
+  )
 
   it('of the only key says that nobody signs, and how to go on; the other ring stays published', async () => {
     const [active, next] = [await keyIn('RS256', 'active'), await keyIn('RS256', 'published')]

@@ -34,6 +34,17 @@ async function run(...args: string[]) {
 }
 
 describe('the command line', () => {
+  it.each([`-${'U'.repeat(21)}`, `-${'U'.repeat(42)}`, `--${'U'.repeat(41)}`])(
+    'takes an id for one although it begins with a hyphen: %s',
+    async (id) => {
+      expect(await run('say', 'hello', id, '--json', '--tone', 'warm')).toMatchObject({
+        code: 0,
+        out: `warm ${id} true\n`,
+      })
+      expect((await run('say', 'hello', `${id}U`)).code).toBe(2)
+    },
+  )
+
   it('runs the command with its arguments and options, wherever the global ones stand', async () => {
     expect(await run('--stage', 'prod', 'say', '--json', 'hello', 'Ada', '--tone', 'warm')).toEqual({
       code: 0,

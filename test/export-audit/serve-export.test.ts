@@ -36,7 +36,7 @@ describe('the export of the exchanges table', () => {
   it('leaves out what is no exchange, and what TTL deletes', async () => {
     const { handle, records } = createTestExport({})
     const item = (pk: string) => ({ pk: { S: pk }, expires_at: { N: '1' } })
-    const others = ['assertion#x', 'reference#x', 'status#1'].map((pk) => change(item(pk)))
+    const others = ['assertion#x', 'reference#x'].map((pk) => change(item(pk)))
     const byTtl = {
       ...change(undefined, exchangeItem('a')),
       userIdentity: { type: 'Service', principalId: 'dynamodb.amazonaws.com' },
@@ -67,6 +67,22 @@ describe('the export of the exchanges table', () => {
     expect(overwriting?.severity_id).toBe(4)
     expect(reused?.unmapped).not.toHaveProperty('overwrote')
     expect(touched?.unmapped).not.toHaveProperty('overwrote')
+  })
+
+  it('exports a record that was repaired as what it is, marked, and as no write over another', async () => {
+    const { handle, records } = createTestExport({})
+    const lost = exchangeItem('a')
+    const repaired = { ...lost, repaired: { N: '1' } }
+    await handle({ Records: [change(repaired, lost), change({ ...lost, repaired: { N: '2' } }, repaired)] })
+    const [first, again] = await records()
+    expect(JSON.stringify(first?.unmapped.event)).toBe(lost['event']?.S)
+    expect(first?.unmapped).toMatchObject({ repaired: 1 })
+    expect(first?.unmapped).not.toHaveProperty('overwrote')
+    expect(again?.metadata.uid).toBe(first?.metadata.uid)
+    await handle({ Records: [change(lost)] })
+    const exportedThen = (await records()).at(-1)
+    expect(exportedThen?.metadata.uid).toBe(first?.metadata.uid)
+    expect(exportedThen?.unmapped).not.toHaveProperty('repaired')
   })
 
   it('records a deletion that TTL did not make', async () => {

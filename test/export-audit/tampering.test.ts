@@ -144,6 +144,7 @@ describe('a trail that nobody touched', () => {
       checkpoints: 4,
       signedUntil: NOW,
       compared: 24,
+      missing: [],
     })
   })
 

@@ -130,10 +130,10 @@ export function change(after: StreamImage | undefined, before?: StreamImage, at 
   }
 }
 
-/** Log lines as CloudWatch delivers them. */
-export function logDelivery(lines: readonly unknown[], messageType = 'DATA_MESSAGE'): object {
+/** Log lines as CloudWatch delivers them. Their ids begin with `name`. */
+export function logDelivery(lines: readonly unknown[], messageType = 'DATA_MESSAGE', name = 'line'): object {
   const logEvents = lines.map((line, index) => ({
-    id: `line-${index}`,
+    id: `${name}-${index}`,
     timestamp: NOW * 1000,
     message: typeof line === 'string' ? line : JSON.stringify(line),
   }))
