@@ -356,6 +356,12 @@ describe('an environment that signs with delegated keys', () => {
     await expect(sign(signer)).rejects.toThrow('no KMS key vouches for')
   })
 
+  it('uses no key under another name: a revocation of its own would not find it', async () => {
+    await reconcile()
+    tamper((key) => ({ ...key, kid: 'A'.repeat(43) }))
+    await expect(sign()).rejects.toThrow('no KMS key vouches for')
+  })
+
   it('uses no key of somebody else, though the wrapping key has encrypted it', async () => {
     await reconcile()
     // Whoever may write the table, and make data key pairs, still cannot sign what is said of them.
