@@ -106,8 +106,8 @@ const THUMBPRINT = /^[\w-]{42}[AEIMQUYcgkosw048]$/
 /** `jti` of the first token of a lineage. */
 const LINEAGE = /^[\w-]{22}$/
 const POLICY_ID = /^[a-z0-9][a-z0-9_-]{0,62}$/
-/** A trust domain is an issuer too. */
-const URL_TEXT = /^(?:https?|spiffe):\/\/[\x21-\x7e]{1,500}$/
+/** A trust domain is an issuer too. No issuer has a fragment: a cut-off for one would end nothing. */
+const URL_TEXT = /^(?:https?|spiffe):\/\/[\x21\x22\x24-\x7e]{1,500}$/
 const SUBJECT = /^([a-z0-9][a-z0-9_-]{0,62}):[\x20\x21\x23-\x26\x28-\x5b\x5d-\x5f\x61-\x7e]+$/
 const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]{1,500}$/u
 /** What could be a token, or the handle of one: a reason is kept for years, where nobody keeps secrets. */
