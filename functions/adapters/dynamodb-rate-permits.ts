@@ -60,13 +60,16 @@ export class DynamoDbRatePermits implements RatePermits {
     return { kind: 'exceeded', retryAfterSeconds: 1 }
   }
 
-  /** One permit of the new lease is taken, the others are kept beside those that simultaneous calls have left. */
+  /**
+   * One permit of the new lease is taken, the others are kept beside those that simultaneous calls have left, as long as
+   * the older lease is good: answers come in any order.
+   */
   private holding({ key }: RateRule, plan: LeasePlan, now: number): PermitOutcome {
-    const usableUntil = now + plan.lifetimeMs
     const before = this.usable(key)
+    const usableUntil = Math.min(now + plan.lifetimeMs, before?.usableUntil ?? Number.POSITIVE_INFINITY)
     const permits = plan.permits - 1 + (before?.permits ?? 0)
     this.held.delete(key)
-    if (permits > 0) this.held.set(key, { permits, usableUntil: before?.usableUntil ?? usableUntil })
+    if (permits > 0) this.held.set(key, { permits, usableUntil })
     const [oldest] = this.held.keys()
     if (this.held.size > MAX_HELD && oldest !== undefined) this.held.delete(oldest)
     return { kind: 'permitted' }

@@ -55,6 +55,15 @@ export interface RevocationReason {
   readonly at: number
 }
 
+const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]{1,500}$/u
+/** What could be a token, or the handle of one: a reason is kept for years, where nobody keeps secrets. */
+const TOKEN_LIKE = /[\w-]{16,}\.[\w-]{16,}\.|\brt_[\w-]{16,}/
+
+/** Whether a text may be kept as the reason of a revocation, whichever way it is given. */
+export function isReason(text: string): boolean {
+  return PRINTABLE.test(text) && text.trim() !== '' && !TOKEN_LIKE.test(text)
+}
+
 /**
  * The cut-off that revokes what `key` names. A subject, client or issuer is cut off 30 s from now: an exchange that read
  * the cut-offs just before this one was written stamps its token with the clock of another environment, and what it

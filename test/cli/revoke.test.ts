@@ -49,6 +49,8 @@ describe('revoke', () => {
     [['revoke', 'token', '-', ...REASON], 'standard input is empty'],
     [['revoke', 'lineage', 'x'], '--reason is missing'],
     [['revoke', 'lineage', 'x', '--reason', 'a\tb'], 'one line'],
+    [['revoke', 'lineage', 'x', '--reason', `stolen: rt_${'A'.repeat(43)}`], 'no token'],
+    [['keys', 'revoke', 'k', '--reason', `stolen: rt_${'A'.repeat(43)}`], 'no token'],
   ])('refuses %j as a usage error', async (args, message) => {
     const { code, err } = await run([...args, '--yes'])
     expect(code).toBe(2)

@@ -163,6 +163,24 @@ describe('delegated keys', () => {
     await expect(inKms.create(DELEGATED_RING, 'r')).rejects.toThrow(KeyRingFault)
   })
 
+  it('leave nothing of what KMS has decrypted in memory that was handed over', async () => {
+    const wrapped = await factory().create(DELEGATED_RING)
+    const plaintexts: Uint8Array[] = []
+    const real = kms
+    const send = async (command: never) => {
+      const answer = (await real.send(command)) as { readonly Plaintext?: Uint8Array }
+      if (answer.Plaintext !== undefined) plaintexts.push(answer.Plaintext)
+      return answer
+    }
+    kms = { send } as unknown as KMSClient
+    await wrapping().unwrap(wrapped)
+    await factory().publicKey(wrapped)
+    expect(plaintexts.map((bytes) => [bytes.length > 100, bytes.some((byte) => byte !== 0)])).toEqual([
+      [true, false],
+      [true, false],
+    ])
+  })
+
   it('are handed over as keys that cannot be read out again', async () => {
     const key = await wrapping().unwrap(await factory().create(DELEGATED_RING))
     expect(key.extractable).toBe(false)
@@ -358,6 +376,12 @@ describe('an environment that signs with delegated keys', () => {
     tamper((key) => ({ ...key, publicJwk }))
     now += 61
     await expect(sign(signer)).rejects.toThrow('no KMS key vouches for')
+  })
+
+  it('uses no key under another name: a revocation of its own would not find it', async () => {
+    await reconcile()
+    tamper((key) => ({ ...key, kid: 'A'.repeat(43) }))
+    await expect(sign()).rejects.toThrow('no KMS key vouches for')
   })
 
   it('uses no key of somebody else, though the wrapping key has encrypted it', async () => {

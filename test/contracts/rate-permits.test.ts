@@ -1,3 +1,4 @@
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { DynamoDbRatePermits } from '../../functions/adapters/dynamodb-rate-permits.ts'
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
@@ -125,6 +126,27 @@ describe('permits in DynamoDB', () => {
     aws.endpoint.faults.set({ operation: 'dynamodb:UpdateItem', kind: 'reset' })
     await expect(permits.take(rule)).rejects.toThrow(DependencyUnavailable)
     aws.endpoint.faults.clear()
+  })
+
+  it.each([
+    [0, 1],
+    [1, 0],
+  ])('of leases that overlap are lost with the older one, answered in the order %i, %i', async (...order) => {
+    const answers: (() => void)[] = []
+    const send = () => new Promise((resolve) => answers.push(() => resolve({})))
+    const permits = new DynamoDbRatePermits({ send } as unknown as DynamoDBClient, 'limits', clock)
+    const rule = ruleOf(100, 60)
+    const older = permits.take(rule)
+    now += 1000
+    const taken = [older, permits.take(rule)]
+    for (const at of order) {
+      answers[at]?.()
+      await taken[at]
+    }
+    now += leasePlan(rule).lifetimeMs - 1000
+    void permits.take(rule)
+    expect(answers).toHaveLength(3)
+    answers[2]?.()
   })
 
   it('are not lost with an answer', async () => {

@@ -48,6 +48,14 @@ describe('introspection', () => {
     expect(endpoints.said.audit).toEqual([])
   })
 
+  it('names neither the ancestors of a token nor their keys and clients', async () => {
+    const { json } = await introspect(
+      await broker.own({ lineage: ['root'], lineage_keys: ['old'], lineage_clients: ['web'] }),
+    )
+    expect(json['active']).toBe(true)
+    expect(Object.keys(json).filter((name) => name.startsWith('lineage'))).toEqual([])
+  })
+
   it('passes on actor and confirmation, and calls no bound token a bearer token', async () => {
     const act = { sub: 'pod:worker' }
     const cnf = { jkt: 'thumbprint' }

@@ -285,6 +285,7 @@ describe('an operator', () => {
     ['an id that is no text', { kind: 'subject', id: 5 }],
     ['a short token id', { kind: 'token', id: id.slice(1) }],
     ['a token id that no hash has', { kind: 'token', id: `${id.slice(1)}B` }],
+    ['an issuer with a fragment', { kind: 'issuer', id: 'https://a.example.com#client#b' }],
     ['a subject without its issuer', { kind: 'subject', id: 'repo' }],
     ['a subject that is too long', { kind: 'subject', id: `ci:${'x'.repeat(400)}` }],
     ['a subject with control characters', { kind: 'subject', id: 'ci:a\nb' }],

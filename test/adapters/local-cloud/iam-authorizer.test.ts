@@ -1,3 +1,4 @@
+import { createHash, createHmac } from 'node:crypto'
 import { request as httpRequest } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LOCAL_OPERATOR } from '../../../lib/local/cloud.ts'
@@ -168,4 +169,33 @@ describe('a signature', () => {
       expect(verify({ ...headers, authorization: changed })).toBeUndefined()
     expect(verify({ ...headers, 'x-amz-date': 'now' })).toBeUndefined()
   })
+
+  it('is of its own day, and leaves out neither the host nor the date, though it is right', () => {
+    const today = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
+    const all = ['host', 'x-amz-date']
+    expect(verify(signedByHand(today, today.slice(0, 8), all))).toBe(LOCAL_OPERATOR.accessKeyId)
+    expect(verify(signedByHand(today, '20200101', all))).toBeUndefined()
+    expect(verify(signedByHand(today, today.slice(0, 8), ['x-amz-date']))).toBeUndefined()
+    expect(verify(signedByHand(today, today.slice(0, 8), ['host']))).toBeUndefined()
+  })
 })
+
+/** GET /a, signed as AWS describes it, but for a day and with headers that no SDK would choose. */
+function signedByHand(date: string, day: string, names: readonly string[]): Record<string, string> {
+  const values: Record<string, string> = { host: '127.0.0.1', 'x-amz-date': date }
+  const lines = names.map((name) => `${name}:${values[name]}`)
+  const canonical = ['GET', '/a', '', ...lines, '', names.join(';'), sha256('')].join('\n')
+  const scope = [day, 'eu-west-1', 'execute-api', 'aws4_request']
+  const hmac = (key: string | Buffer, text: string) => createHmac('sha256', key).update(text).digest()
+  const key = scope.reduce<string | Buffer>(hmac, `AWS4${LOCAL_OPERATOR.secretAccessKey}`)
+  const signature = hmac(key, ['AWS4-HMAC-SHA256', date, scope.join('/'), sha256(canonical)].join('\n'))
+  const credential = `${LOCAL_OPERATOR.accessKeyId}/${scope.join('/')}`
+  return {
+    'x-amz-date': date,
+    authorization: `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=${names.join(';')}, Signature=${signature.toString('hex')}`,
+  }
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
