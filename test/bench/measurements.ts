@@ -88,9 +88,9 @@ export async function traceRoundTrips({ cloud, calls, exchange }: Setting): Prom
   return longest
 }
 
-/** The renewal of the key manifest, every 30 s, runs beside an exchange that does not wait for it. */
-function isOfTheExchange({ operation }: AwsCall): boolean {
-  return operation !== 'GetItem'
+/** The audit export works at the same time; the renewal of the key manifest, every 30 s, runs beside an exchange that does not wait for it. */
+function isOfTheExchange({ principal, operation }: AwsCall): boolean {
+  return principal?.includes(EXCHANGE) === true && operation !== 'GetItem'
 }
 
 /** Exchanges without injected latency, several at a time: how much CPU the function's process spends on each. */
