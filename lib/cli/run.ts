@@ -47,7 +47,7 @@ export async function runCli(args: readonly string[], world: CliWorld): Promise<
     return await dispatch(args, commands, world)
   } catch (error) {
     if (error instanceof UsageError) {
-      sayError(terminal, asksForJson, { message: error.message, next: 'npx token-broker --help' })
+      sayError(terminal, asksForJson, { message: error.message, next: helpFor(args, commands) })
       return 2
     }
     const explanation = explain(error)
@@ -55,6 +55,12 @@ export async function runCli(args: readonly string[], world: CliWorld): Promise<
     sayError(terminal, asksForJson, explanation)
     return 1
   }
+}
+
+/** The help that is nearest to a wrong command line. */
+function helpFor(args: readonly string[], commands: readonly Command[]): string {
+  const { path = [] } = commandNamed(wordsIn(args, commands).words, commands) ?? {}
+  return ['npx token-broker', ...path, '--help'].join(' ')
 }
 
 async function dispatch(
@@ -80,7 +86,7 @@ async function dispatch(
     return 0
   }
   const names = group.map(({ path }) => path.join(' '))
-  throw new UsageError(`${['token-broker', ...words].join(' ')} what? there is ${names.join(', ')}`)
+  throw new UsageError(`${['token-broker', ...words].join(' ')} needs a command: ${names.join(', ')}`)
 }
 
 /** The words that are no options, whichever command they belong to. */
