@@ -2,11 +2,13 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import type { Template } from 'aws-cdk-lib/assertions'
 import { describe, expect, it } from 'vitest'
+import { openidConfiguration } from '../../functions/core/metadata.ts'
 import { METRIC_UNITS } from '../../functions/telemetry.ts'
 import { parseConfig } from '../../lib/config.ts'
 import { policyOf, resources, synthesize } from './synthesize.ts'
 
 const text = (path: string) => readFileSync(path, 'utf8')
+const API = text('docs/api.md')
 const DEPLOY = text('docs/deploy.md')
 const ARCHITECTURE = text('docs/architecture.md')
 const PAGES = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...pagesIn('docs')]
@@ -50,6 +52,18 @@ describe('the documents', () => {
 
   it('name every metric', () => {
     expect(unnamedIn(ARCHITECTURE, Object.keys(METRIC_UNITS))).toEqual([])
+  })
+
+  it('name every route, every claim and every error', () => {
+    const routes = Object.values(resources(service, 'AWS::ApiGatewayV2::Route'))
+    const paths = routes.map(({ Properties }) => String(Properties['RouteKey']).split(' ').at(-1) ?? '')
+    expect(paths).toContain('/token')
+    expect(paths.filter((path) => !API.includes(`${path}\``))).toEqual([])
+    expect(unnamedIn(API, openidConfiguration('https://a.example').claims_supported)).toEqual([])
+    const sources = ['functions/core/refusal.ts', 'functions/http/answer.ts'].map(text).join('')
+    const errors = new Set([...sources.matchAll(/error: '(\w+)'/g)].map(([, error = '']) => error))
+    expect(errors).toContain('invalid_target')
+    expect(unnamedIn(API, [...errors])).toEqual([])
   })
 
   it('count the functions and tables that are there', () => {
