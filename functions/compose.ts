@@ -121,6 +121,7 @@ function composeSigner(
   return new RingSigner(
     new KmsSigner(kms, manifests),
     wrapping && new DelegatedSigner(wrapping, manifests, { issuer, rotationSeconds: rotationSeconds() }),
+    manifests,
   )
 }
 

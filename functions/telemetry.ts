@@ -1,6 +1,12 @@
 import { Logger } from '@aws-lambda-powertools/logger'
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics'
-import { AuditChainFault, DependencyUnavailable, KeyRingFault, WrongSignature } from './core/fault.ts'
+import {
+  AuditChainFault,
+  DependencyUnavailable,
+  KeyRingFault,
+  SignedByRetiredKey,
+  WrongSignature,
+} from './core/fault.ts'
 
 export const METRICS_NAMESPACE = 'TokenBroker'
 
@@ -21,6 +27,8 @@ export const METRIC_UNITS = {
   RevocationLatency: MetricUnit.Milliseconds,
   /** Subject tokens and client assertions that were presented once too often. */
   ReplayRefusals: MetricUnit.Count,
+  /** Signatures by a key that had been retired for too long: found before anything was released. Must be 0. */
+  RetiredKeySignatures: MetricUnit.Count,
   /** For how long the oldest active signing key has been signing. */
   ActiveKeyAge: MetricUnit.Seconds,
   /** Until a signing key moves next; below zero while a step that is due does not succeed. */
@@ -44,7 +52,7 @@ export const METRIC_UNITS = {
 export type Endpoint = 'token' | 'introspect' | 'revoke' | 'admin' | 'status' | 'metadata'
 /** What only some requests are measured by. */
 export type RequestMeasurements = Readonly<
-  Partial<Record<'RevocationLatency' | 'ReplayRefusals' | 'TokensIssued', number>>
+  Partial<Record<'RevocationLatency' | 'ReplayRefusals' | 'TokensIssued' | 'RetiredKeySignatures', number>>
 >
 export type RequestOutcome = 'succeeded' | 'refused' | 'failed'
 
@@ -168,6 +176,8 @@ export function createAuditTelemetry(stage: string): AuditTelemetry {
   }
 }
 
+const OUR_FAULTS = [WrongSignature, SignedByRetiredKey, KeyRingFault, AuditChainFault] as const
+
 /**
  * What may be printed of a fault: our own faults' names and messages, of everything else the name, where it was thrown
  * and AWS's request id. Foreign messages can quote what they were given, and SDK errors carry whole requests.
@@ -178,7 +188,7 @@ export function describeFault(fault: unknown): object {
     const { name, message, dependency, cause } = fault
     return { name, message, dependency, ...(cause instanceof Error && { cause: describeForeign(cause) }) }
   }
-  return fault instanceof WrongSignature || fault instanceof KeyRingFault || fault instanceof AuditChainFault
+  return OUR_FAULTS.some((ours) => fault instanceof ours)
     ? { name: fault.name, message: fault.message }
     : { ...describeForeign(fault), at: placesIn(fault) }
 }

@@ -1,7 +1,10 @@
+import { isAttested } from '../core/key-attestation.ts'
+import type { ManifestKey } from '../core/key-lifecycle.ts'
 import { DELEGATED_RING } from '../core/key-times.ts'
 import { BROKER } from '../core/policy/compiled.ts'
 import type { IssuerKeys, KeyHolder, VerificationKey } from '../core/ports.ts'
 import { publishedKeys } from '../core/published-keys.ts'
+import { isDelegated } from '../core/signing-ring.ts'
 import type { RingName } from '../core/types.ts'
 import type { CachedKeyManifests } from './cached-key-manifests.ts'
 import { importPublicKey } from './import-public-key.ts'
@@ -27,8 +30,15 @@ export class BrokerIssuerKeys implements IssuerKeys {
     for (const ring of RINGS_OF[algorithm] ?? []) {
       const published = publishedKeys([await this.manifests.current(ring)])
       const key = published.find((each) => each.kid === kid)
-      if (key?.algorithm === algorithm) return importPublicKey(key.publicJwk, algorithm)
+      if (key?.algorithm === algorithm && (await this.isOurs(key, issuer)))
+        return importPublicKey(key.publicJwk, algorithm)
     }
     return undefined
+  }
+
+  /** A delegated key that somebody has planted would verify tokens that we never issued. */
+  private async isOurs(key: ManifestKey, { issuer }: KeyHolder): Promise<boolean> {
+    if (!isDelegated(key)) return true
+    return isAttested(key, await this.manifests.current('ES256'), { issuer, now: this.manifests.now() })
   }
 }

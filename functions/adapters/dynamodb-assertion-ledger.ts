@@ -1,11 +1,7 @@
-import {
-  type AttributeValue,
-  ConditionalCheckFailedException,
-  type DynamoDBClient,
-  PutItemCommand,
-} from '@aws-sdk/client-dynamodb'
+import { type DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb'
 import type { AssertionLedger, SpentAssertion } from '../core/ports.ts'
 import { answerOf } from './aws-client.ts'
+import { itemInTheWay } from './condition-failed.ts'
 
 /**
  * The `exchanges` table again, for client assertions: items `assertion#<id>`, a prefix that no token id has. They are no
@@ -38,16 +34,12 @@ export class DynamoDbAssertionLedger implements AssertionLedger {
     )
     const claimedBy = await answerOf(
       'dynamodb',
-      put.then(() => attempt, attemptInTheWay),
+      put.then(
+        () => attempt,
+        (error: unknown) => itemInTheWay(error)['attempt']?.S,
+      ),
     )
     // The SDK repeats a write whose answer was lost: then the item that stands in the way is our own.
     return claimedBy === attempt ? 'claimed' : 'replayed'
   }
-}
-
-/** The attempt that has claimed the assertion, or the error again if the write failed for another reason. */
-function attemptInTheWay(error: unknown): string | undefined {
-  if (!(error instanceof ConditionalCheckFailedException)) throw error
-  const item: Record<string, AttributeValue> | undefined = error.Item
-  return item?.['attempt']?.S
 }

@@ -1,12 +1,8 @@
-import {
-  ConditionalCheckFailedException,
-  type DynamoDBClient,
-  GetItemCommand,
-  UpdateItemCommand,
-} from '@aws-sdk/client-dynamodb'
+import { type DynamoDBClient, GetItemCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb'
 import type { ChainName } from '../core/audit-chain.ts'
 import type { ChainHints } from '../core/ports.ts'
 import { answerOf } from './aws-client.ts'
+import { failUnlessCondition } from './condition-failed.ts'
 
 /** The `audit` table: one item per chain, `head#<chain>`. */
 export class DynamoDbChainHints implements ChainHints {
@@ -36,12 +32,7 @@ export class DynamoDbChainHints implements ChainHints {
     )
     await answerOf(
       'dynamodb',
-      update.then(
-        () => undefined,
-        (error: unknown) => {
-          if (!(error instanceof ConditionalCheckFailedException)) throw error
-        },
-      ),
+      update.then(() => undefined, failUnlessCondition),
     )
   }
 }

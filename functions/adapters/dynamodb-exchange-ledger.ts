@@ -1,18 +1,12 @@
-import {
-  type AttributeValue,
-  ConditionalCheckFailedException,
-  type DynamoDBClient,
-  PutItemCommand,
-} from '@aws-sdk/client-dynamodb'
+import { type DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb'
 import { LIMITS } from '../core/limits.ts'
 import type { ExchangeLedger, ExchangeRecord, IssuedIdentity, RecordOutcome } from '../core/ports.ts'
 import type { TokenId } from '../core/types.ts'
 import { answerOf } from './aws-client.ts'
+import { type Item, itemInTheWay } from './condition-failed.ts'
 
 /** Twice as long as the stream holds it. */
 const KEPT_SECONDS = 48 * 3600
-
-type Item = Record<string, AttributeValue>
 
 /** The `exchanges` table: one conditional Put is replay check, ledger entry and audit event at once. */
 export class DynamoDbExchangeLedger implements ExchangeLedger {
@@ -37,16 +31,10 @@ export class DynamoDbExchangeLedger implements ExchangeLedger {
     )
     const existing = await answerOf(
       'dynamodb',
-      put.then(() => undefined, existingItem),
+      put.then(() => undefined, itemInTheWay),
     )
     return existing === undefined ? { kind: 'recorded' } : outcomeAgainst(existing, exchange)
   }
-}
-
-/** The item that the condition found, or the error again if it failed for another reason. */
-function existingItem(error: unknown): Item {
-  if (error instanceof ConditionalCheckFailedException) return error.Item ?? {}
-  throw error
 }
 
 function outcomeAgainst(existing: Item, exchange: ExchangeRecord): RecordOutcome {

@@ -1,13 +1,9 @@
-import {
-  ConditionalCheckFailedException,
-  type DynamoDBClient,
-  GetItemCommand,
-  PutItemCommand,
-} from '@aws-sdk/client-dynamodb'
+import { type DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb'
 import type { KeyManifest } from '../core/key-lifecycle.ts'
 import type { KeyManifestStore } from '../core/ports.ts'
 import type { RingName } from '../core/types.ts'
 import { answerOf } from './aws-client.ts'
+import { failUnlessCondition } from './condition-failed.ts'
 
 /** The `signing-keys` table: one item per ring, replaced as a whole by version. */
 export class DynamoDbKeyManifests implements KeyManifestStore {
@@ -54,8 +50,8 @@ export class DynamoDbKeyManifests implements KeyManifestStore {
 }
 
 function conflictOr(error: unknown): 'conflict' {
-  if (error instanceof ConditionalCheckFailedException) return 'conflict'
-  throw error
+  failUnlessCondition(error)
+  return 'conflict'
 }
 
 function keyOf(ring: RingName): string {

@@ -1,15 +1,9 @@
 import { randomInt, randomUUID } from 'node:crypto'
-import {
-  type AttributeValue,
-  ConditionalCheckFailedException,
-  type DynamoDBClient,
-  UpdateItemCommand,
-} from '@aws-sdk/client-dynamodb'
+import { type DynamoDBClient, UpdateItemCommand } from '@aws-sdk/client-dynamodb'
 import type { PermitOutcome, RatePermits } from '../core/ports.ts'
 import { type LeasePlan, leasePlan, type RateRule } from '../core/rate.ts'
 import { answerOf } from './aws-client.ts'
-
-type Item = Record<string, AttributeValue>
+import { type Item, itemInTheWay } from './condition-failed.ts'
 
 /** What this environment holds of a rule. */
 interface Lease {
@@ -107,14 +101,9 @@ export class DynamoDbRatePermits implements RatePermits {
     )
     return answerOf(
       'dynamodb',
-      update.then(() => undefined, existingItem),
+      update.then(() => undefined, itemInTheWay),
     )
   }
-}
-
-function existingItem(error: unknown): Item {
-  if (error instanceof ConditionalCheckFailedException) return error.Item ?? {}
-  throw error
 }
 
 function everyPlace({ leases }: LeasePlan): readonly number[] {

@@ -1,17 +1,10 @@
-import {
-  type AttributeValue,
-  ConditionalCheckFailedException,
-  type DynamoDBClient,
-  GetItemCommand,
-  PutItemCommand,
-} from '@aws-sdk/client-dynamodb'
+import { type DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb'
 import { DependencyUnavailable } from '../core/fault.ts'
 import type { ReferenceTokens, StoredReference } from '../core/ports.ts'
 import { parseStrictObject } from '../core/strict-json.ts'
 import type { JsonObject } from '../core/types.ts'
 import { answerOf } from './aws-client.ts'
-
-type Item = Record<string, AttributeValue>
+import { itemInTheWay } from './condition-failed.ts'
 
 /** The items `reference#<hash of handle>` of the `exchanges` table. */
 export class DynamoDbReferenceTokens implements ReferenceTokens {
@@ -39,7 +32,7 @@ export class DynamoDbReferenceTokens implements ReferenceTokens {
     )
     const existing = await answerOf(
       'dynamodb',
-      put.then(() => undefined, existingItem),
+      put.then(() => undefined, itemInTheWay),
     )
     // The SDK repeats a write whose answer was lost: then the item that stands in the way is our own.
     if (existing !== undefined && existing['claims']?.S !== text)
@@ -60,12 +53,6 @@ export class DynamoDbReferenceTokens implements ReferenceTokens {
       throw new DependencyUnavailable('dynamodb', 'the answer says nothing about the reference token')
     return claims
   }
-}
-
-/** The item that the condition found, or the error again if it failed for another reason. */
-function existingItem(error: unknown): Item {
-  if (error instanceof ConditionalCheckFailedException) return error.Item ?? {}
-  throw error
 }
 
 function keyOf(handleHash: string): string {

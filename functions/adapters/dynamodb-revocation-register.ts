@@ -1,11 +1,7 @@
-import {
-  type AttributeValue,
-  ConditionalCheckFailedException,
-  type DynamoDBClient,
-  UpdateItemCommand,
-} from '@aws-sdk/client-dynamodb'
+import { type AttributeValue, type DynamoDBClient, UpdateItemCommand } from '@aws-sdk/client-dynamodb'
 import type { Revocation, RevocationRegister } from '../core/ports.ts'
 import { answerOf } from './aws-client.ts'
+import { failUnlessCondition } from './condition-failed.ts'
 
 /**
  * The `revocations` table, written. A cut-off only ever grows: an item is created, or replaced by a later cut-off, and
@@ -46,14 +42,10 @@ export class DynamoDbRevocationRegister implements RevocationRegister {
         ExpressionAttributeValues: values,
       }),
     )
+    // The condition fails against a cut-off at least as late, our own repeated write among them: then it is done already.
     await answerOf(
       'dynamodb',
-      update.then(() => undefined, asMuchIsRevoked),
+      update.then(() => undefined, failUnlessCondition),
     )
   }
-}
-
-/** The condition fails against a cut-off at least as late, our own repeated write among them: then it is done already. */
-function asMuchIsRevoked(error: unknown): void {
-  if (!(error instanceof ConditionalCheckFailedException)) throw error
 }

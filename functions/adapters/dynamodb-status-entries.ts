@@ -1,6 +1,4 @@
 import {
-  type AttributeValue,
-  ConditionalCheckFailedException,
   type DynamoDBClient,
   PutItemCommand,
   QueryCommand,
@@ -10,8 +8,7 @@ import { DependencyUnavailable } from '../core/fault.ts'
 import type { StatusEntries, StatusEntry } from '../core/ports.ts'
 import type { StatusFacts } from '../core/status-list.ts'
 import { answerOf } from './aws-client.ts'
-
-type Item = Record<string, AttributeValue>
+import { type Item, itemInTheWay } from './condition-failed.ts'
 
 /** Of 1 MB: a full list of tokens with long lineages has about six. */
 const MAX_PAGES = 16
@@ -43,7 +40,7 @@ export class DynamoDbStatusEntries implements StatusEntries {
     )
     const existing = await answerOf(
       'dynamodb',
-      put.then(() => undefined, existingItem),
+      put.then(() => undefined, itemInTheWay),
     )
     // The same token again: a write that the SDK repeated, or a request that the client did.
     if (existing !== undefined && tokenIn(existing) !== facts.tokenId)
@@ -79,12 +76,6 @@ export class DynamoDbStatusEntries implements StatusEntries {
       ...(from !== undefined && { ExclusiveStartKey: from }),
     })
   }
-}
-
-/** The item that the condition found, or the error again if it failed for another reason. */
-function existingItem(error: unknown): Item {
-  if (error instanceof ConditionalCheckFailedException) return error.Item ?? {}
-  throw error
 }
 
 function tokenIn(item: Item): string | undefined {

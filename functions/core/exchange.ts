@@ -60,7 +60,7 @@ export async function exchange(
   world: ExchangeDependencies,
 ): Promise<ExchangeOutcome> {
   const { issuer: brokerIssuer, policy } = world
-  const audit = { now: at.now, correlationId: at.correlationId, traceId: at.traceId, policy: policy.digest }
+  const audit = { ...at, policy: policy.digest }
   let known: KnownFacts = {}
   const refused = ({ refused }: Refused) => ({ refused, event: refusedEvent(refused, known, audit) })
 

@@ -17,6 +17,11 @@ export class WrongSignature extends Error {
   override readonly name = 'WrongSignature'
 }
 
+/** A key signed that had been retired for too long by then: the answer is 500 and nothing is released. The message names the key. */
+export class SignedByRetiredKey extends Error {
+  override readonly name = 'SignedByRetiredKey'
+}
+
 /** The rotation found a ring of signing keys in a state that it cannot mend by itself. The message names keys, no secrets. */
 export class KeyRingFault extends Error {
   override readonly name = 'KeyRingFault'

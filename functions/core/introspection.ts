@@ -4,12 +4,11 @@ import type { ClientAuthenticationWorld, PresentedCredentials } from './client-a
 import { DependencyUnavailable } from './fault.ts'
 import type { ManifestKey } from './key-lifecycle.ts'
 import { type OwnToken, type OwnTokenWorld, openOwnToken } from './own-token.ts'
-import { gatherParameters } from './parameters.ts'
 import type { Client } from './policy/compiled.ts'
 import type { PolicyIndex } from './policy/decide.ts'
 import type { AssertionLedger, RevocationKey, RevocationStore, Signer } from './ports.ts'
 import { type Refused, refuse } from './refusal.ts'
-import { claimAssertion, isForOneOf, requireClient } from './registered-client.ts'
+import { claimAssertion, isForOneOf, presentedToken, requireClient } from './registered-client.ts'
 import { findRevocation, revocationKeysOf } from './revocation.ts'
 import { isJsonObject } from './strict-json.ts'
 import type { JsonObject, JsonValue } from './types.ts'
@@ -58,12 +57,7 @@ export async function introspect(
   at: Pick<AuditContext, 'now' | 'correlationId' | 'traceId'>,
   world: IntrospectionDependencies,
 ): Promise<IntrospectionOutcome> {
-  const audit = {
-    now: at.now,
-    correlationId: at.correlationId,
-    traceId: at.traceId,
-    policy: world.policy.digest,
-  }
+  const audit = { ...at, policy: world.policy.digest }
   let known: KnownFacts = {}
   const eventOf = ({ refused }: Refused): RefusedEvent => ({
     ...refusedEvent(refused, known, audit),
@@ -75,11 +69,8 @@ export async function introspect(
   if ('refused' in authenticated) return refused(authenticated)
   const { client } = authenticated
   known = { client_id: client.id }
-  const form = gatherParameters(input.parameters)
-  if ('refused' in form) return refused(form)
-  // `token_type_hint` is not even read: there is nothing that it could speed up.
-  const text = form.one('token')
-  if (text === undefined) return refused(refuse({ kind: 'parameter_missing', parameter: 'token' }))
+  const text = presentedToken(input.parameters)
+  if (typeof text !== 'string') return refused(text)
 
   const key = input.wantsJwt ? await world.signer.activeKey(RING) : undefined
   const token = await visibleToken(text, client, { world, now: at.now })

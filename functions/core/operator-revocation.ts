@@ -14,6 +14,7 @@ import type { Revocation, RevocationKey, RevocationRegister } from './ports.ts'
 import { type Refused, type RevocationMember, refuse } from './refusal.ts'
 import { cutOffNow, cutOffOf, type RevocationReason } from './revocation.ts'
 import { tokenIdOf } from './token-id.ts'
+import { issuerNamedIn } from './trusted-issuer.ts'
 import type { JsonObject, JsonValue } from './types.ts'
 
 /** What an operator's revocation needs of the world. */
@@ -52,12 +53,7 @@ export async function revokeByOperator(
   at: Pick<AuditContext, 'now' | 'correlationId' | 'traceId'>,
   world: OperatorRevocationDependencies,
 ): Promise<OperatorRevocationOutcome> {
-  const audit = {
-    now: at.now,
-    correlationId: at.correlationId,
-    traceId: at.traceId,
-    policy: world.policy.digest,
-  }
+  const audit = { ...at, policy: world.policy.digest }
   const known: KnownFacts = { author }
   const refused = (refusal: Refused) => ({
     ...refusal,
@@ -110,7 +106,8 @@ const THUMBPRINT = /^[\w-]{42}[AEIMQUYcgkosw048]$/
 /** `jti` of the first token of a lineage. */
 const LINEAGE = /^[\w-]{22}$/
 const POLICY_ID = /^[a-z0-9][a-z0-9_-]{0,62}$/
-const URL_TEXT = /^https?:\/\/[\x21-\x7e]{1,500}$/
+/** A trust domain is an issuer too. */
+const URL_TEXT = /^(?:https?|spiffe):\/\/[\x21-\x7e]{1,500}$/
 const SUBJECT = /^([a-z0-9][a-z0-9_-]{0,62}):[\x20\x21\x23-\x26\x28-\x5b\x5d-\x5f\x61-\x7e]+$/
 const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]{1,500}$/u
 /** What could be a token, or the handle of one: a reason is kept for years, where nobody keeps secrets. */
@@ -183,10 +180,11 @@ function nameUpstreamToken(
   if (token === undefined) return nameById(id, why)
   const jwt = preparseJwt(token)
   if (typeof jwt === 'string') return notAcceptable(jwt)
-  const { iss, jti } = jwt.claims
-  if (typeof iss !== 'string') return notAcceptable('claim_malformed')
+  const { jti } = jwt.claims
+  const issuer = issuerNamedIn(jwt.claims)
+  if (issuer === undefined) return notAcceptable('claim_malformed')
   if (jti !== undefined && (typeof jti !== 'string' || jti === '')) return notAcceptable('claim_malformed')
-  const tokenId = tokenIdOf({ kind: 'token', issuer: iss, jti, signingInput: jwt.signingInput })
+  const tokenId = tokenIdOf({ kind: 'token', issuer, jti, signingInput: jwt.signingInput })
   return { revocation: cutOffNow(`token#${tokenId}`, why) }
 }
 

@@ -1,6 +1,7 @@
 import type { ClientAuthenticationFailure } from './client-authentication.ts'
 import type { JwtMalformation } from './jwt-preparse.ts'
-import type { ClaimRefusal, GrantRefusal, TargetRefusal } from './policy/decide.ts'
+import type { GrantRefusal, TargetRefusal } from './policy/decide.ts'
+import type { ClaimRefusal } from './policy/render-claims.ts'
 
 /** The request itself cannot be read. */
 export type RequestRefusal =

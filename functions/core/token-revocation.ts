@@ -8,12 +8,11 @@ import {
 } from './audit-event.ts'
 import type { ClientAuthenticationWorld, PresentedCredentials } from './client-authentication.ts'
 import { type OwnToken, type OwnTokenWorld, openOwnToken } from './own-token.ts'
-import { gatherParameters } from './parameters.ts'
 import type { Client } from './policy/compiled.ts'
 import type { PolicyIndex } from './policy/decide.ts'
 import type { AssertionLedger, RevocationRegister } from './ports.ts'
 import { type Refused, refuse } from './refusal.ts'
-import { claimAssertion, isForOneOf, requireClient } from './registered-client.ts'
+import { claimAssertion, isForOneOf, presentedToken, requireClient } from './registered-client.ts'
 import { cutOffOf } from './revocation.ts'
 
 /** What revocation needs of the world. */
@@ -43,12 +42,7 @@ export async function revokeToken(
   at: Pick<AuditContext, 'now' | 'correlationId' | 'traceId'>,
   world: RevocationDependencies,
 ): Promise<RevocationOutcome> {
-  const audit = {
-    now: at.now,
-    correlationId: at.correlationId,
-    traceId: at.traceId,
-    policy: world.policy.digest,
-  }
+  const audit = { ...at, policy: world.policy.digest }
   let known: KnownFacts = {}
   const eventOf = ({ refused }: Refused): RefusedEvent => ({
     ...refusedEvent(refused, known, audit),
@@ -60,10 +54,8 @@ export async function revokeToken(
   if ('refused' in authenticated) return refused(authenticated)
   const { client } = authenticated
   known = { client_id: client.id }
-  const form = gatherParameters(input.parameters)
-  if ('refused' in form) return refused(form)
-  const text = form.one('token')
-  if (text === undefined) return refused(refuse({ kind: 'parameter_missing', parameter: 'token' }))
+  const text = presentedToken(input.parameters)
+  if (typeof text !== 'string') return refused(text)
 
   const token = await openOwnToken(text, world, { now: at.now, mayBeExpired: true })
   // Before the write and not beside it: a stolen assertion that was used once must not revoke anything.

@@ -14,9 +14,15 @@ export function trustedIssuerOf(
   claims: JsonObject,
   brokerIssuer: string,
 ): TrustedIssuer | undefined {
-  const { iss = trustDomainOf(claims) } = claims
-  if (typeof iss !== 'string') return undefined
+  const iss = issuerNamedIn(claims)
+  if (iss === undefined) return undefined
   return iss === brokerIssuer ? brokerAsIssuer(brokerIssuer) : policy.issuers.get(iss)
+}
+
+/** The issuer that claims name, trusted or not; `undefined` if they name none. */
+export function issuerNamedIn(claims: JsonObject): string | undefined {
+  const { iss = trustDomainOf(claims) } = claims
+  return typeof iss === 'string' ? iss : undefined
 }
 
 /** A SPIFFE JWT-SVID may leave `iss` out: the trust domain in its `sub` is who signs (JWT-SVID §3). */

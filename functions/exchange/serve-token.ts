@@ -12,7 +12,7 @@ export function serveToken(world: ExchangeDependencies, log: Pick<Telemetry, 're
   return async (request, context) => {
     const outcome = await outcomeOf(request, context, world)
     if ('answer' in outcome) {
-      const measured = { TokensIssued: outcome.isNew ? 1 : 0 }
+      const measured = { TokensIssued: outcome.isNew ? 1 : 0, RetiredKeySignatures: 0 }
       return { outcome: 'succeeded', answer: jsonAnswer(200, outcome.answer), measured }
     }
     log.refused(outcome.event)

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import middy from '@middy/core'
-import { DependencyUnavailable } from '../core/fault.ts'
+import { DependencyUnavailable, SignedByRetiredKey } from '../core/fault.ts'
 import { LIMITS } from '../core/limits.ts'
 import type { RequestMeasurements, RequestOutcome, Telemetry } from '../telemetry.ts'
 import { faultAnswer, type HttpAnswer } from './answer.ts'
@@ -61,7 +61,12 @@ export function httpHandler(
     },
     onError: (request: RimRequest) => {
       telemetry.failed(request.error, arrivalIn(request).correlationId)
-      finish(request, { outcome: 'failed', answer: faultAnswer(request.error, Math.random()) })
+      const isRetired = request.error instanceof SignedByRetiredKey
+      finish(request, {
+        outcome: 'failed',
+        answer: faultAnswer(request.error, Math.random()),
+        ...(isRetired && { measured: { RetiredKeySignatures: 1 } }),
+      })
     },
   }
   const handler = middy<Arrival, Served>()

@@ -1,5 +1,6 @@
 import { preparseJwt } from '../../functions/core/jwt-preparse.ts'
 import { tokenIdOf } from '../../functions/core/token-id.ts'
+import { issuerNamedIn } from '../../functions/core/trusted-issuer.ts'
 import { affectedTokens, type IssuedToken, type RevocationKind, readIssuedTokens } from './affected-tokens.ts'
 import { type Command, type CommandContext, CommandFailed, type ExitCode, UsageError } from './command.ts'
 import { confirmPlan } from './confirm.ts'
@@ -103,15 +104,22 @@ function planLines({ kind, id }: Named, reason: string): string[] {
 
 /** What the broker answered. Throws {@link CommandFailed} if it has not revoked. */
 function revokedIn({ status, body }: SignedAnswer, { issuer, stage }: Deployment): SignedAnswer['body'] {
-  if (status === 200) return body
+  if (status === 200 && isRevocation(body)) return body
   const texts = [body['error_description'], body['error'], body['message']]
   const said = texts.find((text) => typeof text === 'string') ?? 'no reason'
   throw new CommandFailed(`${issuer}${PATH} answered ${status}: ${said}`, nextAfter(status, stage))
 }
 
+/** Whatever else answers 200, a portal or another server under that name, has revoked nothing. */
+function isRevocation({ revoked, author }: SignedAnswer['body']): boolean {
+  return Array.isArray(revoked) && revoked.length > 0 && typeof author === 'string'
+}
+
 function nextAfter(status: number, stage: string): string {
   if (status === 403)
     return `your role needs execute-api:Invoke on POST ${PATH} of stage ${stage}, and a clock that is right`
+  if (status === 200)
+    return 'NOTHING IS REVOKED: this is not the answer of a broker; does the issuer lead to another server?'
   if (status === 404) return 'the stack is older than this command: npx cdk deploy --all'
   if (status === 429 || status >= 500)
     return 'NOTHING MAY BE REVOKED YET: run the same command again, it may be repeated'
@@ -181,13 +189,13 @@ function idOf(token: string): string {
   const jwt = preparseJwt(token)
   if (typeof jwt === 'string')
     throw new CommandFailed('this is no JWT', 'for a dry run, give the token id: it is in the audit record')
-  const { iss, jti } = jwt.claims
-  if (typeof iss !== 'string')
-    throw new CommandFailed('this token names no issuer', 'give the token id instead')
+  const { jti } = jwt.claims
+  const issuer = issuerNamedIn(jwt.claims)
+  if (issuer === undefined) throw new CommandFailed('this token names no issuer', 'give the token id instead')
   const { signingInput } = jwt
   return tokenIdOf({
     kind: 'token',
-    issuer: iss,
+    issuer,
     jti: typeof jti === 'string' ? jti : undefined,
     signingInput,
   })

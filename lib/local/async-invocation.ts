@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { AsyncInvocationPlan } from './resources.ts'
+import type { AsyncInvocationPlan } from './plan/cloud-plan.ts'
 
 export interface AsyncInvocationOptions {
   readonly invoke: (event: unknown) => Promise<unknown>

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { readBody } from './http-api.ts'
-import type { CustomResourcePlan } from './resources.ts'
+import type { CustomResourcePlan } from './plan/cloud-plan.ts'
 
 /** CloudFormation waits this long unless the resource sets `ServiceTimeout`. */
 const DEFAULT_TIMEOUT_SECONDS = 3600

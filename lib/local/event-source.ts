@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from './assembly.ts'
 import { isObject, textOf } from './intrinsics.ts'
-import type { EventSourcePlan } from './resources.ts'
+import type { EventSourcePlan } from './plan/cloud-plan.ts'
 
 /** As far as delivery looks into a record. */
 export interface SourceRecord {

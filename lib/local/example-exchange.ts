@@ -1,12 +1,8 @@
+import { claimAt } from '../../functions/core/policy/claims.ts'
 import type { CompiledPolicy, Condition, Grant, Matcher } from '../../functions/core/policy/compiled.ts'
-import {
-  claimAt,
-  decideGrant,
-  indexPolicy,
-  type PolicyIndex,
-  renderClaims,
-} from '../../functions/core/policy/decide.ts'
+import { decideGrant, indexPolicy, type PolicyIndex } from '../../functions/core/policy/decide.ts'
 import { globMatcher } from '../../functions/core/policy/glob.ts'
+import { renderClaims } from '../../functions/core/policy/render-claims.ts'
 import type { JsonObject, JsonValue } from './assembly.ts'
 import { DEMO_PRESETS } from './demo-claims.ts'
 import { DEMO_ISSUER_PATH, type DemoIssuer, isReplaceable, type SignRequest } from './demo-issuer.ts'

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { SourceRecord } from './event-source.ts'
-import type { EventSourcePlan } from './resources.ts'
+import type { EventSourcePlan } from './plan/cloud-plan.ts'
 
 /** What Lambda sends to a mapping's destination: where in the stream the records are, not the records. */
 export function failedBatchMessage(

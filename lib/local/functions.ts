@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { FunctionProcess, InitError } from './function-process.ts'
-import type { FunctionPlan } from './resources.ts'
+import type { FunctionPlan } from './plan/cloud-plan.ts'
 
 export interface FunctionsOptions {
   readonly functions: readonly FunctionPlan[]

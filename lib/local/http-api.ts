@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { IamAuthorizer } from './iam-authorizer.ts'
+import type { ApiPlan, RoutePlan } from './plan/cloud-plan.ts'
 import { pathOf, proxyEvent, type RoutedRequest } from './proxy-event.ts'
-import type { ApiPlan, RoutePlan } from './resources.ts'
 
 /** Limits of API Gateway HTTP APIs, not of the broker. */
 const BODY_BYTES = 10 * 1024 * 1024

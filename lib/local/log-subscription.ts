@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import { TemplateDefect } from './intrinsics.ts'
-import type { LogSubscriptionPlan } from './resources.ts'
+import type { LogSubscriptionPlan } from './plan/cloud-plan.ts'
 
 export interface LogSubscriptionOptions {
   readonly plan: LogSubscriptionPlan

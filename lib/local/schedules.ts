@@ -1,4 +1,4 @@
-import type { SchedulePlan } from './resources.ts'
+import type { SchedulePlan } from './plan/cloud-plan.ts'
 
 /** The longest delay that timers can take. */
 const MAX_DELAY_MILLISECONDS = 2 ** 31 - 1

@@ -356,6 +356,10 @@ function grantOnKeys(
     grantee,
     actions,
     resourceArns: [table.tableArn],
-    conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [keys] } },
+    conditions: {
+      'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [keys] },
+      // Of a request that names no key, ForAllValues holds.
+      Null: { 'dynamodb:LeadingKeys': 'false' },
+    },
   })
 }

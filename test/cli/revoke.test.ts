@@ -1,6 +1,6 @@
 import { GetItemCommand } from '@aws-sdk/client-dynamodb'
 import { decodeJwt } from 'jose'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { verifyClientSecret } from '../../functions/core/client-secret.ts'
 import { tokenIdOf } from '../../functions/core/token-id.ts'
 import { PAYMENTS, RECEIPTS, startTestCloud, type TestCloud } from '../support/cloud.ts'
@@ -116,6 +116,17 @@ describe('revoke', () => {
     expect(forged.code).toBe(1)
     expect(forged.err).toMatch(/answered 403[\s\S]*execute-api:Invoke on POST \/admin\/revocations/)
   })
+
+  it.each(['<html>sign in</html>', '{}', '{"revoked":[],"author":"a"}'])(
+    'does not take the 200 of another server for a revocation: %s',
+    async (body) => {
+      const other = vi.spyOn(globalThis, 'fetch').mockImplementation(async () => new Response(body))
+      const { code, out, err } = await run(['revoke', 'lineage', 'l'.repeat(22), '--yes', ...REASON])
+      other.mockRestore()
+      expect({ code, out }).toEqual({ code: 1, out: '' })
+      expect(err).toContain('NOTHING IS REVOKED')
+    },
+  )
 
   it('says that nothing may be revoked yet while the table cannot be written', async () => {
     broker.cloud.aws.faults.set({ operation: 'dynamodb:UpdateItem', kind: 'reset' })

@@ -6,10 +6,11 @@ export const ACCOUNT = '111111111111'
 export const ACCESS_KEY = 'AKIAOPERATOR00000000'
 export const CREDENTIALS = { accessKeyId: ACCESS_KEY, secretAccessKey: 'operator' } as const
 
-const TARGETS = { dynamodb: 'DynamoDB_20120810', kms: 'TrentService' } as const
+const TARGETS = { dynamodb: 'DynamoDB_20120810', kms: 'TrentService', sqs: 'AmazonSQS' } as const
 const CONTENT_TYPES = {
   dynamodb: 'application/x-amz-json-1.0',
   kms: 'application/x-amz-json-1.1',
+  sqs: 'application/x-amz-json-1.0',
 } as const
 const STS_VERSION = '2011-06-15'
 
@@ -28,7 +29,7 @@ export interface WireAnswer {
 /** Sends one JSON request. */
 export async function callJson(
   url: string,
-  service: 'dynamodb' | 'kms',
+  service: keyof typeof TARGETS,
   operation: string,
   input: JsonObject | string,
 ): Promise<WireAnswer> {
@@ -62,6 +63,32 @@ export async function callSts(url: string, input: Readonly<Record<string, string
   const body = Object.fromEntries(found)
   if (response.ok) return { status: response.status, code: undefined, message: undefined, body }
   return { status: response.status, code: element('Code') ?? '', message: element('Message'), body: {} }
+}
+
+/** What S3 answered. */
+export interface S3Answer {
+  readonly status: number
+  /** Code of the error; `undefined` for a success. */
+  readonly code: string | undefined
+  readonly headers: Headers
+  readonly text: string
+}
+
+/** Sends one S3 request, bucket and key in the path. */
+export async function callS3(
+  url: string,
+  method: string,
+  headers: Readonly<Record<string, string>>,
+  body?: string,
+): Promise<S3Answer> {
+  const response = await fetch(url, {
+    method,
+    headers: { ...authorization('s3'), ...headers },
+    ...(body !== undefined && { body }),
+  })
+  const text = await response.text()
+  const code = response.ok ? undefined : (/<Code>([^<]*)</.exec(text)?.[1] ?? '')
+  return { status: response.status, code, headers: response.headers, text }
 }
 
 /** The headers of a signed request. Nobody here checks the signature: who calls is read from the credential. */

@@ -43,4 +43,18 @@ export const ACKNOWLEDGED: readonly Acknowledgement[] = [
     reason:
       'The environment holds names of tables and a public URL, no secret; Lambda encrypts it with its own key',
   },
+  {
+    check: 'CKV_AWS_18',
+    resource: /^AWS::S3::Bucket\.AuditBucket/,
+    reason:
+      'No server access log: whoever reads or writes the trail is in CloudTrail if data events are wanted, and a second ' +
+      'bucket of logs would need the same protection',
+  },
+  {
+    check: 'CKV_AWS_27',
+    resource: /^AWS::SQS::Queue\.AuditExportUndelivered/,
+    reason:
+      'Encrypted with the key of SQS (SqsManagedSseEnabled), which this check does not know: it asks for a KMS key by name. ' +
+      'The batches hold what the log holds, and no token',
+  },
 ]

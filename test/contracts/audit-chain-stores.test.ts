@@ -63,9 +63,9 @@ describe('S3AuditObjects', () => {
 })
 
 describe.each<[string, () => ChainHints]>([
-  ['DynamoDbChainHints', () => new DynamoDbChainHints(aws.dynamoDb, 'audit')],
-  ['MemoryChainHints', () => new MemoryChainHints()],
-])('%s', (_, make) => {
+  ['in DynamoDB', () => new DynamoDbChainHints(aws.dynamoDb, 'audit')],
+  ['in memory', () => new MemoryChainHints()],
+])('a store of chain hints %s', (_, make) => {
   it('starts at 0, moves on and never back, for each chain by itself', async () => {
     const hints = make()
     expect(await hints.read('audit')).toBe(0)

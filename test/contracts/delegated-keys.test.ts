@@ -87,7 +87,11 @@ async function reconcileWith(keys: DelegatedSigningKeys | undefined): Promise<re
 function environment() {
   const manifests = new CachedKeyManifests(store, () => now * 1000)
   const options = { issuer: ISSUER, rotationSeconds: DAY }
-  return new RingSigner(new KmsSigner(kms, manifests), new DelegatedSigner(wrapping(), manifests, options))
+  return new RingSigner(
+    new KmsSigner(kms, manifests),
+    new DelegatedSigner(wrapping(), manifests, options),
+    manifests,
+  )
 }
 
 const ring = () =>
@@ -456,7 +460,7 @@ describe('an environment that signs with delegated keys', () => {
   it('signs with each key where its private half is, and with no other', async () => {
     await reconcile()
     const manifests = new CachedKeyManifests(store, () => now * 1000)
-    const onlyKms = new RingSigner(new KmsSigner(kms, manifests), undefined)
+    const onlyKms = new RingSigner(new KmsSigner(kms, manifests), undefined, manifests)
     await expect(onlyKms.activeKey(DELEGATED_RING)).rejects.toThrow('has no delegated keys')
     await expect(onlyKms.sign(keyIn('active'), 'text')).rejects.toThrow('has no delegated keys')
     const inKms = await onlyKms.activeKey('ES256')
@@ -484,5 +488,19 @@ describe('the broker’s own tokens', () => {
     tamper((key) => ({ ...key, state: 'disabled' }))
     now += 61
     expect(await keys.find(issuer, keyIn('disabled').kid, 'ES256')).toBeUndefined()
+  })
+
+  it('are not verified with a delegated key that somebody has planted in the manifest', async () => {
+    await reconcile()
+    const keys = new BrokerIssuerKeys(new CachedKeyManifests(store, () => now * 1000), new MemoryIssuerKeys())
+    const issuer = { id: BROKER, issuer: ISSUER } as TrustedIssuer
+    const { publicKey } = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, [
+      'sign',
+      'verify',
+    ])
+    const { kty = '', crv = '', x = '', y = '' } = await webcrypto.subtle.exportKey('jwk', publicKey)
+    const { kid } = keyIn('active')
+    tamper((key) => ({ ...key, publicJwk: { kty, crv, x, y } as DelegatedKey['publicJwk'] }))
+    expect(await keys.find(issuer, kid, 'ES256')).toBeUndefined()
   })
 })

@@ -32,8 +32,8 @@ const permitted = (outcomes: readonly PermitOutcome[]) =>
 describe.each<[string, () => RatePermits]>([
   ['in memory', () => new MemoryRatePermits(clock)],
   ['in DynamoDB', inDynamoDb],
-])('permits %s', (_name, create) => {
-  it('are as many as the limit, and then none before the window is over', async () => {
+])('a count of permits %s', (_name, create) => {
+  it('gives as many as the limit, and then none before the window is over', async () => {
     const permits = create()
     const rule = ruleOf(3)
     for (let taken = 0; taken < 3; taken++) {
@@ -48,7 +48,7 @@ describe.each<[string, () => RatePermits]>([
     expect(await permits.take(rule)).toEqual({ kind: 'exceeded', retryAfterSeconds: 10 })
   })
 
-  it('are counted for each rule by itself', async () => {
+  it('counts for each rule by itself', async () => {
     const permits = create()
     const [one, other] = [ruleOf(1), ruleOf(1)]
     expect(await permits.take(one)).toEqual({ kind: 'permitted' })
@@ -56,7 +56,7 @@ describe.each<[string, () => RatePermits]>([
     expect(await permits.take(one)).toMatchObject({ kind: 'exceeded' })
   })
 
-  it.each([1, 10, 51, 130])('are never more than %i at once', async (limit) => {
+  it.each([1, 10, 51, 130])('never gives more than %i at once', async (limit) => {
     const permits = create()
     const rule = ruleOf(limit)
     const outcomes: PermitOutcome[] = []

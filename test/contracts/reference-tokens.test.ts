@@ -19,7 +19,7 @@ const inDynamoDb = () => new DynamoDbReferenceTokens(aws.dynamoDb, 'exchanges')
 
 function tokenOf(changes: Partial<StoredReference> = {}): StoredReference {
   const claims = { jti: `jti-${++made}`, exp: NOW + 300, lineage: ['root'], '/a b': { é: [true] } }
-  return { handleHash: `hash-${made}`, claims, expiresAt: NOW + 400, ...changes }
+  return { handleHash: `hash-${String(made).padStart(6, '0')}`, claims, expiresAt: NOW + 400, ...changes }
 }
 
 describe.each<[string, () => ReferenceTokens]>([

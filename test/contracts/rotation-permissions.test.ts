@@ -11,8 +11,8 @@ import { readAssembly } from '../../lib/local/assembly.ts'
 import type { Defect } from '../../lib/local/aws/defect.ts'
 import type { TableDefinition } from '../../lib/local/aws/dynamodb.ts'
 import { type AwsEndpoint, startAwsEndpoint } from '../../lib/local/aws/endpoint.ts'
+import { planCloud } from '../../lib/local/plan/plan-cloud.ts'
 import { resolveStacks } from '../../lib/local/resolved-stacks.ts'
-import { planCloud } from '../../lib/local/resources.ts'
 
 const DAY = 24 * 60 * 60
 const REGION = 'eu-west-1'

@@ -8,8 +8,9 @@ import { importPublicKey } from '../../functions/adapters/import-public-key.ts'
 import { KmsSigner } from '../../functions/adapters/kms-signer.ts'
 import { KmsSigningKeyFactory } from '../../functions/adapters/kms-signing-key-factory.ts'
 import { KmsSigningKeyInventory } from '../../functions/adapters/kms-signing-key-inventory.ts'
+import { RingSigner } from '../../functions/adapters/ring-signer.ts'
 import { compactJws } from '../../functions/core/access-token.ts'
-import { DependencyUnavailable, WrongSignature } from '../../functions/core/fault.ts'
+import { DependencyUnavailable, SignedByRetiredKey, WrongSignature } from '../../functions/core/fault.ts'
 import { type KeyManifest, type ManifestKey, withActive } from '../../functions/core/key-lifecycle.ts'
 import { keyTimesFor } from '../../functions/core/key-times.ts'
 import type { Signer } from '../../functions/core/ports.ts'
@@ -92,6 +93,30 @@ describe.each<[string, () => Promise<Signer>]>([
       keyArn: 'arn:aws:kms:eu-west-1:111111111111:key/00000000-0000-4000-8000-000000000000',
     }
     await expect(signer.sign(missing, 'text')).rejects.toThrow(DependencyUnavailable)
+  })
+})
+
+describe('the signer of all rings', () => {
+  it('lets no signature out that a key has made after its time, whichever signer was mistaken', async () => {
+    const memory = new MemoryKeyManifests()
+    const manifests = new CachedKeyManifests(memory, () => nowMs)
+    const keys = new MemoryKeys()
+    const signer = new RingSigner(keys, undefined, manifests)
+    const active = await keys.activate('ES256')
+    const ring = (key: ManifestKey, version: number) =>
+      memory.save({ ring: 'ES256', version, pending: undefined, keys: [key] })
+    await ring(active, 1)
+    await expect(signer.sign(active, 'text')).resolves.toBeDefined()
+    const since = Math.floor(nowMs / 1000)
+    await ring({ ...active, state: 'retired', since }, 2)
+    manifests.forget('ES256')
+    nowMs += 59_000
+    await expect(signer.sign(active, 'text')).resolves.toBeDefined()
+    nowMs += 1000
+    await expect(signer.sign(active, 'text')).rejects.toThrow(SignedByRetiredKey)
+    await ring({ ...active, state: 'disabled', since }, 3)
+    manifests.forget('ES256')
+    await expect(signer.sign(active, 'text')).rejects.toThrow(SignedByRetiredKey)
   })
 })
 

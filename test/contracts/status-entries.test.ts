@@ -50,8 +50,8 @@ function entryOf(list: number, index: number, changes: Partial<StatusEntry> = {}
 describe.each<[string, () => StatusEntries]>([
   ['in memory', () => new MemoryStatusEntries()],
   ['in DynamoDB', inDynamoDb],
-])('status entries %s', (_name, create) => {
-  it('are read by list, whole, as soon as they are written', async () => {
+])('a store of status entries %s', (_name, create) => {
+  it('reads by list, whole, as soon as entries are written', async () => {
     const entries = create()
     const [list, other] = [++lists, ++lists]
     expect(await entries.read(list, NOW)).toEqual([])
@@ -61,7 +61,7 @@ describe.each<[string, () => StatusEntries]>([
     expect(await entries.read(list, NOW)).toEqual(written)
   })
 
-  it('may be written again for the same token, and never for another', async () => {
+  it('takes an entry again for the same token, and never for another', async () => {
     const entries = create()
     const first = entryOf(++lists, 5)
     await entries.write(first)
@@ -70,7 +70,7 @@ describe.each<[string, () => StatusEntries]>([
     expect(await entries.read(lists, NOW)).toEqual([first])
   })
 
-  it('end when they expire, deleted or not', async () => {
+  it('forgets entries when they expire, deleted or not', async () => {
     const entries = create()
     await entries.write(entryOf(++lists, 0, { expiresAt: NOW }))
     const alive = entryOf(lists, 1, { expiresAt: NOW + 1 })

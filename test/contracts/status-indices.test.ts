@@ -33,8 +33,8 @@ function environment(nowMs = () => 0): LeasedStatusIndices {
   return new LeasedStatusIndices(() => counter.leaseBlock(), nowMs)
 }
 
-describe('status indices', () => {
-  it('are unique among environments that work at the same time', async () => {
+describe('a status counter in DynamoDB', () => {
+  it('gives indices that are unique among environments that work at the same time', async () => {
     const environments = Array.from({ length: 12 }, () => environment())
     const taken = await Promise.all(
       environments.flatMap((one) => Array.from({ length: 200 }, () => one.next())),
@@ -43,7 +43,9 @@ describe('status indices', () => {
     expect(new Set(places).size).toBe(12 * 200)
     for (const { index } of taken) expect(index).toBeLessThan(STATUS_LIST_SIZE)
   })
+})
 
+describe('status indices', () => {
   it('stay unique when the answer to a lease is lost: its block is skipped', async () => {
     aws.endpoint.faults.set({ operation: 'dynamodb:UpdateItem', kind: 'drop-after-apply', times: 1 })
     const [one, two] = [await environment().next(), await environment().next()]

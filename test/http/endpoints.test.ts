@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { DependencyUnavailable } from '../../functions/core/fault.ts'
+import { DependencyUnavailable, SignedByRetiredKey } from '../../functions/core/fault.ts'
 import type { PendingKey } from '../../functions/core/key-lifecycle.ts'
 import { indexPolicy } from '../../functions/core/policy/decide.ts'
 import { TOKEN_EXCHANGE_GRANT } from '../../functions/core/token-request.ts'
@@ -13,11 +13,15 @@ import { MemoryKeys } from '../support/fakes.ts'
 
 let broker: TestBroker
 let measured: object[]
+let counted: unknown[]
 let refused: object[]
 let failed: unknown[]
 
 const telemetry = {
-  measure: ({ outcome }: { outcome: string }) => void measured.push({ outcome }),
+  measure: ({ outcome, measured: by }: { outcome: string; measured?: object | undefined }) => {
+    measured.push({ outcome })
+    counted.push(by)
+  },
   refused: (event: object) => void refused.push(event),
   failed: (fault: unknown) => void failed.push(fault),
 }
@@ -25,6 +29,7 @@ const telemetry = {
 beforeEach(async () => {
   broker = await createTestBroker()
   measured = []
+  counted = []
   refused = []
   failed = []
 })
@@ -151,6 +156,12 @@ describe('the token endpoint', () => {
     expect(body).not.toContain('secret')
     expect(failed).toHaveLength(1)
     expect(measured).toEqual([{ outcome: 'failed' }])
+  })
+
+  it('releases nothing that a retired key has signed, and counts it', async () => {
+    Object.assign(broker.keys, { sign: () => Promise.reject(new SignedByRetiredKey('key k')) })
+    expect(await post()).toMatchObject({ statusCode: 500 })
+    expect(counted).toEqual([{ RetiredKeySignatures: 1 }])
   })
 
   it('answers 500 to a defect, without a stack', async () => {

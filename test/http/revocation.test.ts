@@ -227,6 +227,22 @@ describe('an operator', () => {
     expect(written()[0]).not.toHaveProperty('expiresAt')
   })
 
+  it('knows a whole token without `iss` by the trust domain in its `sub`, as the exchange does', async () => {
+    const token = await broker.subjectToken('pod', {
+      iss: undefined,
+      sub: 'spiffe://example.org/pay',
+      jti: 'svid',
+    })
+    expect((await admin({ kind: 'upstream_token', token })).statusCode).toBe(200)
+    const id = tokenIdOf({ kind: 'token', issuer: 'spiffe://example.org', jti: 'svid', signingInput: '' })
+    expect(written()).toMatchObject([{ key: `token#${id}` }])
+  })
+
+  it('cuts off a trust domain that has left the policy', async () => {
+    const { json } = await admin({ kind: 'issuer', id: 'spiffe://gone.example.org' })
+    expect(json).toMatchObject({ revoked: ['issuer#spiffe://gone.example.org'], known: false })
+  })
+
   it.each([{ jti: 'named' }, { jti: undefined }])(
     'ends what was exchanged for that token, by %j',
     async (changes) => {
@@ -351,7 +367,7 @@ describe('the token endpoint', () => {
     for (const _time of [1, 2]) await endpoints.token({ form })
     await endpoints.token({ form: { ...form, subject_token: 'x' } })
     expect(endpoints.said.measured.map(({ measured }) => measured)).toEqual([
-      { TokensIssued: 1 },
+      { TokensIssued: 1, RetiredKeySignatures: 0 },
       { ReplayRefusals: 1 },
       undefined,
     ])

@@ -52,7 +52,10 @@ const SIGN: Allowed = {
 const onKeys = (action: string, table: string, keys: string): Allowed => ({
   actions: [action],
   resource: TABLE(table),
-  conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [keys] } },
+  conditions: {
+    'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [keys] },
+    Null: { 'dynamodb:LeadingKeys': 'false' },
+  },
 })
 /** The table holds the records of exchanges too: those can be written, not read. */
 const READ_REFERENCES = onKeys('dynamodb:GetItem', 'Exchanges', 'reference#*')

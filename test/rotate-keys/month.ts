@@ -68,7 +68,7 @@ export async function* aMonthOfRotations(verifiers: number): AsyncGenerator<Mont
   const environment = () => {
     const manifests = cached()
     const delegated = new DelegatedSigner(wrapping, manifests, { issuer: ISSUER, rotationSeconds: DAY })
-    return new RingSigner(new KmsSigner(kms, manifests), delegated)
+    return new RingSigner(new KmsSigner(kms, manifests), delegated, manifests)
   }
   const [one, other, documents] = [environment(), environment(), cached()]
   const times = keyTimesFor({ rotationSeconds: DAY, verifierCacheSeconds: VERIFIER_CACHE })

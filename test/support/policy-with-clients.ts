@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { makeClientSecret } from '../../functions/core/client-secret.ts'
 import { basic } from './clients.ts'
 
@@ -12,8 +12,12 @@ const DEMO_POLICY = fileURLToPath(new URL('../../policy', import.meta.url))
 /** The demo policy with two more clients, which see and revoke tokens for the payments, receipts and reports APIs. */
 export interface PolicyWithClients {
   readonly folder: string
+  /** Secret of the client `test-secret`. */
+  readonly secret: string
   /** `Authorization` of the client `test-secret`. */
   readonly authorization: string
+  /** ES256 key of the client `test-assertion`. */
+  readonly key: { readonly key: CryptoKey; readonly kid: string }
   /** A new assertion of the client `test-assertion` for the broker at `audience`. */
   assertion(audience: string): Promise<string>
   dispose(): void
@@ -35,6 +39,8 @@ export async function policyWithClients(): Promise<PolicyWithClients> {
   writeFileSync(join(folder, 'test-clients.yaml'), JSON.stringify({ clients }))
   return {
     folder,
+    secret,
+    key: { key: privateKey, kid: 'client-key' },
     authorization: basic('test-secret', secret),
     assertion: (audience) =>
       new SignJWT({ jti: randomBytes(16).toString('base64url') })

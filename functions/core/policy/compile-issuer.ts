@@ -9,7 +9,8 @@ import { readPublicKeys } from './public-keys.ts'
 import type { IssuerSource } from './schema.ts'
 import { isAcceptableUrl } from './urls.ts'
 
-const CLOCK_SKEW = { min: 0, max: 60, otherwise: LIMITS.clockSkewSeconds } as const
+/** At most as far as a cut-off reaches ahead (`revocation.ts`): what an issuer's clock dates later could not be revoked. */
+const CLOCK_SKEW = { min: 0, max: LIMITS.clockSkewSeconds, otherwise: LIMITS.clockSkewSeconds } as const
 
 /** The issuers of a policy, checked one by one and against each other. */
 export function compileIssuers(

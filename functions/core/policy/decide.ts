@@ -1,36 +1,14 @@
-import type { ClientId, GrantId, IssuerId, JsonObject, JsonScalar, JsonValue, TargetId } from '../types.ts'
-import type {
-  Client,
-  CompiledPolicy,
-  Condition,
-  Grant,
-  Matcher,
-  Target,
-  TemplatePart,
-  TrustedIssuer,
-} from './compiled.ts'
+import type { ClientId, GrantId, IssuerId, JsonObject, JsonValue, TargetId } from '../types.ts'
+import { claimAt, valuesOf } from './claims.ts'
+import type { Client, CompiledPolicy, Grant, Matcher, Target, TrustedIssuer } from './compiled.ts'
 import { compareText } from './finding.ts'
-import { globMatcher } from './glob.ts'
-
-/** A grant with its conditions made ready. */
-export interface PreparedGrant {
-  readonly grant: Grant
-  readonly conditions: readonly PreparedCondition[]
-}
-
-export interface PreparedCondition {
-  readonly condition: Condition
-  readonly tests: readonly ((claim: JsonValue) => boolean)[]
-}
-
-/** The grants of one issuer for one target. */
-export interface GrantGroup {
-  readonly all: readonly PreparedGrant[]
-  /** Grants that want one of certain values of a claim, by the claim's path, then by value. Each is below one path only. */
-  readonly byValue: ReadonlyMap<string, ReadonlyMap<JsonScalar, readonly PreparedGrant[]>>
-  /** The others: every decision looks at each of them. */
-  readonly rest: readonly PreparedGrant[]
-}
+import {
+  candidatesIn,
+  type GrantGroup,
+  indexGrants,
+  type PreparedCondition,
+  type PreparedGrant,
+} from './grant-index.ts'
 
 /** A policy arranged for look-up: no decision walks all grants. */
 export interface PolicyIndex {
@@ -59,17 +37,6 @@ export type GrantRefusal =
   /** Every grant of this issuer for this target is another client's, whatever the token says. */
   | { readonly kind: 'client_not_allowed' }
   | { readonly kind: 'several_grants_match'; readonly grants: readonly GrantId[] }
-
-/** The grant's template for `claim` inserts a claim that the token lacks, or one that does not fit into a text. */
-export interface ClaimRefusal {
-  readonly kind: 'claim_not_insertable'
-  readonly claim: string
-}
-
-export interface RenderedClaims {
-  readonly kind: 'rendered'
-  readonly claims: Readonly<Record<string, string>>
-}
 
 export interface TargetQuestion {
   readonly audiences: readonly string[]
@@ -104,10 +71,6 @@ export interface ExplainedGrant {
   /** `undefined` for a grant that matches. */
   readonly mismatch: GrantMismatch | undefined
 }
-
-/** Longest text that a mapped claim may become. */
-const MAX_CLAIM_CHARACTERS = 1024
-const ARRAY_INDEX = /^(?:0|[1-9][0-9]*)$/
 
 /** Arranges a policy for look-up. Done once per process. */
 export function indexPolicy(policy: CompiledPolicy): PolicyIndex {
@@ -166,112 +129,6 @@ export function explainGrants(index: PolicyIndex, question: GrantQuestion): read
   }))
 }
 
-/** The claim at a path of names, array positions included (RFC 6901 §4); `undefined` where the token has none. */
-export function claimAt(claims: JsonObject, path: readonly string[]): JsonValue | undefined {
-  return path.reduce<JsonValue | undefined>(memberOf, claims)
-}
-
-/** The mapped claims of an issued token. Texts, numbers and booleans can be inserted; all else refuses the exchange. */
-export function renderClaims(grant: Grant, claims: JsonObject): RenderedClaims | ClaimRefusal {
-  const rendered: Record<string, string> = Object.create(null)
-  for (const [name, parts] of Object.entries(grant.claims)) {
-    const text = renderParts(parts, claims)
-    if (text === undefined || text.length > MAX_CLAIM_CHARACTERS)
-      return { kind: 'claim_not_insertable', claim: name }
-    rendered[name] = text
-  }
-  return { kind: 'rendered', claims: rendered }
-}
-
-function indexGrants(grants: readonly Grant[]): PolicyIndex['grants'] {
-  const byIssuer = new Map<IssuerId, Map<TargetId, PreparedGrant[]>>()
-  for (const grant of grants) {
-    const byTarget = byIssuer.get(grant.issuer) ?? new Map<TargetId, PreparedGrant[]>()
-    const prepared = byTarget.get(grant.target) ?? []
-    prepared.push({ grant, conditions: grant.when.map(prepareCondition) })
-    byIssuer.set(grant.issuer, byTarget.set(grant.target, prepared))
-  }
-  return new Map(
-    [...byIssuer].map(([issuer, byTarget]) => [
-      issuer,
-      new Map([...byTarget].map(([target, prepared]) => [target, groupOf(prepared)])),
-    ]),
-  )
-}
-
-/** Puts each grant below the condition that fewest others share: a token then has few grants to be looked at. */
-function groupOf(prepared: readonly PreparedGrant[]): GrantGroup {
-  const shared = new Map<string, number>()
-  for (const { grant } of prepared)
-    for (const name of grant.when.flatMap(valueNames)) shared.set(name, (shared.get(name) ?? 0) + 1)
-  const crowd = (condition: Condition) =>
-    Math.max(...valueNames(condition).map((name) => shared.get(name) ?? 0))
-  const byValue = new Map<string, Map<JsonScalar, PreparedGrant[]>>()
-  const rest: PreparedGrant[] = []
-  for (const one of prepared) {
-    const [best] = one.grant.when.filter(isByValue).toSorted((a, b) => crowd(a) - crowd(b))
-    if (best === undefined) rest.push(one)
-    else fileUnder(byValue, best, one)
-  }
-  return { all: prepared, byValue, rest }
-}
-
-function fileUnder(
-  byValue: Map<string, Map<JsonScalar, PreparedGrant[]>>,
-  condition: Condition,
-  prepared: PreparedGrant,
-): void {
-  const path = JSON.stringify(condition.path)
-  const values = byValue.get(path) ?? new Map<JsonScalar, PreparedGrant[]>()
-  for (const value of new Set(condition.anyOf.map(expectedBy))) {
-    const grants = values.get(value)
-    if (grants === undefined) values.set(value, [prepared])
-    else grants.push(prepared)
-  }
-  byValue.set(path, values)
-}
-
-/** Whether a condition names all values that it accepts. */
-function isByValue({ anyOf }: Condition): boolean {
-  return anyOf.length > 0 && anyOf.every(({ kind }) => kind === 'equals')
-}
-
-function valueNames(condition: Condition): readonly string[] {
-  return isByValue(condition)
-    ? condition.anyOf.map((matcher) => JSON.stringify([condition.path, expectedBy(matcher)]))
-    : []
-}
-
-function expectedBy(matcher: Matcher): JsonScalar {
-  return matcher.kind === 'equals' ? matcher.value : matcher.pattern
-}
-
-/** The grants that these claims could match, each once. */
-function candidatesIn({ byValue, rest }: GrantGroup, claims: JsonObject): readonly PreparedGrant[] {
-  const found = new Set(rest)
-  for (const [path, values] of byValue)
-    for (const value of valuesOf(claimAt(claims, JSON.parse(path) as string[])))
-      for (const grant of values.get(value as JsonScalar) ?? []) found.add(grant)
-  return [...found]
-}
-
-/** A claim that is an array stands for each of its elements. */
-function valuesOf(claim: JsonValue | undefined): readonly JsonValue[] {
-  if (claim === undefined) return []
-  return isArray(claim) ? claim : [claim]
-}
-
-function prepareCondition(condition: Condition): PreparedCondition {
-  return { condition, tests: condition.anyOf.map(testFor) }
-}
-
-/** Equality is by type and value: the text "123" is not the number 123, and nothing is normalised. */
-function testFor(matcher: Matcher): (claim: JsonValue) => boolean {
-  if (matcher.kind === 'equals') return (claim) => claim === matcher.value
-  const matches = globMatcher(matcher.pattern)
-  return (claim) => typeof claim === 'string' && matches(claim)
-}
-
 function defaultTarget(index: PolicyIndex, { issuer, client }: TargetQuestion): Target | TargetRefusal {
   const id = client?.defaultTarget ?? issuer.defaultTarget
   const target = id && index.targets.get(id)
@@ -304,28 +161,4 @@ function mismatchOf(
 
 function holds({ condition, tests }: PreparedCondition, claims: JsonObject): boolean {
   return valuesOf(claimAt(claims, condition.path)).some((value) => tests.some((test) => test(value)))
-}
-
-/** Own members only: what a prototype has is no claim. */
-function memberOf(value: JsonValue | undefined, name: string): JsonValue | undefined {
-  if (typeof value !== 'object' || value === null) return undefined
-  if (isArray(value)) return ARRAY_INDEX.test(name) ? value[Number(name)] : undefined
-  return Object.hasOwn(value, name) ? value[name] : undefined
-}
-
-function renderParts(parts: readonly TemplatePart[], claims: JsonObject): string | undefined {
-  const texts = parts.map((part) =>
-    typeof part === 'string' ? part : scalarText(claimAt(claims, part.path)),
-  )
-  return texts.includes(undefined) ? undefined : texts.join('')
-}
-
-function scalarText(claim: JsonValue | undefined): string | undefined {
-  // `typeof null` is 'object' too.
-  return claim === undefined || typeof claim === 'object' ? undefined : String(claim)
-}
-
-/** `Array.isArray` alone does not narrow a readonly array. */
-function isArray(value: JsonValue): value is readonly JsonValue[] {
-  return Array.isArray(value)
 }

@@ -36,7 +36,7 @@ export class Sqs implements AwsService {
       (queue, _input, name) => ({
         Attributes: {
           QueueArn: arnOf(this.#cloud, 'sqs', name),
-          ApproximateNumberOfMessages: String(queue.length),
+          ApproximateNumberOfMessages: String(this.#visible(queue).length),
         },
       }),
     ],
@@ -80,10 +80,15 @@ export class Sqs implements AwsService {
   }
 
   #receive(queue: Message[], input: JsonObject): JsonObject {
-    const most = Math.min(Number(input['MaxNumberOfMessages'] ?? 1), MOST_MESSAGES)
+    const most = Number(input['MaxNumberOfMessages'] ?? 1)
+    if (!Number.isInteger(most) || most < 1 || most > MOST_MESSAGES) {
+      const reason = `Must be between 1 and ${MOST_MESSAGES}, if provided.`
+      const problem = `Value ${most} for parameter MaxNumberOfMessages is invalid. Reason: ${reason}`
+      throw new AwsError('com.amazonaws.sqs#InvalidParameterValue', problem)
+    }
     const hidden = Number(input['VisibilityTimeout'] ?? VISIBILITY_SECONDS) * 1000
     const now = this.#cloud.clock()
-    const received = queue.filter(({ visibleAt }) => visibleAt <= now).slice(0, most)
+    const received = this.#visible(queue).slice(0, most)
     for (const message of received) {
       message.visibleAt = now + hidden
       message.receipt = randomUUID()
@@ -97,6 +102,11 @@ export class Sqs implements AwsService {
       Attributes: { ApproximateReceiveCount: String(receives), SentTimestamp: String(sentAt) },
     }))
     return Messages.length === 0 ? {} : { Messages }
+  }
+
+  #visible(queue: readonly Message[]): readonly Message[] {
+    const now = this.#cloud.clock()
+    return queue.filter(({ visibleAt }) => visibleAt <= now)
   }
 
   #queue(name: string): Message[] {

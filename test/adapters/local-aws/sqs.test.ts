@@ -37,6 +37,21 @@ test('a message is seen once while it is handled, again when that took too long,
   expect(rig.defects).toEqual([])
 })
 
+test('a queue counts what can be received, and gives ten at a time at most', async () => {
+  const rig = await startRig()
+  rig.endpoint.sqs.createQueue('poison')
+  const count = async () =>
+    (await call(rig, 'GetQueueAttributes', { QueueUrl }))['Attributes'] as Record<string, string>
+  rig.endpoint.sqs.deliver('poison', 'one')
+  expect(await count()).toMatchObject({ ApproximateNumberOfMessages: '1' })
+  for (const MaxNumberOfMessages of [0, 11]) {
+    const refused = await call(rig, 'ReceiveMessage', { QueueUrl, MaxNumberOfMessages })
+    expect(refused['__type']).toBe('com.amazonaws.sqs#InvalidParameterValue')
+  }
+  await call(rig, 'ReceiveMessage', { QueueUrl, MaxNumberOfMessages: 10 })
+  expect(await count()).toMatchObject({ ApproximateNumberOfMessages: '0' })
+})
+
 test('a queue that does not exist is an error', async () => {
   const rig = await startRig()
   const answer = await call(rig, 'ReceiveMessage', { QueueUrl })

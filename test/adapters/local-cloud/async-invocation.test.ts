@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { invokeAsync } from '../../../lib/local/async-invocation.ts'
-import type { AsyncInvocationPlan } from '../../../lib/local/resources.ts'
+import type { AsyncInvocationPlan } from '../../../lib/local/plan/cloud-plan.ts'
 
 const PLAN = {
   functionName: 'function',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../../lib/local/assembly.ts'
 import { EventSource, matchesPattern, type SourceRecord } from '../../../lib/local/event-source.ts'
-import type { EventSourcePlan } from '../../../lib/local/resources.ts'
+import type { EventSourcePlan } from '../../../lib/local/plan/cloud-plan.ts'
 
 const PLAN: EventSourcePlan = {
   tableName: 'table',

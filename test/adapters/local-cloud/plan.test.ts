@@ -6,8 +6,9 @@ import {
   readAssembly,
   type TemplateResource,
 } from '../../../lib/local/assembly.ts'
+import type { CloudPlan } from '../../../lib/local/plan/cloud-plan.ts'
+import { planCloud } from '../../../lib/local/plan/plan-cloud.ts'
 import { resolveStacks } from '../../../lib/local/resolved-stacks.ts'
-import { type CloudPlan, planCloud } from '../../../lib/local/resources.ts'
 import { synthesizeFixture } from '../../support/fixture-cloud.ts'
 
 const DEPLOYMENT = { account: '111111111111', region: 'eu-west-1', apiEndpoint: 'http://127.0.0.1:1' }

@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto'
 import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { type LocalAws, startLocalAws as startOriginal } from '../../support/local-aws.ts'
-import { CREDENTIALS, REGION } from '../aws-wire.ts'
+import { REGION } from '../aws-wire.ts'
 
 /** It is the engine that is tried, not how long a JVM on a busy machine may take. */
 const REQUEST_MILLISECONDS = 30_000
@@ -15,7 +16,8 @@ export async function startLocalAws(tables: readonly string[] = []): Promise<Loc
     requestHandler: { requestTimeout: REQUEST_MILLISECONDS },
     endpoint,
     region: REGION,
-    credentials: CREDENTIALS,
+    // DynamoDB Local keeps a database for each access key: no test file meets another's tables.
+    credentials: { accessKeyId: randomBytes(10).toString('hex'), secretAccessKey: 'operator' },
   })
   for (const TableName of tables) {
     await dynamoDb.send(

@@ -21,6 +21,7 @@ const LIMITS: readonly string[] = [
   'IAM is not enforced: the local cloud does that',
   'the functions run on this Node and this processor, not on nodejs24.x and arm64',
   'HTTP API throttling and access logs are stored, not carried out',
+  'log subscription filters are stored, not carried out: nothing exports the audit trail',
 ]
 
 export const ministack: Leg = {
@@ -54,7 +55,8 @@ async function deployAndExchange(context: LegContext): Promise<LegOutcome> {
   const problems = [...(await problemsOf(deployed, deployment)), ...(await routingProblems(deployed))]
   return outcomeOf(
     problems,
-    'bootstrapped, deployed both stacks with their first keys, exchanged for RS256 and ES256, refused the replay',
+    'bootstrapped, deployed both stacks with their first keys; exchanged for RS256, ES256 and by a delegated key, refused ' +
+      'the replays, introspected and revoked',
     LIMITS.map((limit) => `not shown: ${limit}`),
   )
 }
@@ -127,32 +129,44 @@ async function problemsOf(deployed: Deployed, deployment: Deployment): Promise<r
   const jwks = await invoke(deployed, 'Jwks', '/.well-known/jwks.json')
   if (jwks.statusCode !== 200) return [`the JWKS answered ${jwks.statusCode}: ${jwks.body}`]
   const keys = createLocalJWKSet(JSON.parse(jwks.body) as JSONWebKeySet)
-  for (const [algorithm, audience] of Object.entries(deployment.audiences)) {
+  for (const { id, algorithm, audience } of deployment.targets) {
     const form = { ...FORM, subject_token: await deployment.subjectToken(), audience }
-    const answer = await invoke(deployed, 'Exchange', '/token', form)
-    expect(
-      answer.statusCode === 200,
-      `the ${algorithm} exchange answered ${answer.statusCode}: ${answer.body}`,
-    )
+    const answer = await invoke(deployed, 'Exchange', '/token', { form })
+    expect(answer.statusCode === 200, `the exchange for ${id} answered ${answer.statusCode}: ${answer.body}`)
     if (answer.statusCode !== 200) continue
     const { access_token } = JSON.parse(answer.body) as { readonly access_token: string }
     await jwtVerify(access_token, keys, { issuer: deployed.issuer, audience, algorithms: [algorithm] })
     // Another scope: the very same request may be repeated for a while, and is no replay.
     const again = { ...form, scope: 'read' }
-    const replay = await invoke(deployed, 'Exchange', '/token', again)
-    expect(
-      replay.statusCode === 400,
-      `the replay for ${algorithm} answered ${replay.statusCode}: ${replay.body}`,
-    )
+    const replay = await invoke(deployed, 'Exchange', '/token', { form: again })
+    expect(replay.statusCode === 400, `the replay for ${id} answered ${replay.statusCode}: ${replay.body}`)
     // Refusals do not say why: the same request with a fresh token shows that nothing but the replay was wrong.
     const fresh = { ...again, subject_token: await deployment.subjectToken() }
-    const control = await invoke(deployed, 'Exchange', '/token', fresh)
+    const control = await invoke(deployed, 'Exchange', '/token', { form: fresh })
     expect(
       control.statusCode === 200,
-      `${algorithm} with a fresh token answered ${control.statusCode}: ${control.body}`,
+      `${id} with a fresh token answered ${control.statusCode}: ${control.body}`,
     )
+    problems.push(...(await revocationProblems(deployed, deployment, { id, token: access_token })))
   }
   return problems
+}
+
+/** The token is active, is revoked, and is active no more. */
+async function revocationProblems(
+  deployed: Deployed,
+  { authorization }: Deployment,
+  { id, token }: { readonly id: string; readonly token: string },
+): Promise<readonly string[]> {
+  const request = { form: { token }, headers: { authorization } }
+  const introspected = () => invoke(deployed, 'Introspect', '/introspect', request)
+  const before = await introspected()
+  const revoked = await invoke(deployed, 'Revoke', '/revoke', request)
+  const after = await introspected()
+  const active = ({ body }: ProxyAnswer) => (JSON.parse(body) as { readonly active?: boolean }).active
+  const isRight = active(before) === true && revoked.statusCode === 200 && active(after) === false
+  if (isRight) return []
+  return [`${id}: introspection ${before.body}, revocation ${revoked.statusCode}, then ${after.body}`]
 }
 
 /** The routes lead to the functions, and these answer; more than that MiniStack's API Gateway cannot show. */
@@ -174,6 +188,11 @@ async function routingProblems({ issuer, port }: Deployed): Promise<readonly str
 
 const FORM = { grant_type: TOKEN_EXCHANGE, subject_token_type: JWT_TYPE }
 
+interface ProxyRequest {
+  readonly form?: Readonly<Record<string, string>>
+  readonly headers?: Readonly<Record<string, string>>
+}
+
 interface ProxyAnswer {
   readonly statusCode: number
   readonly body: string
@@ -184,7 +203,7 @@ async function invoke(
   { port }: Deployed,
   functionId: string,
   path: string,
-  form?: Readonly<Record<string, string>>,
+  request: ProxyRequest = {},
 ): Promise<ProxyAnswer> {
   const list = await send(port, { path: FUNCTIONS, method: 'GET', headers: AUTHORIZED })
   const { Functions } = JSON.parse(list.text) as { readonly Functions: readonly { FunctionName: string }[] }
@@ -192,7 +211,7 @@ async function invoke(
     FunctionName.includes(`${functionId}Function`),
   )?.FunctionName
   if (name === undefined) throw new Error(`found no function ${functionId}`)
-  const body = JSON.stringify(proxyEvent(path, form))
+  const body = JSON.stringify(proxyEvent(path, request))
   const target = `${FUNCTIONS}${name}/invocations`
   const { text, headers } = await send(port, { path: target, method: 'POST', headers: AUTHORIZED }, body)
   if (headers['x-amz-function-error'] !== undefined) throw new Error(`${name} failed: ${text}`)
@@ -200,14 +219,15 @@ async function invoke(
 }
 
 /** Payload format 1.0, as far as the functions read it. */
-function proxyEvent(path: string, form?: Readonly<Record<string, string>>): object {
+function proxyEvent(path: string, { form, headers: more = {} }: ProxyRequest): object {
   const type = 'application/x-www-form-urlencoded'
+  const headers: Record<string, string> = { ...more, ...(form !== undefined && { 'content-type': type }) }
   return {
     version: '1.0',
     httpMethod: form === undefined ? 'GET' : 'POST',
     path,
-    headers: form === undefined ? {} : { 'content-type': type },
-    multiValueHeaders: form === undefined ? {} : { 'content-type': [type] },
+    headers,
+    multiValueHeaders: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value]])),
     queryStringParameters: null,
     multiValueQueryStringParameters: null,
     requestContext: { requestId: 'conformance' },

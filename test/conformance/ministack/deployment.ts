@@ -1,23 +1,42 @@
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { App } from 'aws-cdk-lib/core'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { stringify } from 'yaml'
+import { makeClientSecret } from '../../../functions/core/client-secret.ts'
 import { addBrokerStacks } from '../../../lib/broker-app.ts'
 import { parseConfig } from '../../../lib/config.ts'
 import { projectContext } from '../../../lib/project-context.ts'
+import { basic } from '../../support/clients.ts'
 
 const ISSUER = 'https://issuer.example.com'
 const BROKER_AUDIENCE = 'https://broker.example.com'
 const KID = 'conformance'
 const LIFETIME_SECONDS = 300
 
+/** A target, and how its tokens are signed. */
+export interface DeployedTarget {
+  readonly id: string
+  readonly audience: string
+  readonly algorithm: 'RS256' | 'ES256'
+  readonly signing: 'kms' | 'delegated'
+}
+
+const TARGETS: readonly DeployedTarget[] = [
+  { id: 'rsa', audience: 'https://rsa.example.com', algorithm: 'RS256', signing: 'kms' },
+  { id: 'ecdsa', audience: 'https://ecdsa.example.com', algorithm: 'ES256', signing: 'kms' },
+  { id: 'delegated', audience: 'https://delegated.example.com', algorithm: 'ES256', signing: 'delegated' },
+]
+
 /** What is deployed, and what can be exchanged there. */
 export interface Deployment {
   /** The cloud assembly, for `cdk deploy --app`. */
   readonly assemblyFolder: string
-  /** Audience of the one target for each algorithm. */
-  readonly audiences: Readonly<Record<'RS256' | 'ES256', string>>
+  /** One for each ring of keys. */
+  readonly targets: readonly DeployedTarget[]
+  /** `Authorization` of a client that introspects and revokes the tokens for all of them. */
+  readonly authorization: string
   /** A fresh token of the one issuer that the policy trusts. */
   subjectToken(): Promise<string>
 }
@@ -28,17 +47,18 @@ export interface Deployment {
  */
 export async function synthesizeDeployment(folder: string): Promise<Deployment> {
   const { publicKey, privateKey } = await generateKeyPair('RS256', { extractable: true })
-  const audiences = { RS256: 'https://rsa.example.com', ES256: 'https://ecdsa.example.com' } as const
+  const { secret, digest } = makeClientSecret(randomBytes)
   const policyFolder = join(folder, 'policy')
   mkdirSync(policyFolder)
   const jwk = { ...(await exportJWK(publicKey)), kid: KID, alg: 'RS256' }
   writeFileSync(
     join(policyFolder, 'policy.yaml'),
-    stringify(policyFor(jwk, audiences), { aliasDuplicateObjects: false }),
+    stringify(policyFor(jwk, digest), { aliasDuplicateObjects: false }),
   )
   return {
     assemblyFolder: synthesizeInto(join(folder, 'cdk.out'), policyFolder),
-    audiences,
+    targets: TARGETS,
+    authorization: basic('conformance', secret),
     subjectToken: async () =>
       new SignJWT({ jti: crypto.randomUUID() })
         .setProtectedHeader({ alg: 'RS256', kid: KID })
@@ -51,8 +71,10 @@ export async function synthesizeDeployment(folder: string): Promise<Deployment> 
   }
 }
 
-function policyFor(jwk: object, audiences: Deployment['audiences']): object {
-  const when = { sub: 'conformance' }
+function policyFor(jwk: object, digest: string): object {
+  const byId = (part: (target: DeployedTarget) => object) =>
+    Object.fromEntries(TARGETS.map((target) => [target.id, part(target)]))
+  const ids = TARGETS.map(({ id }) => id)
   return {
     issuers: {
       own: {
@@ -63,14 +85,25 @@ function policyFor(jwk: object, audiences: Deployment['audiences']): object {
         replay: 'single-use',
       },
     },
-    targets: {
-      rsa: { audience: audiences.RS256, scopes: ['read'], token: { algorithm: 'RS256' } },
-      ecdsa: { audience: audiences.ES256, scopes: ['read'], token: { algorithm: 'ES256' } },
+    clients: {
+      conformance: {
+        authentication: { method: 'client_secret_basic', secret_digests: [digest] },
+        introspects: ids,
+        revokes: ids,
+      },
     },
-    grants: {
-      rsa: { issuer: 'own', when, target: 'rsa', scopes: ['read'], default_scopes: ['read'] },
-      ecdsa: { issuer: 'own', when, target: 'ecdsa', scopes: ['read'], default_scopes: ['read'] },
-    },
+    targets: byId(({ audience, algorithm, signing }) => ({
+      audience,
+      scopes: ['read'],
+      token: { algorithm, signing },
+    })),
+    grants: byId(({ id }) => ({
+      issuer: 'own',
+      when: { sub: 'conformance' },
+      target: id,
+      scopes: ['read'],
+      default_scopes: ['read'],
+    })),
   }
 }
 

@@ -75,4 +75,32 @@ export const DIFFERENCES: readonly ExplainedDifference[] = [
     ],
     reason: 'moto does not check what AssumeRole is given; STS answers ValidationError and the like',
   },
+  {
+    requests: ['KMS: refuses to decrypt under another key'],
+    reason: 'moto answers AccessDeniedException; KMS documents IncorrectKeyException',
+  },
+  {
+    requests: ['KMS: makes a data key pair'],
+    reason: 'moto does not offer data key pairs',
+  },
+  {
+    requests: ['KMS: refuses to decrypt while the key is disabled'],
+    reason: 'moto does not look at the state of a key; KMS answers DisabledException',
+  },
+  {
+    requests: [
+      'S3: writes what is not there',
+      'S3: writes a new version over it',
+      'S3: writes where only a delete marker is',
+    ],
+    reason: 'moto repeats the lock in its answer to a write; S3 tells it to readers',
+  },
+  {
+    requests: ['S3: refuses to shorten the retention', 'S3: refuses to weaken the retention'],
+    reason: 'moto changes retention in COMPLIANCE mode as anybody likes; S3 answers AccessDenied',
+  },
+  {
+    requests: ['S3: refuses a body that is not as announced', 'S3: refuses retention in the past'],
+    reason: 'moto checks neither digests nor dates; S3 answers BadDigest and InvalidArgument',
+  },
 ]

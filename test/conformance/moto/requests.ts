@@ -10,12 +10,10 @@ import {
   type WireAnswer,
 } from '../aws-wire.ts'
 import { essence } from '../differential.ts'
-
-/** One request, and what of its answer must be the same on both sides. */
-export interface Outcome {
-  readonly request: string
-  readonly answer: unknown
-}
+import { encryptionOutcomes } from './encryption-requests.ts'
+import { arnForm, type Outcome, objectAt, type Side, textAt } from './outcome.ts'
+import { s3Outcomes } from './s3-requests.ts'
+import { sqsOutcomes } from './sqs-requests.ts'
 
 interface KeyKind {
   readonly spec: 'RSA_2048' | 'ECC_NIST_P256'
@@ -37,10 +35,12 @@ const UNKNOWN_KEY = '00000000-0000-4000-8000-000000000000'
 const ROLE = `arn:aws:iam::${ACCOUNT}:role/ledger-writer`
 
 /** Sends every request to the endpoint, in order. */
-export async function outcomesAt(url: string): Promise<readonly Outcome[]> {
+export async function outcomesAt(side: Side): Promise<readonly Outcome[]> {
+  const { url } = side
   const outcomes: Outcome[] = []
   for (const kind of KINDS) outcomes.push(...(await kmsOutcomes(url, kind)))
-  outcomes.push(...(await keylessOutcomes(url)), ...(await stsOutcomes(url)))
+  outcomes.push(...(await keylessOutcomes(url)), ...(await encryptionOutcomes(url)))
+  outcomes.push(...(await stsOutcomes(url)), ...(await s3Outcomes(side)), ...(await sqsOutcomes(side)))
   return outcomes
 }
 
@@ -223,19 +223,4 @@ function whatIsSigned(published: WireAnswer, { body }: WireAnswer): string {
   const verifies = (signed: Buffer) => verify('sha256', signed, publicKeyOf(published.body), signature)
   if (verifies(Buffer.from(TEXT))) return 'the text'
   return verifies(Buffer.from(DIGEST, 'base64')) ? 'the digest of the digest' : 'something else'
-}
-
-/** An ARN with its changing parts removed. */
-function arnForm(arn: unknown): string {
-  return typeof arn === 'string' ? arn.replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '<id>') : ''
-}
-
-function objectAt(body: JsonObject, name: string): JsonObject {
-  const value = body[name]
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {}
-}
-
-function textAt(body: JsonObject, name: string): string {
-  const value = body[name]
-  return typeof value === 'string' ? value : ''
 }

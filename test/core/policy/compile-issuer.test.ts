@@ -106,7 +106,7 @@ describe('an issuer', () => {
   it.each([
     ['max_lifetime', '25h'],
     ['max_lifetime', '0s'],
-    ['clock_skew', '61s'],
+    ['clock_skew', '31s'],
   ])('cannot have a %s of %s', (key, duration) => {
     expect(findingsIn(withIssuer({ [key]: duration }))).toEqual([
       expect.stringContaining(`issuers.github.${key}: found "${duration}"; allowed: `),

@@ -1,14 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { claimAt } from '../../../functions/core/policy/claims.ts'
 import type { CompiledPolicy, Grant } from '../../../functions/core/policy/compiled.ts'
 import {
-  claimAt,
   decideGrant,
   type GrantQuestion,
   indexPolicy,
-  renderClaims,
   resolveTarget,
 } from '../../../functions/core/policy/decide.ts'
+import { renderClaims } from '../../../functions/core/policy/render-claims.ts'
 import type { ClientId, JsonObject, TargetId } from '../../../functions/core/types.ts'
 import {
   CHECKOUT,
