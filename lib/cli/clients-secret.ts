@@ -18,7 +18,7 @@ export const clientsSecret: Command = {
     }
     terminal.err('the secret, for the client alone; it is shown once:')
     terminal.out(made.secret)
-    terminal.err('its digest, for clients.<id>.authentication.digests in the policy:')
+    terminal.err('its digest, for clients.<id>.authentication.secret_digests in the policy:')
     terminal.out(made.digest)
     return 0
   },

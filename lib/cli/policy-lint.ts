@@ -17,10 +17,9 @@ export const policyLint: Command = {
     else {
       for (const finding of findings)
         terminal.out(`${terminal.style('yellow', 'warning')} ${formatFinding(finding)}`)
-      const { issuers, targets, grants } = policy
-      terminal.out(
-        `${folder}: ${issuers.length} issuers, ${targets.length} targets, ${grants.length} grants, ${findings.length} warnings`,
-      )
+      const { issuers, clients, targets, grants } = policy
+      const counts = Object.entries({ issuers, clients, targets, grants, warnings: findings })
+      terminal.out(`${folder}: ${counts.map(([name, { length }]) => `${name} ${length}`).join(', ')}`)
     }
     return flag('strict') && findings.length > 0 ? 1 : 0
   },

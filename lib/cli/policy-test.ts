@@ -36,7 +36,11 @@ const example = z.strictObject(
   },
   'a map with the keys name, issuer, claims, client, request, expect',
 )
-const EXAMPLES = z.strictObject({ tests: z.array(example, 'a list of examples') }, 'a map with the key tests')
+/** The form of a `*.test.yaml` file. `policy/policy-test.schema.json` is made from it. */
+export const EXAMPLES = z.strictObject(
+  { tests: z.array(example, 'a list of examples') },
+  'a map with the key tests',
+)
 
 type Example = z.output<typeof example>
 

@@ -26,7 +26,9 @@ type TextOf<Kind> = (
 const TEXTS: { readonly [Kind in Refusal['kind']]?: TextOf<Kind> } = {
   issuer_not_trusted: (_, { claims, policy }) => ({
     why: `the policy has no issuer ${shown(claims['iss'])}`,
-    change: `add it to issuers, spelt exactly so; known are ${listOf([...policy.issuers.keys()])}`,
+    change: looksLikeOurs(claims)
+      ? `if the broker itself has issued it, add --issuer ${shown(claims['iss'])}`
+      : `add it to issuers, spelt exactly so; known are ${listOf([...policy.issuers.keys()])}`,
   }),
   audience_not_ours: (_, { claims, explanation }) => ({
     why: `its aud is ${shown(claims['aud'])}`,
@@ -132,6 +134,11 @@ function timeText(seconds: unknown): string {
 
 function listOf(texts: readonly string[]): string {
   return texts.length === 0 ? 'none' : texts.join(', ')
+}
+
+/** Whose URL the broker has, no policy knows; that a grant made the token, only ours say. */
+function looksLikeOurs(claims: JsonObject): boolean {
+  return 'grant' in claims && 'txn' in claims && 'lineage' in claims
 }
 
 const SHOWN_CHARACTERS = 120

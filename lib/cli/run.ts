@@ -47,7 +47,7 @@ export async function runCli(args: readonly string[], world: CliWorld): Promise<
     return await dispatch(idsLast(args, commands), commands, world)
   } catch (error) {
     if (error instanceof UsageError) {
-      sayError(terminal, asksForJson, { message: error.message, next: 'npx token-broker --help' })
+      sayError(terminal, asksForJson, { message: error.message, next: helpFor(args, commands) })
       return 2
     }
     const explanation = explain(error)
@@ -66,6 +66,12 @@ function idsLast(args: readonly string[], commands: readonly Command[]): readonl
   const isId = (arg: string) => ID.test(arg) && !known.includes(arg.slice(2))
   if (args.includes('--') || !args.some(isId)) return args
   return [...args.filter((arg) => !isId(arg)), '--', ...args.filter(isId)]
+}
+
+/** The help that is nearest to a wrong command line. */
+function helpFor(args: readonly string[], commands: readonly Command[]): string {
+  const { path = [] } = commandNamed(wordsIn(args, commands).words, commands) ?? {}
+  return ['npx token-broker', ...path, '--help'].join(' ')
 }
 
 async function dispatch(
@@ -91,7 +97,7 @@ async function dispatch(
     return 0
   }
   const names = group.map(({ path }) => path.join(' '))
-  throw new UsageError(`${['token-broker', ...words].join(' ')} what? there is ${names.join(', ')}`)
+  throw new UsageError(`${['token-broker', ...words].join(' ')} needs a command: ${names.join(', ')}`)
 }
 
 /** The words that are no options, whichever command they belong to. */

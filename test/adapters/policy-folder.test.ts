@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { lintPolicy } from '../../functions/core/policy/lint.ts'
 import { loadPolicy, PolicyError, readPolicyFolder } from '../../lib/policy-folder.ts'
-import { policyJsonSchema } from '../../lib/policy-schema.ts'
+import { policyJsonSchema, policyTestJsonSchema } from '../../lib/policy-schema.ts'
 
 const DEPLOYED = new URL('../../policy/', import.meta.url).pathname
 const OPTIONS = Object.freeze({ loopbackIssuers: false })
@@ -151,9 +151,20 @@ describe('the deployed policy', () => {
     expect(lintPolicy(readPolicyFolder(DEPLOYED), policy)).toEqual([])
   })
 
-  it('has the current JSON Schema beside it', () => {
-    const committed: unknown = JSON.parse(readFileSync(join(DEPLOYED, 'policy.schema.json'), 'utf8'))
+  it.each([
+    ['policy.schema.json', policyJsonSchema],
+    ['policy-test.schema.json', policyTestJsonSchema],
+  ])('has the current %s beside it', (name, schema) => {
+    const committed: unknown = JSON.parse(readFileSync(join(DEPLOYED, name), 'utf8'))
     // Not current? See "JSON Schema" in docs/policy.md.
-    expect(committed).toEqual(policyJsonSchema())
+    expect(committed).toEqual(schema())
+  })
+
+  it('names the schema of each file in its first line, for editors', () => {
+    for (const name of readdirSync(DEPLOYED).filter((file) => file.endsWith('.yaml'))) {
+      const schema = name.endsWith('.test.yaml') ? 'policy-test.schema.json' : 'policy.schema.json'
+      const [first] = readFileSync(join(DEPLOYED, name), 'utf8').split('\n')
+      expect([name, first]).toEqual([name, `# yaml-language-server: $schema=./${schema}`])
+    }
   })
 })

@@ -92,6 +92,12 @@ to change it: present a token that fits, or widen grants.payments-ci.when
     })
   })
 
+  it('points to --issuer for a token that the broker itself has issued', async () => {
+    const ours = { iss: 'https://tokens.example.com', grant: 'payments-ci', txn: 't', lineage: ['a'] }
+    const { out } = await explain(ours, ...payments)
+    expect(out).toContain('if the broker itself has issued it, add --issuer "https://tokens.example.com"')
+  })
+
   it('says that a claim is missing', async () => {
     const { out } = await explain({ repository_id: undefined }, ...payments)
     expect(out).toContain('payments-ci: repository_id must be "123456", found no such claim')
@@ -246,7 +252,9 @@ describe('policy lint', () => {
       out: expect.stringMatching(warning),
       err: '',
     })
-    expect(await run(['lint', '--policy', folder, '--strict'])).toMatchObject({ code: 1 })
+    const { code, out: strict } = await run(['lint', '--policy', folder, '--strict'])
+    expect(code).toBe(1)
+    expect(strict).toMatch(/: issuers 2, clients 0, targets 2, grants 1, warnings \d+\n$/)
     const { out } = await run(['lint', '--policy', folder, '--json'])
     expect(JSON.parse(out)).toMatchObject({ findings: [{ severity: 'warning', column: expect.any(Number) }] })
   })

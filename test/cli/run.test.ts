@@ -58,8 +58,8 @@ describe('the command line', () => {
   })
 
   it.each([
-    [[], 'what? there is say hello, say nothing, strict'],
-    [['say'], 'token-broker say what? there is say hello, say nothing'],
+    [[], 'token-broker needs a command: say hello, say nothing, strict'],
+    [['say'], 'token-broker say needs a command: say hello, say nothing'],
     [['sing'], 'there is no command sing'],
     [['say', 'hello', '--volume', '3'], "Unknown option '--volume'"],
     [['say', 'hello', '--tone'], 'argument missing'],
@@ -71,7 +71,12 @@ describe('the command line', () => {
     const { code, out, err } = await run(...args)
     expect({ code, out }).toEqual({ code: 2, out: '' })
     expect(err).toContain(message)
-    expect(err).toContain('npx token-broker --help')
+    expect(err).toMatch(/npx token-broker .*--help/)
+  })
+
+  it('points to the help of the command that was meant', async () => {
+    expect((await run('strict', 'word')).err).toContain('npx token-broker strict --help')
+    expect((await run('sing')).err).toContain('npx token-broker --help')
   })
 
   it('says what failed and what to do next, with exit code 1', async () => {
