@@ -396,5 +396,8 @@ describe('what the exporter saw is reported too:', () => {
       'table_record_deleted audit/000000000001.json#2',
       'record_unreadable audit/000000000001.json#3',
     ])
+    // What was exported first is what counts.
+    const edited = { objects: replace, items: [forged], hints: { audit: 1, checkpoints: 1 } }
+    expect(await problems(edited)).toContain(`table_record_differs ${forged['pk']?.S ?? ''}`)
   })
 })
