@@ -306,6 +306,13 @@ describe('tampering is found:', () => {
     expect(await problems({ objects: counted })).toEqual(['checkpoint_contradicted checkpoints/ 4'])
   })
 
+  it('a checkpoint with a number that is not its own', async () => {
+    const tamper = (objects: Stored) => resign(objects, 4, { number: 7 }, exporter.signer)
+    expect(await problems({ objects: tamper })).toEqual([
+      'checkpoint_chain_broken checkpoints/000000000004.json',
+    ])
+  })
+
   it('a checkpoint that was removed', async () => {
     const tamper = (objects: Stored) => void objects.delete(objectKey('checkpoints', 2))
     expect(await problems({ objects: tamper })).toEqual(['checkpoint_missing checkpoints/'])
@@ -343,6 +350,11 @@ describe('tampering is found:', () => {
     expect(await problems({ items: [...items, forged] })).toEqual([
       `table_record_missing ${forged['pk']?.S ?? ''}`,
     ])
+  })
+
+  it('but a record that is too young to be exported yet is none', async () => {
+    const young = { items: [exchangeItem('young')], now: NOW - 1 }
+    expect(await verified(young)).toMatchObject({ findings: [], compared: 0, missing: [] })
   })
 
   it('an object with a second version, one that is hidden, and one that is not locked', async () => {
@@ -384,5 +396,8 @@ describe('what the exporter saw is reported too:', () => {
       'table_record_deleted audit/000000000001.json#2',
       'record_unreadable audit/000000000001.json#3',
     ])
+    // What was exported first is what counts.
+    const edited = { objects: replace, items: [forged], hints: { audit: 1, checkpoints: 1 } }
+    expect(await problems(edited)).toContain(`table_record_differs ${forged['pk']?.S ?? ''}`)
   })
 })
