@@ -14,7 +14,7 @@ const LONGEST_DELEGATED_HOURS = 7 * 24
 const DELEGATED_RULE = `a whole number of hours, at most ${LONGEST_DELEGATED_HOURS}: whoever gets hold of a delegated key has it until it is replaced`
 const ROTATION_RULE = `a whole number of hours, at most ${LONGEST_ROTATION_HOURS}`
 const LONGEST_AUDIT_DAYS = 36_500
-const AUDIT_RULE = `a whole number of days from 1 to ${LONGEST_AUDIT_DAYS}: with removal protection nobody, not even AWS, can make it shorter afterwards`
+const AUDIT_RULE = `a whole number of days from 1 to ${LONGEST_AUDIT_DAYS}: with removal protection nobody can make it shorter afterwards`
 const BOOLEAN_RULE = 'true or false'
 
 const RETENTION_DAYS = Object.values(RetentionDays).filter(

@@ -113,7 +113,14 @@ function print(terminal: Terminal, report: AuditReport): void {
     `${objects} objects with ${records} records (${duplicates} of them delivered again), ${checkpoints} checkpoints; ` +
       `${compared} records of the table compared.`,
   )
-  if (signedUntil !== undefined) terminal.out(`Signed until ${timeOf(signedUntil)}.`)
+  terminal.out(
+    signedUntil === undefined
+      ? terminal.style(
+          'yellow',
+          'No checkpoint is signed yet: the first one comes within 5 minutes of the first record.',
+        )
+      : `Signed until ${timeOf(signedUntil)}; what came later is proven by the chain alone.`,
+  )
   terminal.out(
     findings.length === 0
       ? terminal.style('green', 'Nothing was edited, dropped, added or reordered.')
