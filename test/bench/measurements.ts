@@ -51,17 +51,24 @@ export async function measureLatency({ cloud, calls, exchange, bareCalls }: Sett
   }
 }
 
-/** Warm introspections in turn with the bare read, as {@link measureLatency}. */
+/** Introspections that are under way at a time: as many as leave the machine's two cores room to answer for AWS. */
+const INTROSPECTION_LOAD = 2
+
+/** Warm introspections under load, each in turn with the bare read under the same load. */
 export async function measureIntrospection({ cloud, introspect, oneRead }: Setting, rounds: number) {
   for (let i = 0; i < WARM_UP; i++) await Promise.all([introspect(), oneRead()])
   const operation = 'dynamodb:BatchGetItem'
   cloud.aws.faults.set({ operation, kind: 'latency', ...LATENCIES[operation] })
   const introspections: number[] = []
   const reads: number[] = []
-  for (let round = 0; round < rounds; round++) {
-    reads.push(await timeOf(oneRead))
-    introspections.push(await timeOf(introspect))
+  let left = rounds
+  const worker = async () => {
+    while (left-- > 0) {
+      reads.push(await timeOf(oneRead))
+      introspections.push(await timeOf(introspect))
+    }
   }
+  await Promise.all(Array.from({ length: INTROSPECTION_LOAD }, worker))
   cloud.aws.faults.clear()
   const introspection = distributionOf(introspections)
   return {

@@ -97,7 +97,7 @@ function report({
     `  ratio of the medians          ${latency.ratioToBareCalls.toFixed(2)}  (at most ${LIMITS.ratioToBareCalls})`,
     `  ratio to the slowest call     ${latency.ratioToSlowestCall.toFixed(2)}`,
     `  sequential AWS round trips    ${roundTrips}  (at most ${LIMITS.roundTrips})`,
-    'warm introspection, client with a secret',
+    'warm introspection, client with a secret, two at a time',
     `  introspection                 ${ms(introspection.introspection)}`,
     `  the read alone                ${ms(introspection.oneRead)}`,
     `  ratio of the medians          ${introspection.ratioToOneRead.toFixed(2)}  (at most ${LIMITS.ratioToOneRead})`,
