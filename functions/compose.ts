@@ -8,10 +8,10 @@ import { BrokerIssuerKeys } from './adapters/broker-issuer-keys.ts'
 import { CachedKeyManifests } from './adapters/cached-key-manifests.ts'
 import { DelegatedSigner } from './adapters/delegated-signer.ts'
 import { DelegatedSigningKeys } from './adapters/delegated-signing-keys.ts'
-import { DynamoDbAssertionLedger } from './adapters/dynamodb-assertion-ledger.ts'
 import { DynamoDbChainHints } from './adapters/dynamodb-chain-hints.ts'
 import { DynamoDbExchangeLedger } from './adapters/dynamodb-exchange-ledger.ts'
 import { DynamoDbKeyManifests } from './adapters/dynamodb-key-manifests.ts'
+import { DynamoDbOneTimeLedger } from './adapters/dynamodb-one-time-ledger.ts'
 import { DynamoDbRatePermits } from './adapters/dynamodb-rate-permits.ts'
 import { DynamoDbReferenceTokens } from './adapters/dynamodb-reference-tokens.ts'
 import { DynamoDbRevocationRegister } from './adapters/dynamodb-revocation-register.ts'
@@ -82,7 +82,7 @@ export function composeExchange(): ExchangeDependencies & { readonly stage: stri
     policy: indexPolicy(readBundledPolicy()),
     issuerKeys: new BrokerIssuerKeys(manifests, new FetchedIssuerKeys(fetchJson, epochSeconds, standIns)),
     clientKeys: new FetchedIssuerKeys(fetchJson, epochSeconds),
-    assertions: new DynamoDbAssertionLedger(dynamoDb, settings.exchangesTable),
+    oneTime: new DynamoDbOneTimeLedger(dynamoDb, settings.exchangesTable),
     ledger: new DynamoDbExchangeLedger(dynamoDb, settings.exchangesTable),
     permits: new DynamoDbRatePermits(dynamoDb, settings.limitsTable, Date.now),
     references: new DynamoDbReferenceTokens(dynamoDb, settings.exchangesTable),
@@ -167,7 +167,7 @@ function composeOwnTokens(settings: Settings<'issuer' | 'exchangesTable' | 'sign
     // Nobody else's tokens are verified here.
     issuerKeys: new BrokerIssuerKeys(manifests, { find: async () => undefined }),
     clientKeys,
-    assertions: new DynamoDbAssertionLedger(dynamoDb, settings.exchangesTable),
+    oneTime: new DynamoDbOneTimeLedger(dynamoDb, settings.exchangesTable),
     references: new DynamoDbReferenceTokens(dynamoDb, settings.exchangesTable),
     randomId,
   }

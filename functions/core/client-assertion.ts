@@ -2,7 +2,7 @@ import type { ClientAuthenticationFailure } from './client-authentication.ts'
 import { preparseJwt } from './jwt-preparse.ts'
 import { LIMITS } from './limits.ts'
 import type { Client, ClientAuthenticationMethod } from './policy/compiled.ts'
-import type { IssuerKeys, KeyHolder, SpentAssertion } from './ports.ts'
+import type { IssuerKeys, KeyHolder, SpentCredential } from './ports.ts'
 import { authenticate, isTime } from './subject-token.ts'
 import { tokenIdOf } from './token-id.ts'
 import type { JsonObject } from './types.ts'
@@ -27,7 +27,7 @@ export interface AssertionContext {
 }
 
 export type VerifiedAssertion =
-  | { readonly client: Client; readonly assertion: SpentAssertion }
+  | { readonly client: Client; readonly assertion: SpentCredential }
   | { readonly failure: ClientAuthenticationFailure; readonly client?: Client }
 
 /**
@@ -82,9 +82,10 @@ function refuseClaims(
 }
 
 /** The id is over the client and the `jti`: another client's equal `jti`, or a subject token's, is not spent by it. */
-function spentOf({ id }: Client, claims: JsonObject, { now, attempt }: AssertionContext): SpentAssertion {
+function spentOf({ id }: Client, claims: JsonObject, { now, attempt }: AssertionContext): SpentCredential {
   const jti = claims['jti'] as string
   return {
+    kind: 'assertion',
     id: tokenIdOf({ kind: 'client_assertion', issuer: id, jti, signingInput: '' }),
     attempt,
     spentAt: now,

@@ -4,7 +4,7 @@ import { verifyClientSecret } from './client-secret.ts'
 import { gatherParameters, type ParameterPairs, type Parameters } from './parameters.ts'
 import type { Client } from './policy/compiled.ts'
 import type { PolicyIndex } from './policy/decide.ts'
-import type { IssuerKeys, SpentAssertion } from './ports.ts'
+import type { IssuerKeys, SpentCredential } from './ports.ts'
 import { type Refused, refuse } from './refusal.ts'
 import type { Brand } from './types.ts'
 
@@ -13,7 +13,7 @@ export type AuthenticatedClient = Brand<
   {
     readonly client: Client
     /** What it proved it with, where that may be used only once: to be claimed before anything is released. */
-    readonly assertion?: SpentAssertion
+    readonly assertion?: SpentCredential
   },
   'AuthenticatedClient'
 >

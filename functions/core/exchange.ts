@@ -6,11 +6,12 @@ import { authenticateClient, type ClientAuthenticationWorld, refuseClient } from
 import { exchangeRecordOf } from './exchange-record.ts'
 import { DependencyUnavailable } from './fault.ts'
 import { type Mint, minterFor } from './mint.ts'
+import { claimOnce } from './one-time.ts'
 import { type PolicyIndex, resolveTarget } from './policy/decide.ts'
 import type {
-  AssertionLedger,
   ExchangeLedger,
   ExchangeRecord,
+  OneTimeLedger,
   RatePermits,
   RevocationStore,
   StatusIndices,
@@ -26,7 +27,7 @@ import { readTokenRequest, type TokenRequestInput, tokenTypeUri } from './token-
 /** What an exchange needs of the world. */
 export interface ExchangeDependencies extends ClientAuthenticationWorld, TokenAuthentication, Mint {
   readonly policy: PolicyIndex
-  readonly assertions: AssertionLedger
+  readonly oneTime: OneTimeLedger
   readonly ledger: ExchangeLedger
   readonly permits: RatePermits
   readonly revocations: RevocationStore
@@ -55,8 +56,8 @@ export type ExchangeOutcome =
 
 /**
  * THE FLOW. One token exchange, in the one order that every path follows: parse → authenticate client → pre-parse JWT →
- * issuer → key → signature (or look a handle up) → claims → authorise → record ‖ claim assertion ‖ revocation check ‖ mint
- * → release. The last four run at the same time, and the token is released only if all agree. Until client and subject
+ * issuer → key → signature (or look a handle up) → claims → authorise → record ‖ claim what is used once ‖ revocation
+ * check ‖ mint → release. The last four run at the same time, and the token is released only if all agree. Until client and subject
  * token are known to be authentic and policy has agreed, nothing is written and nothing consumed.
  *
  * Returns a refusal; throws {@link DependencyUnavailable} or another fault, and then nothing is released either.
@@ -118,14 +119,15 @@ export async function exchange(
   const attempt = world.randomId()
   const record = exchangeRecordOf(authorised, issued, { request, issuer, kid: key?.kid, attempt, audit })
   const ownKeys = key === undefined ? [] : [`key#${key.kid}` as const]
-  const [recorded, claimed, cutOffs, speculative] = await Promise.all([
+  const oneTime = client?.assertion === undefined ? [] : [client.assertion]
+  const [recorded, replay, cutOffs, speculative] = await Promise.all([
     world.ledger.record(record),
-    client?.assertion && world.assertions.claim(client.assertion),
+    claimOnce(oneTime, world.oneTime, client?.client),
     world.revocations.cutOffs([...revocationKeysFor(authorised, issued), ...ownKeys]),
     mint(issued),
   ])
   if (recorded.kind === 'recorded') known = { ...known, ...withheldFact(record) }
-  if (claimed === 'replayed') return refused(refuseClient('assertion_replayed', { client: client?.client }))
+  if (replay !== undefined) return refused(replay)
   const revokedBy = findRevocation(subject, cutOffs)
   if (revokedBy !== undefined) return refused(refuse({ kind: 'token_revoked', by: revokedBy }))
   if (ownKeys.some((own) => cutOffs.has(own))) {

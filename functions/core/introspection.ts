@@ -6,7 +6,7 @@ import type { ManifestKey } from './key-lifecycle.ts'
 import { type OwnToken, type OwnTokenWorld, openOwnToken } from './own-token.ts'
 import type { Client } from './policy/compiled.ts'
 import type { PolicyIndex } from './policy/decide.ts'
-import type { AssertionLedger, RevocationKey, RevocationStore, Signer } from './ports.ts'
+import type { OneTimeLedger, RevocationKey, RevocationStore, Signer } from './ports.ts'
 import { type Refused, refuse } from './refusal.ts'
 import { claimAssertion, isForOneOf, presentedToken, requireClient } from './registered-client.ts'
 import { findRevocation, revocationKeysOf } from './revocation.ts'
@@ -16,7 +16,7 @@ import type { JsonObject, JsonValue } from './types.ts'
 /** What introspection needs of the world. */
 export interface IntrospectionDependencies extends ClientAuthenticationWorld, OwnTokenWorld {
   readonly policy: PolicyIndex
-  readonly assertions: AssertionLedger
+  readonly oneTime: OneTimeLedger
   readonly revocations: RevocationStore
   readonly signer: Signer
 }
@@ -75,7 +75,7 @@ export async function introspect(
   const key = input.wantsJwt ? await world.signer.activeKey(RING) : undefined
   const token = await visibleToken(text, client, { world, now: at.now })
   const [replay, cutOffs] = await Promise.all([
-    claimAssertion(authenticated, world.assertions),
+    claimAssertion(authenticated, world.oneTime),
     readCutOffs(token, key, world.revocations),
   ])
   if (replay !== undefined) return refused(replay)

@@ -92,23 +92,28 @@ export interface ReferenceTokens {
   find(handleHash: string): Promise<JsonObject | undefined>
 }
 
-/** A client assertion that was accepted, and must not be accepted again. Times in epoch seconds. */
-export interface SpentAssertion {
-  readonly id: TokenId
-  /** Random, one per invocation: by it a repeated write recognises itself. */
+/** What may be used once beside the record: a client assertion, a token as an actor's, a DPoP proof. */
+export type OneTimeKind = 'assertion' | 'actor' | 'dpop'
+
+/** A credential that was accepted, and must not be accepted again. Times in epoch seconds. */
+export interface SpentCredential {
+  readonly kind: OneTimeKind
+  /** Unique within its kind, and no secret. */
+  readonly id: string
+  /** Of whoever uses it, and of nobody else: by it a repeated write recognises itself. */
   readonly attempt: string
   readonly spentAt: number
-  /** Nobody accepts the assertion after that, whatever their clock says within the skew. */
+  /** Nobody accepts the credential after that, whatever their clock says within the skew. */
   readonly expiresAt: number
 }
 
-export interface AssertionLedger {
+export interface OneTimeLedger {
   /**
-   * Claims the one use of the assertion, durably. Of any number of simultaneous callers exactly one gets `claimed`; a write
-   * that was applied but not answered is recognised on its repetition.
+   * Claims the one use of the credential, durably. Of any number of simultaneous callers exactly one gets `claimed`; a
+   * write that was applied but not answered is recognised on its repetition.
    * Throws {@link DependencyUnavailable} if the outcome cannot be known.
    */
-  claim(assertion: SpentAssertion): Promise<'claimed' | 'replayed'>
+  claim(credential: SpentCredential): Promise<'claimed' | 'replayed'>
 }
 
 /** `kind#id`, for example `token#<token id>` or `subject#<sub>`. Made only by `revocation.ts`. */

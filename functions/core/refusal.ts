@@ -31,6 +31,7 @@ export type RequestRefusal =
       readonly claimed_client?: string
     }
   | { readonly kind: 'dpop_not_supported' }
+  | { readonly kind: 'dpop_proof_replayed' }
   | { readonly kind: 'json_expected' }
   /** The caller of an operator's endpoint is not named by the gateway. */
   | { readonly kind: 'operator_unknown' }
@@ -196,6 +197,8 @@ export function wireErrorFor(refusal: Refusal): WireError {
       }
     case 'dpop_not_supported':
       return { status: 400, error: 'invalid_dpop_proof', description: 'DPoP proofs are not accepted here' }
+    case 'dpop_proof_replayed':
+      return { status: 400, error: 'invalid_dpop_proof', description: 'the DPoP proof is not acceptable' }
     case 'rate_exceeded':
       return {
         status: 429,

@@ -5,10 +5,11 @@ import {
   type PresentedCredentials,
   refuseClient,
 } from './client-authentication.ts'
+import { claimOnce } from './one-time.ts'
 import type { OwnToken } from './own-token.ts'
 import { gatherParameters, type ParameterPairs } from './parameters.ts'
 import type { PolicyIndex } from './policy/decide.ts'
-import type { AssertionLedger } from './ports.ts'
+import type { OneTimeLedger } from './ports.ts'
 import { type Refused, refuse } from './refusal.ts'
 import type { TargetId } from './types.ts'
 
@@ -32,11 +33,9 @@ export function presentedToken(parameters: ParameterPairs): string | Refused {
 /** Claims what the client authenticated with, if that may be used only once: a refusal if it was used before. */
 export async function claimAssertion(
   { client, assertion }: AuthenticatedClient,
-  assertions: AssertionLedger,
+  ledger: OneTimeLedger,
 ): Promise<Refused | undefined> {
-  if (assertion === undefined) return undefined
-  const claimed = await assertions.claim(assertion)
-  return claimed === 'replayed' ? refuseClient('assertion_replayed', { client }) : undefined
+  return claimOnce(assertion === undefined ? [] : [assertion], ledger, client)
 }
 
 /** Whether the token is for one of these targets, as policy knows them today. */

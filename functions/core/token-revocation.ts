@@ -10,7 +10,7 @@ import type { ClientAuthenticationWorld, PresentedCredentials } from './client-a
 import { type OwnToken, type OwnTokenWorld, openOwnToken } from './own-token.ts'
 import type { Client } from './policy/compiled.ts'
 import type { PolicyIndex } from './policy/decide.ts'
-import type { AssertionLedger, RevocationRegister } from './ports.ts'
+import type { OneTimeLedger, RevocationRegister } from './ports.ts'
 import { type Refused, refuse } from './refusal.ts'
 import { claimAssertion, isForOneOf, presentedToken, requireClient } from './registered-client.ts'
 import { cutOffOf } from './revocation.ts'
@@ -18,7 +18,7 @@ import { cutOffOf } from './revocation.ts'
 /** What revocation needs of the world. */
 export interface RevocationDependencies extends ClientAuthenticationWorld, OwnTokenWorld {
   readonly policy: PolicyIndex
-  readonly assertions: AssertionLedger
+  readonly oneTime: OneTimeLedger
   readonly register: RevocationRegister
 }
 
@@ -59,7 +59,7 @@ export async function revokeToken(
 
   const token = await openOwnToken(text, world, { now: at.now, mayBeExpired: true })
   // Before the write and not beside it: a stolen assertion that was used once must not revoke anything.
-  const replay = await claimAssertion(authenticated, world.assertions)
+  const replay = await claimAssertion(authenticated, world.oneTime)
   if (replay !== undefined) return refused(replay)
   if ('refused' in token) return { ignored: eventOf(token) }
   known = { ...known, subject: token.subject, token: token.tokenId }

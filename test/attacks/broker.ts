@@ -14,10 +14,10 @@ import { httpHandler } from '../../functions/http/rim.ts'
 import { createTelemetry } from '../../functions/telemetry.ts'
 import { compiled } from '../core/policy/policy-fixture.ts'
 import {
-  MemoryAssertions,
   MemoryKeyManifests,
   MemoryKeys,
   MemoryLedger,
+  MemoryOneTimeLedger,
   MemoryRatePermits,
   MemoryReferenceTokens,
   MemoryRevocations,
@@ -120,7 +120,7 @@ export type PortCall = string
 /** The whole exchange function over fakes of its ports that count, as one warm environment. */
 export class AttackedBroker {
   readonly ledger = new MemoryLedger()
-  readonly assertions = new MemoryAssertions()
+  readonly oneTime = new MemoryOneTimeLedger()
   readonly revocations = new MemoryRevocations()
   readonly manifests = new MemoryKeyManifests()
   readonly signer = Object.assign(new MemoryKeys(), {
@@ -145,7 +145,7 @@ export class AttackedBroker {
     const ofClients = new FetchedIssuerKeys(this.#counted('fetch', fetchJson ?? this.#fetch), epochSeconds)
     const own = new CachedKeyManifests(this.manifests, Date.now)
     this.ledger.record = this.#counted('record', this.ledger.record.bind(this.ledger))
-    this.assertions.claim = this.#counted('claim', this.assertions.claim.bind(this.assertions))
+    this.oneTime.claim = this.#counted('claim', this.oneTime.claim.bind(this.oneTime))
     this.revocations.cutOffs = this.#counted('cutOffs', this.revocations.cutOffs.bind(this.revocations))
     this.signer.sign = this.#counted('sign', this.signer.sign.bind(this.signer))
     this.world = {
@@ -153,7 +153,7 @@ export class AttackedBroker {
       policy: indexOf(policy),
       issuerKeys: new BrokerIssuerKeys(own, fetched),
       clientKeys: ofClients,
-      assertions: this.assertions,
+      oneTime: this.oneTime,
       ledger: this.ledger,
       permits: new MemoryRatePermits(),
       revocations: this.revocations,

@@ -112,7 +112,7 @@ async function expectFailure(
 }
 
 function expectNothingConsumed(broker: AttackedBroker): void {
-  expect(broker.assertions.spent.size).toBe(0)
+  expect(broker.oneTime.spent.size).toBe(0)
   expect(broker.ledger.records.size).toBe(0)
 }
 
@@ -188,8 +188,8 @@ describe('a reused assertion', () => {
     const compact = assertion()
     await expectGranted(before, asserted(compact)(before))
     const after = newBroker()
-    for (const [id, spent] of before.assertions.spent)
-      after.assertions.spent.set(id, { ...spent, attempt: 'of another environment' })
+    for (const [id, spent] of before.oneTime.spent)
+      after.oneTime.spent.set(id, { ...spent, attempt: 'of another environment' })
     expectReplay(await witnessOf(after, asserted(compact)(after)), [compact])
   })
 
@@ -252,8 +252,8 @@ describe("somebody else's jti", () => {
     const subject_token = broker.token('ci', { jti })
     await expectGranted(broker, asserted(assertion({ jti }), { subject_token })(broker))
     await expectGranted(broker, asserted(assertion({ jti }, {}, 'billing'))(broker))
-    expect(broker.assertions.spent.size).toBe(2)
-    const ids = [...broker.assertions.spent.keys(), ...broker.ledger.records.keys()]
+    expect(broker.oneTime.spent.size).toBe(2)
+    const ids = [...broker.oneTime.spent.keys(), ...broker.ledger.records.keys()]
     expect(new Set(ids).size).toBe(4)
   })
 })

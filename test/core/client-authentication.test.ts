@@ -380,7 +380,7 @@ describe('an exchange by an authenticated client', () => {
     expect(claims).toMatchObject({ client_id: 'checkout', sub: 'desk:repo:octo/pay:ref:refs/heads/main' })
     const [record] = broker.ledger.records.values()
     expect(record?.event).toMatchObject({ client_id: 'checkout' })
-    expect(broker.assertions.spent.size).toBe(1)
+    expect(broker.oneTime.spent.size).toBe(1)
   })
 
   it('is the only one that an issuer may ask for', async () => {
@@ -424,7 +424,7 @@ describe('an exchange by an authenticated client', () => {
     const subject_token = await broker.subjectToken('desk', { repository_id: '9' })
     const outcome = await broker.exchange({ subject_token, ...(await asCheckout()) })
     expect(outcome).toMatchObject({ event: { reason: 'no_grant_matches', client_id: 'checkout' } })
-    expect(broker.assertions.spent.size).toBe(0)
+    expect(broker.oneTime.spent.size).toBe(0)
   })
 
   it('spends its assertion once, whatever else the request is', async () => {
@@ -466,7 +466,7 @@ describe('an exchange by an authenticated client', () => {
       return new Promise<never>(() => undefined)
     }
     Object.assign(broker.ledger, { record: held('record') })
-    Object.assign(broker.assertions, { claim: held('claim') })
+    Object.assign(broker.oneTime, { claim: held('claim') })
     Object.assign(broker.revocations, { cutOffs: held('cutOffs') })
     Object.assign(broker.keys, { sign: held('sign') })
     void broker.exchange({ subject_token: await broker.subjectToken('desk'), ...(await asCheckout()) })
@@ -474,7 +474,7 @@ describe('an exchange by an authenticated client', () => {
   })
 
   it('releases nothing while its assertion cannot be claimed', async () => {
-    Object.assign(broker.assertions, {
+    Object.assign(broker.oneTime, {
       claim: () => Promise.reject(new DependencyUnavailable('dynamodb', 'down')),
     })
     const request = { subject_token: await broker.subjectToken('desk'), ...(await asCheckout()) }

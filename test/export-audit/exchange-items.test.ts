@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { DynamoDbAssertionLedger } from '../../functions/adapters/dynamodb-assertion-ledger.ts'
 import { DynamoDbExchangeLedger } from '../../functions/adapters/dynamodb-exchange-ledger.ts'
+import { DynamoDbOneTimeLedger } from '../../functions/adapters/dynamodb-one-time-ledger.ts'
 import { DynamoDbReferenceTokens } from '../../functions/adapters/dynamodb-reference-tokens.ts'
 import { entryOfChange, type StreamRecord } from '../../functions/core/audit-entry.ts'
 import { OTHER_ITEMS } from '../../functions/core/exchange-items.ts'
@@ -25,8 +25,9 @@ const RECORD = {
 /** Whatever writes to the exchanges table, with a write of each. */
 const WRITERS = {
   DynamoDbExchangeLedger: (client: never) => new DynamoDbExchangeLedger(client, 'exchanges').record(RECORD),
-  DynamoDbAssertionLedger: (client: never) =>
-    new DynamoDbAssertionLedger(client, 'exchanges').claim({
+  DynamoDbOneTimeLedger: (client: never) =>
+    new DynamoDbOneTimeLedger(client, 'exchanges').claim({
+      kind: 'assertion',
       id: ID,
       attempt: 'attempt',
       spentAt: NOW,
@@ -55,7 +56,7 @@ async function exportedOf(writer: keyof typeof WRITERS): Promise<readonly unknow
 describe('of the items of the exchanges table', () => {
   it('the export takes the records of exchanges, and passes over all others that adapters write', async () => {
     expect(await exportedOf('DynamoDbExchangeLedger')).toEqual(['exchange_granted'])
-    expect(await exportedOf('DynamoDbAssertionLedger')).toEqual([])
+    expect(await exportedOf('DynamoDbOneTimeLedger')).toEqual([])
     expect(await exportedOf('DynamoDbReferenceTokens')).toEqual([])
   })
 

@@ -36,7 +36,7 @@ describe('the export of the exchanges table', () => {
   it('leaves out what is no exchange, and what TTL deletes', async () => {
     const { handle, records } = createTestExport({})
     const item = (pk: string) => ({ pk: { S: pk }, expires_at: { N: '1' } })
-    const others = ['assertion#x', 'reference#x'].map((pk) => change(item(pk)))
+    const others = ['assertion#x', 'actor#x', 'dpop#x', 'reference#x'].map((pk) => change(item(pk)))
     const byTtl = {
       ...change(undefined, exchangeItem('a')),
       userIdentity: { type: 'Service', principalId: 'dynamodb.amazonaws.com' },

@@ -7,9 +7,9 @@ import {
 } from '@aws-sdk/client-dynamodb'
 import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
-import { DynamoDbAssertionLedger } from '../../functions/adapters/dynamodb-assertion-ledger.ts'
 import { DynamoDbChainHints } from '../../functions/adapters/dynamodb-chain-hints.ts'
 import { DynamoDbExchangeLedger } from '../../functions/adapters/dynamodb-exchange-ledger.ts'
+import { DynamoDbOneTimeLedger } from '../../functions/adapters/dynamodb-one-time-ledger.ts'
 import { DynamoDbReferenceTokens } from '../../functions/adapters/dynamodb-reference-tokens.ts'
 import { S3AuditObjects } from '../../functions/adapters/s3-audit-objects.ts'
 import { objectKey, readBatch } from '../../functions/core/audit-chain.ts'
@@ -136,7 +136,7 @@ it('10,000 exchanges are all in the trail, however often S3, the hint and the ex
   const endpoints = createEndpoints(broker, {
     ...worldOf(broker),
     ledger: new DynamoDbExchangeLedger(dynamoDb, 'exchanges'),
-    assertions: new DynamoDbAssertionLedger(dynamoDb, 'exchanges'),
+    oneTime: new DynamoDbOneTimeLedger(dynamoDb, 'exchanges'),
     references,
   } as unknown as ReturnType<typeof worldOf>)
   const released = new Released(references)

@@ -40,7 +40,7 @@ function tokenHandler() {
     policy: indexPolicy(testPolicy()),
     issuerKeys: broker.issuerKeys,
     clientKeys: broker.clientKeys,
-    assertions: broker.assertions,
+    oneTime: broker.oneTime,
     ledger: broker.ledger,
     permits: broker.permits,
     revocations: broker.revocations,

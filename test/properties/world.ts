@@ -13,10 +13,10 @@ import { statusIndexOf } from '../../functions/core/status-list.ts'
 import { TOKEN_EXCHANGE_GRANT, type TokenRequestInput } from '../../functions/core/token-request.ts'
 import { type CraftingKey, craft, craftingKey, type Part } from '../attacks/crafted-jws.ts'
 import {
-  MemoryAssertions,
   MemoryIssuerKeys,
   MemoryKeys,
   MemoryLedger,
+  MemoryOneTimeLedger,
   MemoryRatePermits,
   MemoryReferenceTokens,
   MemoryRevocations,
@@ -80,7 +80,7 @@ export class PropertyBroker {
       policy: indexPolicy(policy),
       issuerKeys: this.issuerKeys,
       clientKeys: new MemoryIssuerKeys(),
-      assertions: new MemoryAssertions(),
+      oneTime: new MemoryOneTimeLedger(),
       ledger: this.ledger,
       permits: new MemoryRatePermits(),
       references: new MemoryReferenceTokens(),

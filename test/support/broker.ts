@@ -10,10 +10,10 @@ import { TOKEN_EXCHANGE_GRANT, type TokenRequestInput } from '../../functions/co
 
 import { makeClientSigners, testClients } from './clients.ts'
 import {
-  MemoryAssertions,
   MemoryIssuerKeys,
   MemoryKeys,
   MemoryLedger,
+  MemoryOneTimeLedger,
   MemoryRatePermits,
   MemoryReferenceTokens,
   MemoryRevocations,
@@ -107,7 +107,7 @@ export interface TestBroker {
   readonly references: MemoryReferenceTokens
   readonly statuses: MemoryStatusEntries
   readonly statusIndices: StatusIndices
-  readonly assertions: MemoryAssertions
+  readonly oneTime: MemoryOneTimeLedger
   readonly clientKeys: MemoryIssuerKeys
   readonly revocations: MemoryRevocations
   readonly keys: MemoryKeys
@@ -173,7 +173,7 @@ export async function createTestBroker(policy = testPolicy()): Promise<TestBroke
     policy: indexPolicy(policy),
     issuerKeys,
     clientKeys,
-    assertions: new MemoryAssertions(),
+    oneTime: new MemoryOneTimeLedger(),
     ledger: new MemoryLedger(),
     permits: new MemoryRatePermits(() => NOW * 1000),
     references: new MemoryReferenceTokens(),

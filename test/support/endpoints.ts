@@ -50,7 +50,7 @@ export function worldOf(broker: TestBroker) {
     policy: indexPolicy(testPolicy()),
     issuerKeys: broker.issuerKeys,
     clientKeys: broker.clientKeys,
-    assertions: broker.assertions,
+    oneTime: broker.oneTime,
     ledger: broker.ledger,
     permits: broker.permits,
     revocations: broker.revocations,

@@ -6,7 +6,6 @@ import { DELEGATED_RING } from '../../functions/core/key-times.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
 import type {
   AllRevocations,
-  AssertionLedger,
   AuditObjects,
   ChainHints,
   CheckpointSigner,
@@ -16,6 +15,7 @@ import type {
   KeyHolder,
   KeyManifestStore,
   KeyPair,
+  OneTimeLedger,
   PermitOutcome,
   RatePermits,
   RecordOutcome,
@@ -27,7 +27,7 @@ import type {
   Signer,
   SigningKeyFactory,
   SigningKeyInventory,
-  SpentAssertion,
+  SpentCredential,
   StatusEntries,
   StatusEntry,
   StoredReference,
@@ -94,14 +94,16 @@ export class MemoryReferenceTokens implements ReferenceTokens {
   }
 }
 
-export class MemoryAssertions implements AssertionLedger {
-  readonly spent = new Map<string, SpentAssertion>()
+export class MemoryOneTimeLedger implements OneTimeLedger {
+  /** By kind and id. */
+  readonly spent = new Map<string, SpentCredential>()
 
-  async claim(assertion: SpentAssertion): Promise<'claimed' | 'replayed'> {
-    const existing = this.spent.get(assertion.id)
-    if (existing !== undefined && existing.expiresAt >= assertion.spentAt)
-      return existing.attempt === assertion.attempt ? 'claimed' : 'replayed'
-    this.spent.set(assertion.id, assertion)
+  async claim(credential: SpentCredential): Promise<'claimed' | 'replayed'> {
+    const key = `${credential.kind}#${credential.id}`
+    const existing = this.spent.get(key)
+    if (existing !== undefined && existing.expiresAt >= credential.spentAt)
+      return existing.attempt === credential.attempt ? 'claimed' : 'replayed'
+    this.spent.set(key, credential)
     return 'claimed'
   }
 }

@@ -1,14 +1,14 @@
 import { type DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb'
 import { OTHER_ITEMS } from '../core/exchange-items.ts'
-import type { AssertionLedger, SpentAssertion } from '../core/ports.ts'
+import type { OneTimeLedger, SpentCredential } from '../core/ports.ts'
 import { answerOf } from './aws-client.ts'
 import { itemInTheWay } from './condition-failed.ts'
 
 /**
- * The `exchanges` table again, for client assertions: items `assertion#<id>`, a prefix that no token id has. They are no
+ * The `exchanges` table again, for what may be used once: items `<kind>#<id>`, prefixes that no token id has. They are no
  * exchanges: what reads the table's stream for exchanges must pass over them.
  */
-export class DynamoDbAssertionLedger implements AssertionLedger {
+export class DynamoDbOneTimeLedger implements OneTimeLedger {
   private readonly client: DynamoDBClient
   private readonly table: string
 
@@ -17,12 +17,12 @@ export class DynamoDbAssertionLedger implements AssertionLedger {
     this.table = table
   }
 
-  async claim({ id, attempt, spentAt, expiresAt }: SpentAssertion): Promise<'claimed' | 'replayed'> {
+  async claim({ kind, id, attempt, spentAt, expiresAt }: SpentCredential): Promise<'claimed' | 'replayed'> {
     const put = this.client.send(
       new PutItemCommand({
         TableName: this.table,
         Item: {
-          pk: { S: `${OTHER_ITEMS.assertion}${id}` },
+          pk: { S: `${OTHER_ITEMS[kind]}${id}` },
           attempt: { S: attempt },
           recorded_at: { N: String(spentAt) },
           expires_at: { N: String(expiresAt) },
