@@ -1,6 +1,6 @@
 import type { AuthenticatedClient } from './client-authentication.ts'
 import { LIMITS } from './limits.ts'
-import type { Grant, Target } from './policy/compiled.ts'
+import type { Grant, TokenTarget } from './policy/compiled.ts'
 import { decideGrant, type PolicyIndex } from './policy/decide.ts'
 import { renderClaims } from './policy/render-claims.ts'
 import { type Refused, refuse } from './refusal.ts'
@@ -12,7 +12,7 @@ import type { Brand } from './types.ts'
 export type Authorised = Brand<
   {
     readonly subject: ValidatedSubject
-    readonly target: Target
+    readonly target: TokenTarget
     readonly grant: Grant
     readonly scopes: readonly string[]
     /**
@@ -34,7 +34,7 @@ export function authorise(
   asked: {
     readonly subject: ValidatedSubject
     readonly client: AuthenticatedClient | undefined
-    readonly target: Target
+    readonly target: TokenTarget
     readonly scopes: TokenRequest['scopes']
   },
   now: number,
@@ -67,7 +67,7 @@ function grantedScopes(
   return requested.every((scope) => grant.scopes.includes(scope) && isHeld(scope)) ? requested : 'not_allowed'
 }
 
-function latestExpiry(subject: ValidatedSubject, grant: Grant, target: Target, now: number): number {
+function latestExpiry(subject: ValidatedSubject, grant: Grant, target: TokenTarget, now: number): number {
   const lifetime = Math.min(grant.lifetimeSeconds, target.maxLifetimeSeconds, LIMITS.maxLifetimeSeconds)
   return Math.min(subject.expiresAt, now + lifetime)
 }

@@ -97,6 +97,8 @@ export async function exchange(
   const target = resolveTarget(policy, { ...request, issuer, client: client?.client })
   if ('kind' in target) return refused(refuse(target))
   known = { ...known, target: target.id }
+  if (target.format === 'aws-credentials')
+    return refused(refuse({ kind: 'requested_token_type_not_supported' }))
   if (target.format === 'reference' && request.requestedTokenType === 'jwt')
     return refused(refuse({ kind: 'requested_token_type_not_supported' }))
 

@@ -68,6 +68,8 @@ export function explainExchange(
     return refused(refuseClient('authentication_missing').refused, { issuer })
   const target = resolveTarget(policy, { ...question, issuer, client: client?.client })
   if ('kind' in target) return refused(target, { issuer })
+  if (target.format === 'aws-credentials')
+    return refused({ kind: 'requested_token_type_not_supported' }, { issuer, target })
   const candidates = explainGrants(policy, {
     issuerId: subject.issuer,
     claims: subject.claims,

@@ -1,10 +1,10 @@
 import type { DelegatedKey, ManifestKey } from './key-lifecycle.ts'
 import { DELEGATED_RING } from './key-times.ts'
-import type { Target } from './policy/compiled.ts'
+import type { TokenTarget } from './policy/compiled.ts'
 import type { RingName } from './types.ts'
 
 /** The ring that signs the target's tokens. There is no second choice: a target whose ring cannot sign gets no token. */
-export function ringOfTarget({ signing, algorithm }: Pick<Target, 'signing' | 'algorithm'>): RingName {
+export function ringOfTarget({ signing, algorithm }: Pick<TokenTarget, 'signing' | 'algorithm'>): RingName {
   return signing === 'delegated' ? DELEGATED_RING : algorithm
 }
 

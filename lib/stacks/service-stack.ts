@@ -4,6 +4,7 @@ import { Grant } from 'aws-cdk-lib/aws-iam'
 import { CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib/core'
 import type { Construct } from 'constructs'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
+import { isDelegating } from '../../functions/core/policy/target-kinds.ts'
 import { OPERATOR_REVOCATION_PATH, type Settings, toEnvironment } from '../../functions/settings.ts'
 import type { DeploymentConfig } from '../config.ts'
 import { AuditExport } from '../constructs/audit-export.ts'
@@ -61,7 +62,7 @@ export class ServiceStack extends Stack {
     this.#signingKeys = new SigningKeys(this, 'SigningKeys', {
       table: props.state.signingKeys,
       stage: props.config.stage,
-      isDelegating: props.policy.targets.some(({ signing }) => signing === 'delegated'),
+      isDelegating: props.policy.targets.some(isDelegating),
       removalProtection: props.config.removalProtection,
     })
     this.#addExchange()
@@ -116,7 +117,7 @@ export class ServiceStack extends Stack {
   /** Each way of signing only where a target has chosen it: not by mistake could one stand in for the other. */
   #grantSigning(exchange: BrokerFunction): void {
     const { targets } = this.#props.policy
-    const delegated = targets.filter(({ signing }) => signing === 'delegated')
+    const delegated = targets.filter(isDelegating)
     if (delegated.length > 0) this.#signingKeys.grantUnwrap(exchange)
     if (delegated.length < targets.length || targets.length === 0) this.#signingKeys.grantSign(exchange)
   }

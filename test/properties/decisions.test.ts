@@ -50,7 +50,7 @@ function decisionOn(
   const index = indexPolicy(policy)
   const issuer = policy.issuers.find(({ id }) => id === rename(asked.from))
   const target = index.targets.get(rename(asked.target) as TargetId)
-  if (issuer === undefined || target === undefined) return 'unknown'
+  if (issuer === undefined || target === undefined || target.format === 'aws-credentials') return 'unknown'
   const claims = {
     ...asked.claims,
     iss: issuer.issuer,

@@ -1,6 +1,7 @@
 import type { ClientId, GrantId, IssuerId, TargetId } from '../types.ts'
 import { checkScopes, type EntryReport, idsOf, LIFETIME, secondsOf } from './checks.ts'
-import { BROKER, type Grant, type Rate, type TemplatePart } from './compiled.ts'
+import { sessionSecondsOf } from './compile-aws-target.ts'
+import { BROKER, type Grant, type Rate, type Template } from './compiled.ts'
 import { compileConditions } from './conditions.ts'
 import { foundInsteadOf } from './finding.ts'
 import type { Entry, MergedPolicy, Report } from './merge.ts'
@@ -49,8 +50,18 @@ export function compileGrants(context: GrantContext, report: Report): readonly G
     checkReferences(entry.source, context.merged, reportHere)
     checkGrantScopes(entry.source, context.merged, reportHere)
     checkActors(entry.source, reportHere)
-    return compileGrant(entry, context.lifetimeSeconds, reportHere)
+    return compileGrant(entry, lifetimeOf(entry.source, context, reportHere), reportHere)
   })
+}
+
+/** The lifetime where the grant has none. For a role it is the target's matter, and nothing is issued to put claims into. */
+function lifetimeOf(source: GrantSource, context: GrantContext, report: EntryReport): number {
+  const target = context.merged.targets.get(source.target)?.source
+  if (target?.aws_role === undefined) return context.lifetimeSeconds
+  for (const key of ['lifetime', 'claims'] as const)
+    if (source[key] !== undefined)
+      report([key], `found ${key}, but the target is an AWS role; allowed: to leave it out`)
+  return sessionSecondsOf(target)
 }
 
 function checkReferences(source: GrantSource, merged: MergedPolicy, report: EntryReport): void {
@@ -128,7 +139,7 @@ function compileRate({ limit, per, by }: RateSource, report: EntryReport): Rate 
 }
 
 function compileClaims(templates: Readonly<Record<string, string>>, report: EntryReport): Grant['claims'] {
-  const compiled = Object.entries(templates).map(([name, template]): [string, readonly TemplatePart[]] => {
+  const compiled = Object.entries(templates).map(([name, template]): [string, Template] => {
     if (RESERVED_CLAIMS.has(name) || name.startsWith(AWS_CLAIMS))
       report(['claims', name], `found the claim ${name}, which only the broker sets; allowed: any other name`)
     const parts = parseTemplate(template)

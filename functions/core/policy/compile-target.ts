@@ -1,7 +1,8 @@
 import { isResourceUri } from '../resource-uri.ts'
 import type { TargetId } from '../types.ts'
 import { checkScopes, type EntryReport, LIFETIME, secondsOf, uniqueAmongEntries } from './checks.ts'
-import type { Target } from './compiled.ts'
+import { AWS_KEYS, compileAwsTarget } from './compile-aws-target.ts'
+import type { Target, TokenTarget } from './compiled.ts'
 import { foundInsteadOf } from './finding.ts'
 import type { Entry, MergedPolicy, Report } from './merge.ts'
 import type { TargetSource } from './schema.ts'
@@ -11,7 +12,12 @@ export function compileTargets(merged: MergedPolicy, report: Report): readonly T
   const checkAudience = uniqueAmongEntries(report)
   const checkResource = uniqueAmongEntries(report)
   return [...merged.targets.values()].map((entry) => {
-    const target = compileTarget(entry, (path, message) => report(entry, path, message))
+    const reportHere: EntryReport = (path, message) => report(entry, path, message)
+    const { aws_role: roleArn } = entry.source
+    const target =
+      roleArn === undefined
+        ? compileTokenTarget(entry, reportHere)
+        : compileAwsTarget(entry, roleArn, reportHere)
     if (target.audience !== '') checkAudience(entry, ['audience'], target.audience)
     target.resources.forEach((resource, at) => {
       checkResource(entry, ['resources', at], resource)
@@ -20,9 +26,12 @@ export function compileTargets(merged: MergedPolicy, report: Report): readonly T
   })
 }
 
-function compileTarget({ id, source }: Entry<TargetSource>, report: EntryReport): Target {
+function compileTokenTarget({ id, source }: Entry<TargetSource>, report: EntryReport): TokenTarget {
   const { token, scopes = [], resources = [] } = source
-  if (source.audience === undefined && source.aws_role === undefined)
+  for (const key of AWS_KEYS)
+    if (source[key] !== undefined)
+      report([key], `found ${key}, but no aws_role; allowed: to leave it out, or to name the role`)
+  if (source.audience === undefined)
     report(['audience'], foundInsteadOf(undefined, 'the `aud` of the tokens for this target'))
   checkScopes(scopes, 'scopes', report)
   resources.forEach((resource, at) => {

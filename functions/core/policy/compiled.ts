@@ -72,7 +72,11 @@ export interface Client {
   readonly defaultTarget?: TargetId
 }
 
-export interface Target {
+/** What a grant is for. `format` tells the kinds apart: whoever reads more of a target must say what it does for each. */
+export type Target = TokenTarget | AwsTarget
+
+/** Access tokens that the broker issues. */
+export interface TokenTarget {
   readonly id: TargetId
   readonly audience: string
   readonly resources: readonly string[]
@@ -85,6 +89,48 @@ export interface Target {
   readonly maxLifetimeSeconds: number
   /** Whether resource servers can read in a status list that a token is revoked. */
   readonly statusList: boolean
+}
+
+/** Temporary credentials of one AWS role. */
+export interface AwsTarget {
+  readonly id: TargetId
+  /** What a token request names it by: the role's ARN, unless policy says otherwise. */
+  readonly audience: string
+  readonly resources: readonly []
+  readonly scopes: readonly []
+  readonly format: 'aws-credentials'
+  readonly roleArn: string
+  /** By a token that we sign (AssumeRoleWithWebIdentity), or by the role of a function of ours (AssumeRole). */
+  readonly assume: 'web-identity' | 'role'
+  /** How long the credentials work, 900 to 3600. */
+  readonly durationSeconds: number
+  /** What the session is called; without it, as the subject is. */
+  readonly sessionName?: Template
+  readonly sessionTags: Readonly<Record<string, Template>>
+  /** Keys of `sessionTags` that stay when the session assumes a further role. */
+  readonly transitiveTags: readonly string[]
+  readonly sourceIdentity?: Template
+  readonly sessionPolicy?: SessionPolicy
+  /** Only with `assume: role`. */
+  readonly externalId?: string
+  /** What becomes of a request whose subject token ends before the shortest session that AWS gives. */
+  readonly outlive: 'refuse' | 'deadline'
+}
+
+/** A claim template, cut into its parts. */
+export type Template = readonly TemplatePart[]
+
+/** The statements of an IAM policy that narrows a role for one session. Only `Resource` and `Condition` insert claims. */
+export type SessionPolicy = readonly SessionStatement[]
+
+export interface SessionStatement {
+  readonly Sid?: string
+  readonly Effect: 'Allow' | 'Deny'
+  readonly Action?: readonly string[]
+  readonly NotAction?: readonly string[]
+  readonly Resource?: readonly Template[]
+  readonly NotResource?: readonly string[]
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, readonly Template[]>>>>
 }
 
 /** One way in which a claim can satisfy a condition. */
@@ -119,7 +165,7 @@ export interface Grant {
   readonly defaultScopes: readonly string[]
   readonly lifetimeSeconds: number
   /** Claims of the issued token by name. */
-  readonly claims: Readonly<Record<string, readonly TemplatePart[]>>
+  readonly claims: Readonly<Record<string, Template>>
   readonly rate?: Rate
 }
 

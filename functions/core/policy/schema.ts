@@ -84,8 +84,30 @@ const client = closed({
   default_target: name.optional(),
 })
 
-const template = string('a text with {claim} or {/pointer/to/claim} in it')
+const TEMPLATE_RULE = 'a text with {claim} or {/pointer/to/claim} in it'
+const template = string(TEMPLATE_RULE)
 const scopes = z.array(string('a scope'), { error: 'a list of scopes' })
+
+const texts = z.union([string('a text'), listOf(string('a text'), 'a list of texts')], {
+  error: 'a text or a list of texts',
+})
+
+/** An IAM policy document, without the elements that only policies of resources and trust have. */
+const sessionPolicy = closed({
+  Version: z.literal('2012-10-17', { error: '2012-10-17' }),
+  Statement: listOf(
+    closed({
+      Sid: string('a statement id').optional(),
+      Effect: oneOf(['Allow', 'Deny']),
+      Action: texts.optional(),
+      NotAction: texts.optional(),
+      Resource: texts.optional(),
+      NotResource: texts.optional(),
+      Condition: mapOf(string('an operator'), mapOf(string('a condition key'), texts)).optional(),
+    }),
+    'a list of statements',
+  ),
+})
 
 const target = closed({
   audience: string('an audience').optional(),
@@ -102,8 +124,13 @@ const target = closed({
   aws_role: string('the ARN of a role').optional(),
   assume: oneOf(['web-identity', 'role']).optional(),
   duration: duration.optional(),
-  session_tags: mapOf(z.string(), template).optional(),
+  session_name: template.optional(),
+  session_tags: mapOf(z.string(), z.string({ error: TEMPLATE_RULE })).optional(),
+  transitive_tags: listOf(string('a key of session_tags'), 'a list of keys of session_tags').optional(),
   source_identity: template.optional(),
+  session_policy: sessionPolicy.optional(),
+  external_id: string('an external id').optional(),
+  outlive: oneOf(['refuse', 'deadline']).optional(),
 })
 
 const SCALAR_RULE = 'a text, a number, true or false'
@@ -156,6 +183,7 @@ export type DefaultsSource = z.output<typeof defaults>
 export type IssuerSource = z.output<typeof issuer>
 export type ClientSource = z.output<typeof client>
 export type TargetSource = z.output<typeof target>
+export type SessionPolicySource = z.output<typeof sessionPolicy>
 export type GrantSource = z.output<typeof grant>
 export type JwkSource = z.output<typeof jwk>
 

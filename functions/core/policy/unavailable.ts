@@ -18,10 +18,6 @@ const UNAVAILABLE: readonly UnavailableFeature[] = [
   },
   { path: 'targets.*.token.binding', except: 'none' },
   { path: 'targets.*.aws_role' },
-  { path: 'targets.*.assume' },
-  { path: 'targets.*.duration' },
-  { path: 'targets.*.session_tags' },
-  { path: 'targets.*.source_identity' },
   { path: 'grants.*.delegation' },
 ]
 

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import type { TokenTarget } from '../../../functions/core/policy/compiled.ts'
 import { compiled, findingsIn, PAYMENTS, POLICY, withTarget } from './policy-fixture.ts'
+
+const tokenTarget = (document: unknown) => compiled(document).targets[0] as TokenTarget
 
 describe('a target', () => {
   it('needs an audience', () => {
@@ -57,8 +60,8 @@ describe('a target', () => {
   })
 
   it('has no status list unless it asks for one, and none for reference tokens', () => {
-    expect(compiled(POLICY).targets[0]?.statusList).toBe(false)
-    expect(compiled(withTarget({ token: { status_list: true } })).targets[0]?.statusList).toBe(true)
+    expect(tokenTarget(POLICY).statusList).toBe(false)
+    expect(tokenTarget(withTarget({ token: { status_list: true } })).statusList).toBe(true)
     expect(findingsIn(withTarget({ token: { format: 'reference', status_list: true } }))).toEqual([
       expect.stringContaining('targets.payments.token.status_list: found true, but format reference'),
     ])
@@ -71,7 +74,7 @@ describe('a target', () => {
   })
 
   it('signs with delegated keys only if it asks for it', () => {
-    const signing = (token: object) => compiled(withTarget({ token })).targets[0]?.signing
+    const signing = (token: object) => tokenTarget(withTarget({ token })).signing
     expect(signing({ algorithm: 'ES256', signing: 'delegated' })).toBe('delegated')
     expect(signing({ algorithm: 'ES256', signing: 'kms' })).toBe('kms')
     expect(signing({ algorithm: 'ES256' })).toBe('kms')

@@ -45,7 +45,24 @@ const EVERYTHING = {
       assume: 'web-identity',
       duration: '15m',
       session_tags: { repository: '{repository}', run: '{run_id}' },
+      session_name: 'ci-{run_id}',
+      transitive_tags: ['repository'],
       source_identity: '{actor}',
+      session_policy: {
+        Version: '2012-10-17',
+        Statement: [
+          {
+            Sid: 'OwnFolder',
+            Effect: 'Allow',
+            Action: 's3:GetObject',
+            Resource: ['arn:aws:s3:::artifacts/{repository}/*'],
+            Condition: { StringEquals: { 'aws:RequestedRegion': 'eu-west-1' } },
+          },
+          { Effect: 'Deny', NotAction: ['s3:GetObject'], NotResource: '*' },
+        ],
+      },
+      external_id: 'token-broker',
+      outlive: 'deadline',
     },
   },
   grants: {

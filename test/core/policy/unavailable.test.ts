@@ -22,10 +22,6 @@ describe('what this version cannot do', () => {
       { ...POLICY, targets: { payments: PAYMENTS, role: { aws_role: ROLE } } },
       'targets.role.aws_role',
     ],
-    ['assume', withTarget({ assume: 'role' }), 'targets.payments.assume'],
-    ['duration', withTarget({ duration: '15m' }), 'targets.payments.duration'],
-    ['session tags', withTarget({ session_tags: { a: 'b' } }), 'targets.payments.session_tags'],
-    ['source identity', withTarget({ source_identity: 'a' }), 'targets.payments.source_identity'],
     [
       'delegation',
       withGrant({ delegation: { actors: [{ issuer: 'github', when: { sub: 'a' } }] } }),

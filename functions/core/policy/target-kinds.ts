@@ -1,0 +1,11 @@
+import type { AwsTarget, Target } from './compiled.ts'
+
+/** Whether the target stands for credentials of an AWS role, and not for tokens. */
+export function isAwsTarget(target: Target): target is AwsTarget {
+  return target.format === 'aws-credentials'
+}
+
+/** Whether the target's tokens are signed with delegated keys. */
+export function isDelegating(target: Target): boolean {
+  return !isAwsTarget(target) && target.signing === 'delegated'
+}
