@@ -1,10 +1,10 @@
 import { refusedEvent } from '../core/audit-event.ts'
 import { type ExchangeDependencies, type ExchangeOutcome, exchange } from '../core/exchange.ts'
 import { type Refusal, refuse } from '../core/refusal.ts'
-import { jsonAnswer, refusalAnswer } from '../http/answer.ts'
+import { jsonAnswer } from '../http/answer.ts'
 import type { HttpRequest } from '../http/event.ts'
 import { readForm } from '../http/form.ts'
-import type { RequestContext, Serve } from '../http/rim.ts'
+import { type RequestContext, type Serve, servedRefusal } from '../http/rim.ts'
 import type { Telemetry } from '../telemetry.ts'
 
 /** `POST /token`: RFC 8693. */
@@ -12,23 +12,12 @@ export function serveToken(world: ExchangeDependencies, log: Pick<Telemetry, 're
   return async (request, context) => {
     const outcome = await outcomeOf(request, context, world)
     if ('answer' in outcome) {
-      const measured = { TokensIssued: outcome.isNew ? 1 : 0, RetiredKeySignatures: 0 }
+      const measured = outcome.isNew ? { TokensIssued: 1 } : {}
       return { outcome: 'succeeded', answer: jsonAnswer(200, outcome.answer), measured }
     }
     log.refused(outcome.event)
-    const answer = refusalAnswer(outcome.refused)
-    return {
-      outcome: 'refused',
-      answer,
-      ...(isReplay(outcome.refused) && { measured: { ReplayRefusals: 1 } }),
-    }
+    return servedRefusal(outcome.refused)
   }
-}
-
-/** Somebody has presented again what may be used once: a client that retries without a key, or a thief. */
-function isReplay(refusal: Refusal): boolean {
-  if (refusal.kind === 'client_authentication_failed') return refusal.failure === 'assertion_replayed'
-  return refusal.kind === 'token_replayed'
 }
 
 async function outcomeOf(

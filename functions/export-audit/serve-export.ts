@@ -1,6 +1,7 @@
 import { gunzipSync } from 'node:zlib'
 import {
   type AuditEntry,
+  DELETED,
   entryOfChange,
   entryOfLogLine,
   type LogEvent,
@@ -40,15 +41,16 @@ async function exportChanges(
   telemetry: AuditTelemetry,
 ): Promise<StreamAnswer> {
   const entries = changes.map(entryOfChange).filter((entry) => entry !== undefined)
+  const lagSeconds = lagOf(changes, world.now())
   try {
     await exportEntries(entries, world)
   } catch (fault) {
     telemetry.failed(fault)
-    telemetry.measure({ exported: 0, poison: 0, lagSeconds: lagOf(changes, world.now()) })
+    telemetry.measure({ exported: 0, lagSeconds, lostClaims: [] })
     return { batchItemFailures: [{ itemIdentifier: changes[0]?.dynamodb?.SequenceNumber ?? '' }] }
   }
-  const poison = countPoison(entries)
-  telemetry.measure({ exported: entries.length - poison, poison, lagSeconds: lagOf(changes, world.now()) })
+  const exported = entries.length - reportUnreadable(entries, telemetry)
+  telemetry.measure({ exported, lagSeconds, lostClaims: lostClaimsIn(entries) })
   return { batchItemFailures: [] }
 }
 
@@ -59,12 +61,11 @@ async function exportLogLines(data: string, world: AuditExport, telemetry: Audit
   if (messageType !== 'DATA_MESSAGE') return
   const entries = boundRefusals(logEvents.map((line) => entryOfLogLine(logGroup, line)))
   await reported(exportEntries(entries, world), telemetry)
-  telemetry.measure({ poison: countPoison(entries) })
+  reportUnreadable(entries, telemetry)
 }
 
 async function checkpoint(world: AuditExport, telemetry: AuditTelemetry): Promise<void> {
-  const outcome = await reported(writeCheckpoint(world), telemetry)
-  telemetry.measure({ checkpoints: outcome === 'written' ? 1 : 0 })
+  await reported(writeCheckpoint(world), telemetry)
 }
 
 async function reported<T>(work: Promise<T>, telemetry: AuditTelemetry): Promise<T> {
@@ -83,8 +84,18 @@ function lagOf(changes: readonly StreamRecord[], now: number): number {
   return Math.max(0, now - Math.min(now, ...times))
 }
 
-function countPoison(entries: readonly AuditEntry[]): number {
-  return entries.filter(({ event }) => event['event'] === UNREADABLE).length
+function reportUnreadable(entries: readonly AuditEntry[], telemetry: AuditTelemetry): number {
+  const count = entries.filter(({ event }) => event['event'] === UNREADABLE).length
+  if (count > 0) telemetry.unreadable(count)
+  return count
+}
+
+/** Records that somebody replaced or deleted while they still kept a replay out. */
+function lostClaimsIn(entries: readonly AuditEntry[]): readonly string[] {
+  return entries.flatMap(({ overwrote, event }) => {
+    if (overwrote !== undefined) return [overwrote]
+    return event['event'] === DELETED ? [String(event['record'])] : []
+  })
 }
 
 interface LogsMessage {

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import middy from '@middy/core'
-import { DependencyUnavailable, SignedByRetiredKey } from '../core/fault.ts'
+import { DependencyUnavailable } from '../core/fault.ts'
 import { LIMITS } from '../core/limits.ts'
+import type { Refusal } from '../core/refusal.ts'
 import type { RequestMeasurements, RequestOutcome, Telemetry } from '../telemetry.ts'
-import { faultAnswer, type HttpAnswer } from './answer.ts'
+import { faultAnswer, type HttpAnswer, refusalAnswer } from './answer.ts'
 import { type HttpRequest, readProxyEvent } from './event.ts'
 
 /** Left for the answer itself when Lambda's own deadline is nearer than ours. */
@@ -14,6 +15,13 @@ export interface Served {
   readonly answer: HttpAnswer
   /** What else is known of this request, by the metric's name. */
   readonly measured?: RequestMeasurements
+  /** Why it was refused, where a refusal says so. */
+  readonly refusal?: Refusal
+}
+
+/** The answer to a refusal, which metrics count by its kind. */
+export function servedRefusal(refusal: Refusal): Served {
+  return { outcome: 'refused', answer: refusalAnswer(refusal), refusal }
 }
 
 export interface RequestContext {
@@ -45,10 +53,10 @@ export function httpHandler(
   serve: Serve,
   telemetry: Pick<Telemetry, 'measure' | 'failed'>,
 ): (event: unknown, context: LambdaContext) => Promise<HttpAnswer> {
-  const finish = (request: RimRequest, { outcome, answer, measured }: Served) => {
+  const finish = (request: RimRequest, { answer, ...served }: Served, fault?: unknown) => {
     const arrival = arrivalIn(request)
     const { correlationId } = arrival
-    telemetry.measure({ outcome, correlationId, durationMs: arrival.elapsedMs(), measured })
+    telemetry.measure({ ...served, correlationId, durationMs: arrival.elapsedMs(), fault })
     const headers = { ...answer.headers, 'x-correlation-id': correlationId }
     Object.assign(request, { response: { ...answer, headers } })
   }
@@ -60,13 +68,9 @@ export function httpHandler(
       if (request.response !== null) finish(request, request.response)
     },
     onError: (request: RimRequest) => {
-      telemetry.failed(request.error, arrivalIn(request).correlationId)
-      const isRetired = request.error instanceof SignedByRetiredKey
-      finish(request, {
-        outcome: 'failed',
-        answer: faultAnswer(request.error, Math.random()),
-        ...(isRetired && { measured: { RetiredKeySignatures: 1 } }),
-      })
+      const { error: fault } = request
+      telemetry.failed(fault, arrivalIn(request).correlationId)
+      finish(request, { outcome: 'failed', answer: faultAnswer(fault, Math.random()) }, fault)
     },
   }
   const handler = middy<Arrival, Served>()

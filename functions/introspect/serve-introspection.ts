@@ -6,10 +6,10 @@ import {
   introspect,
 } from '../core/introspection.ts'
 import { type Refusal, refuse } from '../core/refusal.ts'
-import { jsonAnswer, refusalAnswer, textAnswer } from '../http/answer.ts'
+import { jsonAnswer, textAnswer } from '../http/answer.ts'
 import type { HttpRequest } from '../http/event.ts'
 import { readForm } from '../http/form.ts'
-import type { RequestContext, Serve } from '../http/rim.ts'
+import { type RequestContext, type Serve, servedRefusal } from '../http/rim.ts'
 import type { Telemetry } from '../telemetry.ts'
 
 /** `POST /introspect`: RFC 7662, and RFC 9701 for a client that accepts a signed answer. */
@@ -17,7 +17,7 @@ export function serveIntrospection(world: IntrospectionDependencies, log: Pick<T
   return async (request, context) => {
     const outcome = await outcomeOf(request, context, world)
     if (outcome.event !== undefined) log.refused(outcome.event)
-    if ('refused' in outcome) return { outcome: 'refused', answer: refusalAnswer(outcome.refused) }
+    if ('refused' in outcome) return servedRefusal(outcome.refused)
     const { answer } = outcome
     return {
       outcome: 'succeeded',

@@ -3,9 +3,9 @@ import type { KeyManifest } from '../core/key-lifecycle.ts'
 import { LIMITS } from '../core/limits.ts'
 import { authorizationServerMetadata, openidConfiguration } from '../core/metadata.ts'
 import { jwkSetOf, publishedKeys } from '../core/published-keys.ts'
-import { cacheableAnswer, type HttpAnswer, jsonAnswer, refusalAnswer } from '../http/answer.ts'
+import { cacheableAnswer, type HttpAnswer, jsonAnswer } from '../http/answer.ts'
 import type { HttpRequest } from '../http/event.ts'
-import type { Serve } from '../http/rim.ts'
+import { type Serve, servedRefusal } from '../http/rim.ts'
 
 export interface Documents {
   readonly issuer: string
@@ -34,7 +34,7 @@ export function serveDocuments({ issuer, manifests }: Documents): Serve {
     if (document === undefined) return { outcome: 'refused', answer: jsonAnswer(404, { error: 'not_found' }) }
     if (request.method === 'GET' || request.method === 'HEAD')
       return { outcome: 'succeeded', answer: await document(request) }
-    return { outcome: 'refused', answer: refusalAnswer({ kind: 'method_not_allowed', allow: 'GET, HEAD' }) }
+    return servedRefusal({ kind: 'method_not_allowed', allow: 'GET, HEAD' })
   }
 }
 

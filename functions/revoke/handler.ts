@@ -1,12 +1,13 @@
 import { composeRevocation } from '../compose.ts'
 import { httpHandler } from '../http/rim.ts'
 import { OPERATOR_REVOCATION_PATH } from '../settings.ts'
-import { createTelemetry } from '../telemetry.ts'
+import { ColdStart, createTelemetry } from '../telemetry.ts'
 import { serveOperatorRevocation, serveRevocation } from './serve-revocation.ts'
 
 const { stage, ...world } = composeRevocation()
-const telemetry = createTelemetry('revoke', stage)
-const operatorTelemetry = createTelemetry('admin', stage)
+const coldStart = new ColdStart()
+const telemetry = createTelemetry('revoke', stage, coldStart)
+const operatorTelemetry = createTelemetry('admin', stage, coldStart)
 
 const revoke = httpHandler(serveRevocation(world, telemetry), telemetry)
 const revokeByOperator = httpHandler(serveOperatorRevocation(world, operatorTelemetry), operatorTelemetry)

@@ -6,11 +6,11 @@ import {
 } from '../core/operator-revocation.ts'
 import { type Refusal, type Refused, refuse } from '../core/refusal.ts'
 import { type RevocationDependencies, type RevocationOutcome, revokeToken } from '../core/token-revocation.ts'
-import { emptyAnswer, jsonAnswer, refusalAnswer } from '../http/answer.ts'
+import { emptyAnswer, jsonAnswer } from '../http/answer.ts'
 import type { HttpRequest } from '../http/event.ts'
 import { readForm } from '../http/form.ts'
 import { readJson } from '../http/json.ts'
-import type { RequestContext, Serve, Served } from '../http/rim.ts'
+import { type RequestContext, type Serve, type Served, servedRefusal } from '../http/rim.ts'
 import type { Telemetry } from '../telemetry.ts'
 
 type Log = Pick<Telemetry, 'refused' | 'recorded'>
@@ -28,7 +28,7 @@ export function serveRevocation(world: RevocationDependencies, log: Log): Serve 
       return { outcome: 'succeeded', answer: emptyAnswer(200) }
     }
     log.refused(outcome.event)
-    return { outcome: 'refused', answer: refusalAnswer(outcome.refused) }
+    return servedRefusal(outcome.refused)
   }
 }
 
@@ -41,7 +41,7 @@ export function serveOperatorRevocation(world: OperatorRevocationDependencies, l
       return written(jsonAnswer(200, outcome.answer), context)
     }
     log.refused(outcome.event)
-    return { outcome: 'refused', answer: refusalAnswer(outcome.refused) }
+    return servedRefusal(outcome.refused)
   }
 }
 

@@ -7,28 +7,22 @@ export function keyHealth(reports: readonly RingReport[], now: number): KeyHealt
   const rings = reports.map((report) => ringHealth(report, now))
   return {
     rings,
-    activeKeyAgeSeconds: worst(rings, ({ activeKeyAgeSeconds: age }) => age, Math.max),
-    secondsToNextStep: worst(rings, ({ secondsToNextStep: seconds }) => seconds, Math.min),
-    keysInJwks: rings.reduce((sum, { publishedKeys: keys }) => sum + keys, 0),
-    failedRings: reports.filter(({ faults }) => faults.length > 0).length,
+    secondsToNextStep: earliest(rings),
   }
 }
 
-function ringHealth({ ring, manifest, nextStepAt }: RingReport, now: number): RingHealth {
+function ringHealth({ ring, manifest, nextStepAt, faults }: RingReport, now: number): RingHealth {
   const active = manifest?.keys.find(({ state }) => state === 'active')
   return {
     ring,
     activeKeyAgeSeconds: active && now - active.since,
     secondsToNextStep: nextStepAt === undefined ? undefined : nextStepAt - now,
     publishedKeys: publishedKeys([manifest]).length,
+    hasFailed: faults.length > 0,
   }
 }
 
-function worst(
-  rings: readonly RingHealth[],
-  value: (ring: RingHealth) => number | undefined,
-  pick: (...values: number[]) => number,
-): number | undefined {
-  const values = rings.map(value).filter((each) => each !== undefined)
-  return values.length === 0 ? undefined : pick(...values)
+function earliest(rings: readonly RingHealth[]): number | undefined {
+  const steps = rings.map(({ secondsToNextStep: seconds }) => seconds).filter((each) => each !== undefined)
+  return steps.length === 0 ? undefined : Math.min(...steps)
 }

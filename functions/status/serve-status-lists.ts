@@ -1,7 +1,7 @@
 import { STATUS_DELAYS } from '../core/status-list.ts'
 import { type StatusWorld, statusListToken } from '../core/status-list-token.ts'
-import { jsonAnswer, perishableAnswer, refusalAnswer } from '../http/answer.ts'
-import type { Serve } from '../http/rim.ts'
+import { jsonAnswer, perishableAnswer } from '../http/answer.ts'
+import { type Serve, servedRefusal } from '../http/rim.ts'
 
 const PATH = /^\/status\/(0|[1-9][0-9]{0,11})$/
 const ANSWER = { contentType: 'application/statuslist+jwt', maxAgeSeconds: STATUS_DELAYS.httpCache }
@@ -13,7 +13,7 @@ export function serveStatusLists(world: StatusWorld): Serve {
     const [, list] = PATH.exec(request.path) ?? []
     if (list === undefined) return { outcome: 'refused', answer: jsonAnswer(404, { error: 'not_found' }) }
     if (request.method !== 'GET' && request.method !== 'HEAD')
-      return { outcome: 'refused', answer: refusalAnswer({ kind: 'method_not_allowed', allow: 'GET, HEAD' }) }
+      return servedRefusal({ kind: 'method_not_allowed', allow: 'GET, HEAD' })
     // `time` asks for the list of another day (§8.4), and nothing else is defined: a list of now is not the answer.
     if (request.hasQuery) return { outcome: 'refused', answer: jsonAnswer(501, { error: 'not_implemented' }) }
     const token = await lists.at(Number(list), now)

@@ -222,11 +222,12 @@ describe('the export', () => {
     expect(objects.objects.size).toBe(0)
   })
 
-  it('measures unreadable lines, and no lag below zero', async () => {
-    const { handle, measured } = createTestExport({})
+  it('reports unreadable lines, and measures no lag below zero', async () => {
+    const { handle, measured, unreadable } = createTestExport({})
     await handle(logDelivery(['{']))
     await handle({ Records: [change(exchangeItem('a'), undefined, NOW + 3)] })
-    expect(measured).toEqual([{ poison: 1 }, { exported: 1, poison: 0, lagSeconds: 0 }])
+    expect(unreadable).toEqual([1])
+    expect(measured).toEqual([{ exported: 1, lagSeconds: 0, lostClaims: [] }])
   })
 
   it('throws no cause: Lambda would print it whole', async () => {

@@ -13,14 +13,14 @@ import { MemoryKeys } from '../support/fakes.ts'
 
 let broker: TestBroker
 let measured: object[]
-let counted: unknown[]
+let faults: unknown[]
 let refused: object[]
 let failed: unknown[]
 
 const telemetry = {
-  measure: ({ outcome, measured: by }: { outcome: string; measured?: object | undefined }) => {
+  measure: ({ outcome, fault }: { outcome: string; fault?: unknown }) => {
     measured.push({ outcome })
-    counted.push(by)
+    faults.push(fault)
   },
   refused: (event: object) => void refused.push(event),
   failed: (fault: unknown) => void failed.push(fault),
@@ -29,7 +29,7 @@ const telemetry = {
 beforeEach(async () => {
   broker = await createTestBroker()
   measured = []
-  counted = []
+  faults = []
   refused = []
   failed = []
 })
@@ -158,10 +158,11 @@ describe('the token endpoint', () => {
     expect(measured).toEqual([{ outcome: 'failed' }])
   })
 
-  it('releases nothing that a retired key has signed, and counts it', async () => {
-    Object.assign(broker.keys, { sign: () => Promise.reject(new SignedByRetiredKey('key k')) })
+  it('releases nothing that a retired key has signed, and says so', async () => {
+    const fault = new SignedByRetiredKey('key k')
+    Object.assign(broker.keys, { sign: () => Promise.reject(fault) })
     expect(await post()).toMatchObject({ statusCode: 500 })
-    expect(counted).toEqual([{ RetiredKeySignatures: 1 }])
+    expect(faults).toEqual([fault])
   })
 
   it('answers 500 to a defect, without a stack', async () => {

@@ -277,14 +277,23 @@ describe('the health of the keys', () => {
     await keys.disable(arnIn('published'))
     const reports = await run()
     expect(keyHealth(reports, now)).toEqual({
-      activeKeyAgeSeconds: HOUR,
       // The withdrawn key is disabled three hours and 6.5 min later; nothing is due before.
       secondsToNextStep: 3 * HOUR + 390,
-      keysInJwks: 5,
-      failedRings: 0,
       rings: [
-        { ring: 'RS256', activeKeyAgeSeconds: HOUR, secondsToNextStep: 3 * HOUR + 390, publishedKeys: 3 },
-        { ring: 'ES256', activeKeyAgeSeconds: HOUR, secondsToNextStep: 23 * HOUR, publishedKeys: 2 },
+        {
+          ring: 'RS256',
+          activeKeyAgeSeconds: HOUR,
+          secondsToNextStep: 3 * HOUR + 390,
+          publishedKeys: 3,
+          hasFailed: false,
+        },
+        {
+          ring: 'ES256',
+          activeKeyAgeSeconds: HOUR,
+          secondsToNextStep: 23 * HOUR,
+          publishedKeys: 2,
+          hasFailed: false,
+        },
       ],
     })
   })
@@ -296,7 +305,10 @@ describe('the health of the keys', () => {
       prove: () => Promise.reject(new Error('down')),
     })
     const reports = await reconcileKeys({ ...rotation, factory })
-    expect(keyHealth(reports, now)).toMatchObject({ secondsToNextStep: -HOUR, failedRings: 2 })
+    expect(keyHealth(reports, now)).toMatchObject({
+      secondsToNextStep: -HOUR,
+      rings: [{ hasFailed: true }, { hasFailed: true }],
+    })
   })
 
   it('is not guessed where nothing could be read', () => {
@@ -307,14 +319,12 @@ describe('the health of the keys', () => {
       faults: [new Error('down')],
     } as const
     expect(keyHealth([report], now)).toMatchObject({
-      activeKeyAgeSeconds: undefined,
       secondsToNextStep: undefined,
-      keysInJwks: 0,
-      failedRings: 1,
+      rings: [{ activeKeyAgeSeconds: undefined, publishedKeys: 0, hasFailed: true }],
     })
   })
 
-  it('is one line of four metrics without a dimension for rings', async () => {
+  it('is one line of one metric without a dimension for rings', async () => {
     const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true)
     createKeyTelemetry('test').measure(keyHealth(await run(), now))
     const lines = written.mock.calls.map(([text]) => String(text))
@@ -322,13 +332,8 @@ describe('the health of the keys', () => {
     const [emf] = lines.map((line) => JSON.parse(line) as Record<string, unknown> & { _aws: EmfHeader })
     const [declared] = emf?._aws.CloudWatchMetrics ?? []
     expect(declared?.Dimensions.map((names) => names.toSorted())).toEqual([['service', 'stage']])
-    expect(declared?.Metrics.map(({ Name }) => Name).sort()).toEqual([
-      'ActiveKeyAge',
-      'KeyReconcileFailures',
-      'KeysInJwks',
-      'SecondsToNextKeyStep',
-    ])
-    expect(emf).toMatchObject({ stage: 'test', KeysInJwks: 4, rings: expect.stringContaining('ES256') })
+    expect(declared?.Metrics.map(({ Name }) => Name)).toEqual(['SecondsToNextKeyStep'])
+    expect(emf).toMatchObject({ stage: 'test', rings: expect.stringContaining('activeKeyAgeSeconds') })
   })
 })
 

@@ -18,6 +18,8 @@ export interface TestExport {
   readonly hints: ChainHints
   readonly measured: AuditHealth[]
   readonly faults: unknown[]
+  /** How many records or lines each run could not read, where there were any. */
+  readonly unreadable: number[]
   readonly handle: ReturnType<typeof serveExport>
   /** A new environment of the same function, which remembers nothing. */
   restarted(): TestExport
@@ -48,9 +50,11 @@ export function createTestExport(given: {
   }
   const measured: AuditHealth[] = []
   const faults: unknown[] = []
+  const unreadable: number[] = []
   const telemetry = {
     measure: (health: AuditHealth) => void measured.push(health),
     failed: (fault: unknown) => void faults.push(fault),
+    unreadable: (count: number) => void unreadable.push(count),
   }
   return {
     world,
@@ -58,6 +62,7 @@ export function createTestExport(given: {
     hints,
     measured,
     faults,
+    unreadable,
     handle: serveExport(world, telemetry),
     restarted: () => createTestExport({ objects, hints, signer, now }),
     records: async () => {

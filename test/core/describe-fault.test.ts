@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { DependencyUnavailable, KeyRingFault, WrongSignature } from '../../functions/core/fault.ts'
-import { describeFault } from '../../functions/telemetry.ts'
+import { describeFault } from '../../functions/describe-fault.ts'
 
 describe('what is printed of a fault', () => {
   it.each([

@@ -1,0 +1,123 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { DependencyUnavailable, SignedByRetiredKey } from '../../functions/core/fault.ts'
+import type { Refusal } from '../../functions/core/refusal.ts'
+import { ColdStart, createTelemetry, METRIC_UNITS, type MeasuredRequest } from '../../functions/telemetry.ts'
+import { type EmfLine, emfLinesIn } from '../support/emf.ts'
+import { printedBy } from '../support/printed.ts'
+
+let coldStart: ColdStart
+beforeEach(() => {
+  coldStart = new ColdStart()
+  coldStart.take()
+})
+
+const REQUEST: MeasuredRequest = { outcome: 'succeeded', durationMs: 20, correlationId: 'request-1' }
+
+async function linesOf(
+  requests: readonly Partial<MeasuredRequest>[],
+  endpoint: 'token' | 'metadata' = 'token',
+): Promise<readonly EmfLine[]> {
+  const { printed } = await printedBy(async () => {
+    const telemetry = createTelemetry(endpoint, 'test', coldStart)
+    for (const request of requests) telemetry.measure({ ...REQUEST, ...request })
+  })
+  expect(printed.trim().split('\n').filter(Boolean)).toHaveLength(emfLinesIn(printed).length)
+  return emfLinesIn(printed)
+}
+
+/** The metrics of one request, without what all of them have. */
+async function measuredOf(request: Partial<MeasuredRequest>): Promise<Record<string, unknown>> {
+  const [line] = await linesOf([request])
+  const metrics = Object.entries(line ?? {}).filter(([name]) => name in METRIC_UNITS)
+  const { Requests, ...others } = Object.fromEntries(metrics)
+  expect(Requests).toBe(1)
+  return others
+}
+
+const refusal = (kind: 'token_replayed' | 'body_malformed' | 'no_grant_matches' | 'rate_exceeded') =>
+  ({ kind, retryAfterSeconds: 1, candidates: 0 }) as Refusal
+
+it('there are at most 20 metrics, and as many series in a stage', () => {
+  expect(Object.keys(METRIC_UNITS).length).toBeLessThanOrEqual(20)
+})
+
+describe('the metrics of a request', () => {
+  it('are in one line, whose properties say where, why and by what id', async () => {
+    const lines = await linesOf([{ outcome: 'refused', refusal: refusal('no_grant_matches') }])
+    expect(lines).toMatchObject([
+      {
+        service: 'token-broker',
+        stage: 'test',
+        endpoint: 'token',
+        outcome: 'refused',
+        reason: 'no_grant_matches',
+        correlation_id: 'request-1',
+      },
+    ])
+    expect(lines[0]?._aws.CloudWatchMetrics).toMatchObject([
+      { Namespace: 'TokenBroker', Dimensions: [['service', 'stage']] },
+    ])
+  })
+
+  it.each([
+    [200, 1],
+    [200.1, 0],
+  ])('call an answer in %d ms fast: %d', async (durationMs, Fast) => {
+    expect(await measuredOf({ durationMs })).toEqual({ Failed: 0, Duration: durationMs, Fast })
+  })
+
+  it('hold a refusal for no failure', async () => {
+    const denied = { outcome: 'refused' as const, refusal: refusal('no_grant_matches') }
+    expect(await measuredOf(denied)).toEqual({ Failed: 0, Duration: 20, Fast: 1 })
+  })
+
+  it.each([
+    ['Throttled', refusal('rate_exceeded')],
+    ['InvalidInput', refusal('body_malformed')],
+    ['ReplayRefusals', refusal('token_replayed')],
+    [
+      'ReplayRefusals',
+      {
+        kind: 'client_authentication_failed',
+        usedHeader: false,
+        failure: 'assertion_replayed',
+      } satisfies Refusal,
+    ],
+  ] as const)('count as %s what is refused for it', async (name, why) => {
+    expect(await measuredOf({ outcome: 'refused', refusal: why })).toMatchObject({ [name]: 1 })
+  })
+
+  it.each([
+    ['kms', 'KmsFailures'],
+    ['dynamodb', 'DynamoDbFailures'],
+    ['issuer-keys', 'IssuerKeyFailures'],
+  ] as const)('name %s where it was the reason of a failure', async (dependency, name) => {
+    const fault = new DependencyUnavailable(dependency, 'down')
+    expect(await measuredOf({ outcome: 'failed', fault })).toEqual({ Failed: 1, [name]: 1 })
+    const [line] = await linesOf([{ outcome: 'failed', fault }])
+    expect(line).toMatchObject({ dependency })
+  })
+
+  it('count a signature by a retired key, and hold it for a failure', async () => {
+    const fault = new SignedByRetiredKey('key k')
+    expect(await measuredOf({ outcome: 'failed', fault })).toEqual({ Failed: 1, RetiredKeySignatures: 1 })
+  })
+
+  it('tell a cold start from a slow answer, once per environment', async () => {
+    coldStart = new ColdStart()
+    const [cold, warm] = await linesOf([{ durationMs: 900 }, { durationMs: 900 }])
+    expect(cold).toMatchObject({ Requests: 1, Failed: 0, cold_start_ms: expect.any(String) as string })
+    expect(Number(cold?.['cold_start_ms'])).toBeGreaterThan(900)
+    expect(cold).not.toHaveProperty('Duration')
+    expect(cold).not.toHaveProperty('Fast')
+    expect(warm).toMatchObject({ Duration: 900, Fast: 0 })
+    expect(warm).not.toHaveProperty('cold_start_ms')
+  })
+
+  it('leave out public documents, but for the dependency that kept one back', async () => {
+    const fault = new DependencyUnavailable('dynamodb', 'down')
+    const lines = await linesOf([{}, { outcome: 'failed', fault }], 'metadata')
+    expect(lines).toMatchObject([{ DynamoDbFailures: 1, endpoint: 'metadata' }])
+    expect(lines[0]).not.toHaveProperty('Failed')
+  })
+})
