@@ -4,7 +4,7 @@
  * answers.
  */
 export interface ResourceType {
-  /** Whether the local cloud runs it; the rest only has names that others refer to. */
+  /** Whether its properties are read: the local cloud runs it, or alarms are replayed. The rest only has names that others refer to. */
   readonly started: boolean
   /** Property that names the resource, if the template sets it. */
   readonly nameProperty?: string
@@ -25,6 +25,13 @@ const table: ResourceType = {
     TableId: '{name}',
     StreamArn: `${TABLE_ARN}/stream/2026-01-01T00:00:00.000`,
   },
+}
+
+const alarm: ResourceType = {
+  started: true,
+  nameProperty: 'AlarmName',
+  ref: '{name}',
+  attributes: { Arn: arn('cloudwatch', 'alarm:{name}') },
 }
 
 /** Exists on AWS; nothing of it runs locally. */
@@ -108,12 +115,8 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
     RegionalDomainName: '{name}',
     RegionalHostedZoneId: '{name}',
   }),
-  'AWS::CloudWatch::Alarm': passive('{name}', { Arn: arn('cloudwatch', 'alarm:{name}') }, 'AlarmName'),
-  'AWS::CloudWatch::CompositeAlarm': passive(
-    '{name}',
-    { Arn: arn('cloudwatch', 'alarm:{name}') },
-    'AlarmName',
-  ),
+  'AWS::CloudWatch::Alarm': alarm,
+  'AWS::CloudWatch::CompositeAlarm': alarm,
   'AWS::CloudWatch::Dashboard': passive('{name}', {}, 'DashboardName'),
   'AWS::KMS::Alias': passive('{name}', {}, 'AliasName'),
   'AWS::Kinesis::Stream': passive('{name}', { Arn: arn('kinesis', 'stream/{name}') }, 'Name'),

@@ -1,0 +1,141 @@
+import { TemplateDefect } from '../local/intrinsics.ts'
+import { COMPARISONS, type MetricAlarm } from './alarm-definition.ts'
+import type { AlarmState } from './alarm-state.ts'
+import { ExpressionError } from './expression.ts'
+import { evaluateExpression, type MathScope } from './metric-math.ts'
+import { isMissing, type MetricId, metricKey, type Points, type Series } from './series.ts'
+import { statisticOver, UnknownStatistic } from './statistic.ts'
+
+/** Where the replayer finds what was published. */
+export interface Metrics {
+  readonly minutes: number
+  /** `undefined` if nobody has told whether anything was published: not the same as nothing. */
+  series(metric: MetricId): Series | undefined
+}
+
+/** An alarm reads something that is not known: what it would have done is not either. */
+export class UnknownMetric extends Error {
+  override readonly name = 'UnknownMetric'
+
+  constructor(metric: MetricId) {
+    super(`nothing is known of ${metricKey(metric)}`)
+  }
+}
+
+/**
+ * So many data points beyond those that an alarm evaluates does CloudWatch look back, in case some are missing. How many
+ * in general is not documented; of an alarm of three it looks at five, in the examples of its user guide.
+ */
+const EXTRA_POINTS = 2
+
+/**
+ * The values that an alarm compares with its threshold. Throws {@link UnknownMetric}, and {@link TemplateDefect} for what
+ * the replayer cannot compute, by its name.
+ */
+export function valuesOf(alarm: MetricAlarm, metrics: Metrics): Points {
+  const scope = new AlarmScope(alarm, metrics)
+  try {
+    return scope.series(alarm.returned)
+  } catch (error) {
+    if (!(error instanceof ExpressionError || error instanceof UnknownStatistic)) throw error
+    throw new TemplateDefect(alarm.where, error.message)
+  }
+}
+
+/** The alarm's state after each minute, from the values that it compares. */
+export function statesOf(alarm: MetricAlarm, values: Points): readonly AlarmState[] {
+  let state: AlarmState = 'INSUFFICIENT_DATA'
+  return Array.from(values, (_, minute) => {
+    state = stateAfter(alarm, pointsAt(alarm, values, minute), state)
+    return state
+  })
+}
+
+/** The evaluation range, newest first: windows slide, so that the point before is one period back. */
+function pointsAt(
+  { evaluationPeriods, period }: MetricAlarm,
+  values: Points,
+  minute: number,
+): readonly number[] {
+  return Array.from(
+    { length: evaluationPeriods + EXTRA_POINTS },
+    (_, back) => values[minute - back * period] ?? Number.NaN,
+  )
+}
+
+function stateAfter(alarm: MetricAlarm, range: readonly number[], current: AlarmState): AlarmState {
+  const { comparison, threshold, evaluationPeriods, datapointsToAlarm, missingData } = alarm
+  const existing = range.filter((value) => !isMissing(value)).slice(0, evaluationPeriods)
+  const breaching = existing.filter((value) => COMPARISONS[comparison](value, threshold)).length
+  const toFill = evaluationPeriods - existing.length
+  const byCount = (count: number): AlarmState => (count >= datapointsToAlarm ? 'ALARM' : 'OK')
+  if (toFill === 0 || missingData === 'notBreaching') return byCount(breaching)
+  if (missingData === 'breaching') return byCount(breaching + toFill)
+  // One good data point tells enough; so do enough bad ones.
+  if (breaching < existing.length || breaching >= datapointsToAlarm) return byCount(breaching)
+  if (missingData === 'ignore') return current
+  const oldest = range.findLastIndex((value) => !isMissing(value)) + 1
+  return existing.length > 0 && oldest >= datapointsToAlarm ? 'ALARM' : 'INSUFFICIENT_DATA'
+}
+
+/** The namespace under which the replayer looks for what rules of Contributor Insights count; CloudWatch has none for it. */
+export const INSIGHT_RULES = 'ContributorInsights'
+
+/** The metrics and expressions of one alarm, each computed once. */
+class AlarmScope implements MathScope {
+  readonly minutes: number
+  readonly period: number
+  readonly #alarm: MetricAlarm
+  readonly #metrics: Metrics
+  readonly #computed = new Map<string, Points>()
+  readonly #computing = new Set<string>()
+
+  constructor(alarm: MetricAlarm, metrics: Metrics) {
+    this.#alarm = alarm
+    this.#metrics = metrics
+    this.minutes = metrics.minutes
+    this.period = alarm.period
+  }
+
+  series(id: string): Points {
+    const known = this.#computed.get(id)
+    if (known !== undefined) return known
+    if (this.#computing.has(id)) throw new ExpressionError(`${id} depends on itself`)
+    this.#computing.add(id)
+    const points = this.#compute(id)
+    this.#computed.set(id, points)
+    return points
+  }
+
+  periodOf(id: string): number {
+    const query = this.#alarm.queries.get(id)
+    if (query?.kind !== 'metric') throw new ExpressionError(`PERIOD(${id}): ${id} is no metric`)
+    return query.period * 60
+  }
+
+  metrics(text: string): readonly Points[] {
+    return [...this.#alarm.queries]
+      .filter(([id, { kind }]) => kind === 'metric' && id.includes(text))
+      .map(([id]) => this.series(id))
+  }
+
+  insightRule(rule: string, statistic: string): Points {
+    const metric = { namespace: INSIGHT_RULES, name: statistic, dimensions: { rule }, unit: undefined }
+    // Of one contributor: what it counts adds up, how many there are does not.
+    return this.#read(metric, statistic === 'UniqueContributors' ? 'Maximum' : 'Sum', this.period)
+  }
+
+  #compute(id: string): Points {
+    const query = this.#alarm.queries.get(id)
+    if (query === undefined) throw new ExpressionError(`there is no metric or expression ${id}`)
+    return query.kind === 'expression'
+      ? evaluateExpression(query.expression, this)
+      : this.#read(query.metric, query.statistic, query.period)
+  }
+
+  #read(metric: MetricId, statistic: string, period: number): Points {
+    const series = this.#metrics.series(metric)
+    if (series === undefined) throw new UnknownMetric(metric)
+    return statisticOver(statistic, series, period)
+  }
+}
