@@ -4,6 +4,7 @@ import type { CompiledPolicy } from '../functions/core/policy/compiled.ts'
 import type { DeploymentConfig } from './config.ts'
 import { loadPolicy } from './policy-folder.ts'
 import { stackNames } from './project-context.ts'
+import { MonitoringStack } from './stacks/monitoring-stack.ts'
 import { ServiceStack } from './stacks/service-stack.ts'
 import { StateStack } from './stacks/state-stack.ts'
 
@@ -25,6 +26,7 @@ export interface BrokerAppOptions {
 export interface BrokerStacks {
   readonly state: StateStack
   readonly service: ServiceStack
+  readonly monitoring: MonitoringStack
 }
 
 /** Adds the stacks of one deployment to `app`. Throws `PolicyError`, before anything is written, if the policy is wrong. */
@@ -48,7 +50,13 @@ export function addBrokerStacks(app: App, config: DeploymentConfig, options: Bro
     policy,
     functionsFolder: options.functionsFolder ?? fileURLToPath(new URL('../functions', import.meta.url)),
   })
-  return { state, service }
+  const monitoring = new MonitoringStack(app, names.monitoring, {
+    ...common,
+    description: `Token broker (${config.stage}): alarms, dashboards`,
+    config,
+    service,
+  })
+  return { state, service, monitoring }
 }
 
 function commonProps(config: DeploymentConfig): StackProps {

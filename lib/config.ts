@@ -2,6 +2,7 @@ import { RetentionDays } from 'aws-cdk-lib/aws-logs'
 import type { Node } from 'constructs'
 import { z } from 'zod'
 import { shortestRotationSeconds } from '../functions/core/key-times.ts'
+import { MONITORING_FORM, type MonitoringConfig } from './monitoring-config.ts'
 import { STAGE_NAME } from './project-context.ts'
 
 const FOLDER_RULE = 'the path of a folder'
@@ -33,6 +34,8 @@ const DOMAIN = z.strictObject(
   { error: keysOrElse('an object with name and certificateArn') },
 )
 
+const MONITORING = z.strictObject(MONITORING_FORM, { error: keysOrElse('an object') })
+
 const CONFIG = z
   .strictObject(
     {
@@ -51,6 +54,7 @@ const CONFIG = z
         .max(LONGEST_AUDIT_DAYS, AUDIT_RULE)
         .default(400),
       domain: DOMAIN.optional(),
+      monitoring: MONITORING.prefault({}),
       removalProtection: z.boolean(BOOLEAN_RULE).default(true),
     },
     { error: keysOrElse('an object') },
@@ -120,6 +124,8 @@ export interface DeploymentConfig {
    * @default - the endpoint that API Gateway assigns
    */
   readonly domain?: DomainConfig | undefined
+  /** What is promised, and who is told when it is not kept. */
+  readonly monitoring: MonitoringConfig
   /**
    * Whether tables and logs outlive their stack and the state stack refuses to be deleted. False is for stages to throw away.
    * @default true

@@ -26,6 +26,7 @@ export function projectPolicyFolder(): string {
 }
 
 /** The names of a stage's stacks. */
-export function stackNames(stage: string): { readonly state: string; readonly service: string } {
-  return { state: `token-broker-${stage}-state`, service: `token-broker-${stage}-service` }
+export function stackNames(stage: string): Readonly<Record<'state' | 'service' | 'monitoring', string>> {
+  const prefix = `token-broker-${stage}`
+  return { state: `${prefix}-state`, service: `${prefix}-service`, monitoring: `${prefix}-monitoring` }
 }

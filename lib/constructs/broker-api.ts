@@ -78,6 +78,10 @@ export class BrokerApi extends Construct {
     })
   }
 
+  get apiId(): string {
+    return this.#api.apiId
+  }
+
   /** Sends `path` to the function, whatever the method: the functions answer 405 with `Allow` themselves. */
   addRoute(path: string, target: BrokerFunction): void {
     this.#api.addRoutes({ path, methods: [HttpMethod.ANY], integration: this.#integration(target) })

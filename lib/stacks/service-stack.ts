@@ -76,6 +76,11 @@ export class ServiceStack extends Stack {
     this.#addKeyOutputs()
   }
 
+  /** By it API Gateway's metrics are found. */
+  get apiId(): string {
+    return this.#api.apiId
+  }
+
   #addExchange(): void {
     const { state, policy } = this.#props
     const exchange = this.#function('Exchange', 'exchange', {

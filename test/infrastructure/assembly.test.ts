@@ -88,7 +88,7 @@ describe('the assembly', () => {
           .flatMap((entry) => Object.entries(entry.data as Record<string, string>))
           .map(([id, reason]) => {
             expect(reason.length).toBeGreaterThan(40)
-            const path = construct.node.path.replace(/^token-broker-dev-(?:state|service)\//, '')
+            const path = construct.node.path.replace(/^token-broker-dev-(?:state|service|monitoring)\//, '')
             return `${path} ${id.replace(/^.*?::(?=AwsSolutions-)/, '')}`
           }),
       )
@@ -100,6 +100,7 @@ describe('the assembly', () => {
     expect(assembly.stacks.map((stack) => stack.stackName)).toEqual([
       'token-broker-prod-state',
       'token-broker-prod-service',
+      'token-broker-prod-monitoring',
     ])
   })
 })

@@ -18,8 +18,24 @@ describe('the deployment config', () => {
       keyRotationHours: 720,
       delegatedKeyHours: 24,
       verifierCacheMinutes: 120,
+      monitoring: {
+        availabilityPercent: 99.9,
+        latencyPercent: 99,
+        pageSubscribers: [],
+        ticketSubscribers: [],
+        runbookBaseUrl: 'docs/runbooks',
+      },
       removalProtection: true,
     })
+  })
+
+  it('takes subscribers by e-mail, queue and function', () => {
+    const pageSubscribers = [
+      'on-call@example.com',
+      'arn:aws:sqs:eu-west-1:111122223333:pages',
+      'arn:aws:lambda:eu-west-1:111122223333:function:page',
+    ]
+    expect(parseConfig({ monitoring: { pageSubscribers } }).monitoring).toMatchObject({ pageSubscribers })
   })
 
   it('takes a custom domain', () => {
@@ -81,6 +97,51 @@ describe('the deployment config', () => {
       { domain: { name: DOMAIN.name } },
       'broker.domain.certificateArn: found undefined, allowed is the ARN of an ACM certificate',
     ],
+    [
+      { monitoring: { availabilityPercent: 100 } },
+      'broker.monitoring.availabilityPercent: found 100, allowed is a percentage from 95 to 99.999',
+    ],
+    [
+      { monitoring: { availabilityPercent: 94.9 } },
+      'broker.monitoring.availabilityPercent: found 94.9, allowed',
+    ],
+    [
+      { monitoring: { availabilityPercent: '99.9' } },
+      'broker.monitoring.availabilityPercent: found "99.9", allowed is a percentage',
+    ],
+    [
+      { monitoring: { latencyPercent: 99.95 } },
+      'broker.monitoring.latencyPercent: found 99.95, allowed is a percentage from 90 to 99.9',
+    ],
+    [
+      { monitoring: { pageSubscribers: ['on-call'] } },
+      'broker.monitoring.pageSubscribers.0: found "on-call", allowed is an e-mail address, or the ARN',
+    ],
+    [
+      { monitoring: { pageSubscribers: 'ops@example.com' } },
+      'broker.monitoring.pageSubscribers: found "ops@example.com", allowed is a list, of which each is',
+    ],
+    [
+      { monitoring: { ticketSubscribers: ['https://events.example.com/integration/secret'] } },
+      'broker.monitoring.ticketSubscribers.0: found',
+    ],
+    [
+      { monitoring: { ticketSubscribers: ['arn:aws:sns:eu-west-1:111122223333:other'] } },
+      'broker.monitoring.ticketSubscribers.0: found',
+    ],
+    [
+      { monitoring: { runbookBaseUrl: 'https://wiki.example.com/runbooks/' } },
+      'broker.monitoring.runbookBaseUrl: found "https://wiki.example.com/runbooks/", allowed is an https URL',
+    ],
+    [
+      { monitoring: { runbookBaseUrl: 'http://wiki.example.com' } },
+      'broker.monitoring.runbookBaseUrl: found',
+    ],
+    [
+      { monitoring: { pagers: [] } },
+      'broker.monitoring: found {"pagers":[]}, allowed is nothing named pagers',
+    ],
+    [{ monitoring: true }, 'broker.monitoring: found true, allowed is an object'],
     [{ domain: true }, 'broker.domain: found true, allowed is an object with name and certificateArn'],
     [{ stages: ['dev'] }, 'broker: found {"stages":["dev"]}, allowed is nothing named stages'],
     ['prod', 'broker: found "prod", allowed is an object'],

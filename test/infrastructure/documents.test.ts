@@ -10,10 +10,11 @@ import { policyOf, resources, synthesize } from './synthesize.ts'
 const text = (path: string) => readFileSync(path, 'utf8')
 const API = text('docs/api.md')
 const DEPLOY = text('docs/deploy.md')
+const MONITORING = text('docs/monitoring.md')
 const ARCHITECTURE = text('docs/architecture.md')
 const PAGES = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...pagesIn('docs')]
 
-const { state, service } = synthesize({}, policyOf('kms', 'delegated'))
+const { state, service, monitoring } = synthesize({}, policyOf('kms', 'delegated'))
 
 function pagesIn(folder: string): readonly string[] {
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' })
@@ -41,13 +42,15 @@ const anchorsOf = (page: string) =>
 
 describe('the documents', () => {
   it('name every output', () => {
-    const outputs = [...outputsOf(state), ...outputsOf(service)]
+    const outputs = [state, service, monitoring].flatMap(outputsOf)
     expect(outputs).toContain('TokenUrl')
     expect(unnamedIn(DEPLOY, outputs)).toEqual([])
   })
 
   it('name every key of the configuration', () => {
-    expect(unnamedIn(DEPLOY, [...Object.keys(parseConfig({})), 'domain'])).toEqual([])
+    const config = parseConfig({})
+    expect(unnamedIn(DEPLOY, [...Object.keys(config), 'domain'])).toEqual([])
+    expect(unnamedIn(MONITORING, Object.keys(config.monitoring))).toEqual([])
   })
 
   it('name every metric', () => {

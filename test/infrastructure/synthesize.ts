@@ -46,8 +46,9 @@ export function policyOf(...signing: readonly SigningMode[]): CompiledPolicy {
 export interface SynthesizedBroker {
   readonly state: Template
   readonly service: Template
+  readonly monitoring: Template
   readonly assembly: CloudAssembly
-  readonly stacks: { readonly state: Stack; readonly service: Stack }
+  readonly stacks: Readonly<Record<'state' | 'service' | 'monitoring', Stack>>
 }
 
 /** Synthesizes the broker with trivial functions: what is looked at here is the infrastructure around them. */
@@ -67,7 +68,13 @@ export function synthesize(
   })
   const assembly = app.synth()
   const template = (stack: Stack) => Template.fromJSON(assembly.getStackArtifact(stack.artifactId).template)
-  return { state: template(stacks.state), service: template(stacks.service), assembly, stacks }
+  return {
+    state: template(stacks.state),
+    service: template(stacks.service),
+    monitoring: template(stacks.monitoring),
+    assembly,
+    stacks,
+  }
 }
 
 /** A new folder, deleted after the tests of the file. */

@@ -33,6 +33,8 @@ const TARGETS: readonly DeployedTarget[] = [
 export interface Deployment {
   /** The cloud assembly, for `cdk deploy --app`. */
   readonly assemblyFolder: string
+  /** What of it can be deployed there: not the alarms, since MiniStack knows neither composites nor metric math. */
+  readonly stacks: readonly string[]
   /** One for each ring of keys. */
   readonly targets: readonly DeployedTarget[]
   /** `Authorization` of a client that introspects and revokes the tokens for all of them. */
@@ -56,7 +58,7 @@ export async function synthesizeDeployment(folder: string): Promise<Deployment> 
     stringify(policyFor(jwk, digest), { aliasDuplicateObjects: false }),
   )
   return {
-    assemblyFolder: synthesizeInto(join(folder, 'cdk.out'), policyFolder),
+    ...synthesizeInto(join(folder, 'cdk.out'), policyFolder),
     targets: TARGETS,
     authorization: basic('conformance', secret),
     subjectToken: async () =>
@@ -107,11 +109,11 @@ function policyFor(jwk: object, digest: string): object {
   }
 }
 
-function synthesizeInto(outdir: string, policyFolder: string): string {
+function synthesizeInto(outdir: string, policyFolder: string): Pick<Deployment, 'assemblyFolder' | 'stacks'> {
   const context = projectContext()
   const config = parseConfig({ ...(context['broker'] as object), policyFolder })
   const app = new App({ outdir, context, builtinCloudFormationValidation: false, analyticsReporting: false })
-  addBrokerStacks(app, config, { loopbackIssuers: false })
+  const { state, service } = addBrokerStacks(app, config, { loopbackIssuers: false })
   app.synth()
-  return outdir
+  return { assemblyFolder: outdir, stacks: [state.stackName, service.stackName] }
 }
