@@ -30,17 +30,28 @@ const numeric = (compare: (actual: number, expected: number) => boolean): Operat
     return (actual) => compare(Number(actual), number)
   },
 })
+/** ISO 8601, or epoch seconds. */
+const dated = (compare: (actual: number, expected: number) => boolean): Operator => ({
+  compile: (expected) => {
+    const time = timeOf(expected)
+    if (Number.isNaN(time)) throw new PolicyDefect(`not a date: "${expected}"`)
+    return (actual) => compare(timeOf(actual), time)
+  },
+})
+const timeOf = (text: string): number => (/^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text))
 const equals: Operator = { compile: (expected) => (actual) => actual === expected }
-const like: Operator = { compile: (expected) => globPattern(expected).matches }
-const arn: Operator = { compile: (expected) => arnPattern(expected).matches }
-const bool: Operator = {
+const equalsInAnyCase: Operator = {
   compile: (expected) => (actual) => actual.toLowerCase() === expected.toLowerCase(),
 }
+const like: Operator = { compile: (expected) => globPattern(expected).matches }
+const arn: Operator = { compile: (expected) => arnPattern(expected).matches }
 const not = (operator: Operator): Operator => ({ ...operator, negated: true })
 
 const OPERATORS: ReadonlyMap<string, Operator> = new Map([
   ['StringEquals', equals],
   ['StringNotEquals', not(equals)],
+  ['StringEqualsIgnoreCase', equalsInAnyCase],
+  ['StringNotEqualsIgnoreCase', not(equalsInAnyCase)],
   ['StringLike', like],
   ['StringNotLike', not(like)],
   // AWS gives ArnEquals its wildcards too: the two do not differ.
@@ -48,12 +59,19 @@ const OPERATORS: ReadonlyMap<string, Operator> = new Map([
   ['ArnLike', arn],
   ['ArnNotEquals', not(arn)],
   ['ArnNotLike', not(arn)],
-  ['Bool', bool],
+  ['Bool', equalsInAnyCase],
   ['NumericEquals', numeric((actual, expected) => actual === expected)],
   ['NumericLessThan', numeric((actual, expected) => actual < expected)],
   ['NumericLessThanEquals', numeric((actual, expected) => actual <= expected)],
   ['NumericGreaterThan', numeric((actual, expected) => actual > expected)],
   ['NumericGreaterThanEquals', numeric((actual, expected) => actual >= expected)],
+  ['NumericNotEquals', not(numeric((actual, expected) => actual === expected))],
+  ['DateEquals', dated((actual, expected) => actual === expected)],
+  ['DateNotEquals', not(dated((actual, expected) => actual === expected))],
+  ['DateLessThan', dated((actual, expected) => actual < expected)],
+  ['DateLessThanEquals', dated((actual, expected) => actual <= expected)],
+  ['DateGreaterThan', dated((actual, expected) => actual > expected)],
+  ['DateGreaterThanEquals', dated((actual, expected) => actual >= expected)],
 ])
 
 const OPERATOR_NAME =

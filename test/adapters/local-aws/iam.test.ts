@@ -135,6 +135,16 @@ describe('conditions', () => {
     [{ NumericGreaterThan: { k: '7' } }, { k: '10' }, true],
     [{ NumericGreaterThanEquals: { k: '30' } }, { k: '7' }, false],
     [{ NumericGreaterThanEquals: { k: '7' } }, {}, false],
+    [{ NumericNotEquals: { k: '7' } }, { k: '8' }, true],
+    [{ StringEqualsIgnoreCase: { k: 'Main' } }, { k: 'main' }, true],
+    [{ StringNotEqualsIgnoreCase: { k: 'Main' } }, { k: 'main' }, false],
+    [{ DateEquals: { k: '2026-11-28T00:00:00Z' } }, { k: '2026-11-28T01:00:00+01:00' }, true],
+    [{ DateNotEquals: { k: '2026-11-28' } }, { k: '2026-11-28T00:00:00Z' }, false],
+    [{ DateLessThan: { k: '2026-11-28T12:00:00Z' } }, { k: '2026-11-28T11:59:59.999Z' }, true],
+    [{ DateLessThan: { k: '2026-11-28T12:00:00Z' } }, { k: '2026-11-28T12:00:00Z' }, false],
+    [{ DateLessThanEquals: { k: '1795867200' } }, { k: '2026-11-28T12:00:00Z' }, true],
+    [{ DateGreaterThan: { k: '2026-11-28T12:00:00Z' } }, { k: '2026-11-28T12:00:01Z' }, true],
+    [{ DateGreaterThanEquals: { k: '2026-11-28T12:00:00Z' } }, {}, false],
     [{ 'ForAllValues:StringEquals': { k: ['a', 'b'] } }, { k: ['a', 'b'] }, true],
     [{ 'ForAllValues:StringEquals': { k: ['a'] } }, { k: ['a', 'b'] }, false],
     [{ 'ForAllValues:StringEquals': { k: ['a'] } }, {}, true],
@@ -155,7 +165,7 @@ describe('conditions', () => {
 
 describe('what is not understood is a defect, never ignored', () => {
   test.each([
-    ['unknown condition operator', allow({ Condition: { DateLessThan: { k: '2026-01-01' } } })],
+    ['unknown condition operator', allow({ Condition: { IpAddress: { k: '192.0.2.0/24' } } })],
     ['unknown condition operator', allow({ Condition: { 'ForSomeValues:StringEquals': { k: 'a' } } })],
     ['unknown condition operator', allow({ Condition: { NullIfExists: { k: 'true' } } })],
     ['unknown Effect', allow({ Effect: 'allow' })],
@@ -173,6 +183,7 @@ describe('what is not understood is a defect, never ignored', () => {
         '{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"k":{"Ref":"A"}}}}',
       ),
     ],
+    ['not a date', allow({ Condition: { DateLessThan: { k: 'tomorrow' } } })],
     ['not a number', allow({ Condition: { NumericEquals: { k: 'seven' } } })],
     ['Null takes true or false', allow({ Condition: { Null: { k: 'maybe' } } })],
   ])('%s', (message, statement) => {
