@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util'
 import { decodeJwt } from 'jose'
 import { ConfigError } from '../lib/config.ts'
+import { readAccountTemplates } from '../lib/local/account-templates.ts'
 import { type LocalCloud, startLocalCloud } from '../lib/local/cloud.ts'
 import { DEMO_ISSUER_PATH } from '../lib/local/demo-issuer.ts'
 import { curlLine, type ExampleExchange, findExample, performExample } from '../lib/local/example-exchange.ts'
@@ -17,6 +18,8 @@ Runs the whole token broker on loopback, without an AWS account.
   --port PORT    port of the broker; 0 picks a free one (default 8080)
   --policy DIR   folder of the trust policy (default: that of cdk.json)
   --data DIR     keep tables and signing keys in DIR (default: in memory)
+  --aws-accounts DIR
+                 CloudFormation templates of the accounts whose roles the broker gives out
   --quiet        print the ready line and errors only
   --help         print this
 `
@@ -28,6 +31,7 @@ interface Options {
   readonly port: number
   readonly policyFolder: string | undefined
   readonly dataFolder: string | undefined
+  readonly accountsFolder: string | undefined
   readonly quiet: boolean
   readonly help: boolean
 }
@@ -44,6 +48,7 @@ function readOptions(args: readonly string[]): Options {
         port: { type: 'string', default: '8080' },
         policy: { type: 'string' },
         data: { type: 'string' },
+        'aws-accounts': { type: 'string' },
         quiet: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
@@ -51,8 +56,8 @@ function readOptions(args: readonly string[]): Options {
     if (!/^\d{1,5}$/.test(values.port) || Number(values.port) > 65_535) {
       throw new UsageError(`--port ${values.port}: allowed is a number from 0 to 65535`)
     }
-    const { policy: policyFolder, data: dataFolder, quiet, help } = values
-    return { port: Number(values.port), policyFolder, dataFolder, quiet, help }
+    const { policy: policyFolder, data: dataFolder, 'aws-accounts': accountsFolder, quiet, help } = values
+    return { port: Number(values.port), policyFolder, dataFolder, accountsFolder, quiet, help }
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error))
   }
@@ -88,11 +93,13 @@ interface Running {
 }
 
 function start(options: Options, { interruption, synthesis, say }: Running): Promise<LocalCloud> {
+  const { accountsFolder } = options
   return startLocalCloud({
     assemblyFolder: synthesis.assemblyFolder,
     port: options.port,
     dataFolder: options.dataFolder,
     issuers: synthesis.policy.issuers,
+    ...(accountsFolder !== undefined && { accountTemplates: () => readAccountTemplates(accountsFolder) }),
     signal: interruption,
     onProgress: (step) => say(dim(`  ${step}`)),
     onLog: (functionName, line) => {

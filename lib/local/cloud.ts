@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { TrustedIssuer } from '../../functions/core/policy/compiled.ts'
 import { LOCAL_ISSUERS_VARIABLE } from '../../functions/settings.ts'
+import { type AccountTemplate, accountsOf } from './account-templates.ts'
 import { readAssembly } from './assembly.ts'
 import { invokeAsync } from './async-invocation.ts'
 import type { AwsCall } from './aws/call-handling.ts'
@@ -20,6 +21,7 @@ import type { CloudPlan, EventSourcePlan, SchedulePlan } from './plan/cloud-plan
 import { planCloud } from './plan/plan-cloud.ts'
 import { describeStacks, resolveStacks } from './resolved-stacks.ts'
 import { scheduledEvent, startSchedules } from './schedules.ts'
+import { trailLine } from './trail-line.ts'
 
 const REGION = 'eu-west-1'
 const ACCOUNT = '111111111111'
@@ -56,6 +58,11 @@ export interface LocalCloudOptions {
   readonly environments?: number | undefined
   /** Issuers of the policy, which the demo issuer stands in for. @default - none */
   readonly issuers?: readonly TrustedIssuer[] | undefined
+  /**
+   * The accounts whose roles the broker gives out, where it is found under this issuer URL.
+   * @default - no account has a role that anybody could assume
+   */
+  readonly accountTemplates?: ((issuer: string) => readonly AccountTemplate[]) | undefined
   /** Epoch milliseconds. @default Date.now */
   readonly clock?: (() => number) | undefined
   /** @default - the cloud stops, and says so in `stopped` */
@@ -214,16 +221,20 @@ export class LocalCloud {
   }
 
   async #startAws(): Promise<void> {
-    const { dataFolder, onCall } = this.#options
+    const { dataFolder, onCall, accountTemplates = () => [] } = this.#options
+    const accounts = accountsOf(accountTemplates(this.url), REGION)
     const aws = await startAwsEndpoint({
       region: REGION,
       account: ACCOUNT,
       clock: this.#clock,
       ...(dataFolder !== undefined && { dataFolder }),
       ...(onCall !== undefined && { onCall }),
+      accounts,
+      onTrailEvent: (event) => this.#progress(trailLine(event)),
       onDefect: (defect) => this.#report(defect),
     })
     this.#aws = this.#closeLater(aws)
+    for (const { arn } of accounts.roles) this.#progress(`role ${arn}`)
     for (const { name, definition } of this.plan.tables) {
       await aws.dynamodb.createTable(definition as unknown as TableDefinition)
       this.#progress(`table ${name}`)

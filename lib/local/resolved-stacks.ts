@@ -208,6 +208,8 @@ class StackScope implements Scope {
       api: apiEndpoint,
       name,
       lower: name.toLowerCase(),
+      host: name.replace(/^https?:\/\//, ''),
+      path: textOf(this.#source.template.Resources?.[logicalId]?.Properties?.['Path']) || '/',
       uuid: uuidOf(name),
     }
     return template.replaceAll(/\{(\w+)\}/g, (_, key: string) => values[key as keyof typeof values])

@@ -1,6 +1,6 @@
 /**
  * Every resource type that the local cloud knows. Texts are templates: `{name}` is the resource's name, `{lower}` the
- * same in lower case, `{uuid}` an id that follows from it, `{region}`, `{account}` and `{partition}` are those of the deployment, `{api}` is where the local API
+ * same in lower case, `{host}` the same without `https://`, `{path}` the resource's Path or `/`, `{uuid}` an id that follows from it, `{region}`, `{account}` and `{partition}` are those of the deployment, `{api}` is where the local API
  * answers.
  */
 export interface ResourceType {
@@ -14,6 +14,7 @@ export interface ResourceType {
 
 const arn = (service: string, resource: string): string =>
   `arn:{partition}:${service}:{region}:{account}:${resource}`
+const OIDC_PROVIDER_ARN = 'arn:{partition}:iam::{account}:oidc-provider/{host}'
 const TABLE_ARN = arn('dynamodb', 'table/{name}')
 
 const table: ResourceType = {
@@ -60,7 +61,13 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
     started: true,
     nameProperty: 'RoleName',
     ref: '{name}',
-    attributes: { Arn: 'arn:{partition}:iam::{account}:role/{name}', RoleId: '{name}' },
+    attributes: { Arn: 'arn:{partition}:iam::{account}:role{path}{name}', RoleId: '{name}' },
+  },
+  'AWS::IAM::OIDCProvider': {
+    started: true,
+    nameProperty: 'Url',
+    ref: OIDC_PROVIDER_ARN,
+    attributes: { Arn: OIDC_PROVIDER_ARN },
   },
   'AWS::IAM::Policy': { started: true, ref: '{name}' },
   'AWS::IAM::ManagedPolicy': { started: true, ref: 'arn:{partition}:iam::{account}:policy/{name}' },

@@ -27,7 +27,12 @@ export async function inProcessDynamoDb(
     const operation = command.constructor.name.replace(/Command$/, '')
     await pause()
     try {
-      return await dynamoDb.call({ operation, input: command.input as JsonObject, caller: undefined })
+      return await dynamoDb.call({
+        operation,
+        input: command.input as JsonObject,
+        caller: undefined,
+        requestId: 'in-process',
+      })
     } catch (error) {
       throw error instanceof AwsError ? asSdkError(error) : error
     } finally {

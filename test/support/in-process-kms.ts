@@ -22,7 +22,7 @@ export async function inProcessKms(clock: () => number): Promise<KMSClient> {
     try {
       const input = converted(command.input, (value) => Buffer.from(value as Uint8Array).toString('base64'))
       return converted(
-        await kms.call({ operation, input: input as JsonObject, caller: undefined }),
+        await kms.call({ operation, input: input as JsonObject, caller: undefined, requestId: 'in-process' }),
         (value) => Buffer.from(value as string, 'base64'),
       )
     } catch (error) {

@@ -4,6 +4,7 @@ import type { RestOutput } from './s3.ts'
 import { s3Xml } from './s3-xml.ts'
 
 const JSON_TYPES: Readonly<Record<string, string>> = {
+  cloudtrail: 'application/x-amz-json-1.1',
   dynamodb: 'application/x-amz-json-1.0',
   kms: 'application/x-amz-json-1.1',
   sqs: 'application/x-amz-json-1.0',

@@ -65,7 +65,7 @@ export class CallHandling {
     try {
       const { method = '', url = '', headers } = request
       const called = readAwsRequest({ method, url, headers, body: await readBody(request) })
-      const outcome = await this.#outcome(called)
+      const outcome = await this.#outcome(called, frame.requestId)
       answer(response, { ...frame, service: called.service, operation: called.operation }, outcome)
       this.#report(called, outcome, startedAt)
     } catch (error) {
@@ -86,7 +86,7 @@ export class CallHandling {
     sendError(response, frame, error)
   }
 
-  async #outcome(called: AwsRequest): Promise<Outcome> {
+  async #outcome(called: AwsRequest, requestId: string): Promise<Outcome> {
     const { service, operation } = called
     const strike = this.#parts.faults.strike(service, operation)
     if (strike.delayMilliseconds > 0 && !(await this.#delay(strike.delayMilliseconds)))
@@ -94,11 +94,11 @@ export class CallHandling {
     const { end } = strike
     if (end === 'reset' || end === 'hang') return { silent: end }
     if (end instanceof AwsError) return { error: end }
-    const outcome = await this.#carryOut(called, strike)
+    const outcome = await this.#carryOut(called, strike, requestId)
     return end === undefined ? outcome : { ...outcome, silent: end }
   }
 
-  async #carryOut(called: AwsRequest, strike: Strike): Promise<Outcome> {
+  async #carryOut(called: AwsRequest, strike: Strike, requestId: string): Promise<Outcome> {
     const { operation, input } = called
     const service = this.#parts.services.get(called.service)
     if (service === undefined) throw new Error(`no service ${called.service}`)
@@ -109,7 +109,7 @@ export class CallHandling {
       const needed = gatekeeper.needs(service, called, caller)
       resource = needed[0]?.resource
       gatekeeper.require(service, caller, needed)
-      const output = await service.call({ operation, input, caller })
+      const output = await service.call({ operation, input, caller, requestId })
       return { output: garbled(output, strike), resource }
     } catch (error) {
       return { error: this.#asAwsError(error, called), resource }

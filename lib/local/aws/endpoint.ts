@@ -4,17 +4,20 @@ import { join } from 'node:path'
 import { type AwsCall, CallHandling } from './call-handling.ts'
 import type { Cloud } from './cloud.ts'
 import { CloudFormation } from './cloudformation.ts'
+import { CloudTrail, type TrailEvent } from './cloudtrail.ts'
 import type { OnDefect } from './defect.ts'
 import { DynamoDb } from './dynamodb.ts'
 import { Faults } from './faults.ts'
 import { Gatekeeper } from './gatekeeper.ts'
 import type { AccessRequest } from './iam.ts'
+import type { IamAccounts } from './iam-accounts.ts'
 import { Kms } from './kms.ts'
 import type { Principal, UnusedPermission } from './permissions.ts'
 import { S3 } from './s3.ts'
 import type { AwsService } from './service.ts'
 import { Sqs } from './sqs.ts'
 import { Sts, type VerifyWebIdentity } from './sts.ts'
+import { webIdentityVerifier } from './web-identity.ts'
 
 const DEFAULT_ACCOUNT = '111111111111'
 /** Longer than SDKs keep idle connections, so that it is never this side that closes one under a request. */
@@ -36,8 +39,12 @@ export interface AwsEndpointOptions {
   readonly onDefect: OnDefect
   /** Told of every call after it ended. */
   readonly onCall?: (call: AwsCall) => void
-  /** Verifies the tokens of AssumeRoleWithWebIdentity. @default refuses every token */
+  /** The roles that can be assumed, and the issuers that accounts accept. @default roles are not looked at */
+  readonly accounts?: IamAccounts
+  /** Verifies the tokens of AssumeRoleWithWebIdentity. @default by the OIDC providers of `accounts` */
   readonly verifyWebIdentity?: VerifyWebIdentity
+  /** Told of everything that CloudTrail keeps. */
+  readonly onTrailEvent?: (event: TrailEvent) => void
 }
 
 /** AWS on loopback: for `AWS_ENDPOINT_URL`. */
@@ -45,6 +52,7 @@ export interface AwsEndpoint {
   readonly url: string
   readonly port: number
   readonly cloudformation: CloudFormation
+  readonly cloudtrail: CloudTrail
   readonly dynamodb: DynamoDb
   readonly kms: Kms
   readonly s3: S3
@@ -75,13 +83,17 @@ export async function startAwsEndpoint(options: AwsEndpointOptions): Promise<Aws
   const kms = await Kms.open(cloud, inFolder('kms.json'))
   const s3 = new S3(cloud, inFolder('s3'))
   const sqs = new Sqs(cloud)
-  const sts = new Sts(cloud, options.verifyWebIdentity)
+  const cloudtrail = new CloudTrail(options.onTrailEvent)
+  const { accounts } = options
+  const verifyWebIdentity =
+    options.verifyWebIdentity ?? (accounts && webIdentityVerifier({ accounts, clock }))
+  const sts = new Sts(cloud, { verifyWebIdentity, accounts, trail: cloudtrail })
   const cloudformation = new CloudFormation(cloud)
   const principals = options.principals ?? new Map<string, Principal>()
-  const gatekeeper = new Gatekeeper(cloud, principals, sts, onDefect)
+  const gatekeeper = new Gatekeeper({ cloud, principals, sts, accounts, onDefect })
   const faults = new Faults()
   const services = new Map<string, AwsService>(
-    Object.entries({ cloudformation, dynamodb, kms, s3, sqs, sts }),
+    Object.entries({ cloudformation, cloudtrail, dynamodb, kms, s3, sqs, sts }),
   )
   const handling = new CallHandling({ cloud, services, gatekeeper, faults, onDefect, onCall: options.onCall })
   const server = createServer((request, response) => void handling.serve(request, response))
@@ -94,6 +106,7 @@ export async function startAwsEndpoint(options: AwsEndpointOptions): Promise<Aws
     url: `http://127.0.0.1:${port}`,
     port,
     cloudformation,
+    cloudtrail,
     dynamodb,
     kms,
     s3,

@@ -1,7 +1,9 @@
+import { verifySigV4 } from '../sigv4.ts'
 import { AwsError } from './aws-error.ts'
 import type { Cloud } from './cloud.ts'
 import type { OnDefect } from './defect.ts'
-import type { AccessRequest } from './iam.ts'
+import type { AccessRequest, PolicyDocument } from './iam.ts'
+import type { IamAccounts } from './iam-accounts.ts'
 import { PolicyDefect } from './iam-conditions.ts'
 import {
   denialMessage,
@@ -13,22 +15,36 @@ import {
 import type { AwsRequest } from './request.ts'
 import type { AwsService, Caller } from './service.ts'
 import type { Sts } from './sts.ts'
+import type { StsSession } from './sts-session.ts'
 
 const UNKNOWN_KEY = 'The security token included in the request is invalid.'
+const WRONG_SIGNATURE =
+  'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.'
 const EXPIRED_KEY = 'The security token included in the request is expired'
+
+interface Parts {
+  readonly cloud: Cloud
+  readonly principals: Map<string, Principal>
+  readonly sts: Sts
+  /** Whose roles sessions may be of, beside those that principals run as. */
+  readonly accounts: IamAccounts | undefined
+  readonly onDefect: OnDefect
+}
 
 /** Decides which calls get in: who calls, and whether that principal may. */
 export class Gatekeeper {
   readonly #cloud: Cloud
   readonly #principals: Map<string, Principal>
   readonly #sts: Sts
+  readonly #accounts: IamAccounts | undefined
   readonly #onDefect: OnDefect
   readonly #permissions: Permissions
 
-  constructor(cloud: Cloud, principals: Map<string, Principal>, sts: Sts, onDefect: OnDefect) {
+  constructor({ cloud, principals, sts, accounts, onDefect }: Parts) {
     this.#cloud = cloud
     this.#principals = principals
     this.#sts = sts
+    this.#accounts = accounts
     this.#onDefect = onDefect
     this.#permissions = new Permissions(principals)
   }
@@ -87,13 +103,15 @@ export class Gatekeeper {
     const { action, resource } = request
     try {
       const decision = this.#permissions.check(principal, request)
-      if (decision.kind === 'denied') {
+      // What another account does not allow to its own sessions is nobody's mistake here.
+      if (decision.kind === 'denied' && principal.session === undefined) {
         this.#onDefect({ kind: 'permission', principal: principal.name, action, resource })
       }
       return decision
     } catch (error) {
       if (!(error instanceof PolicyDefect)) throw error
-      this.#onDefect({ kind: 'policy', principal: principal.name, message: error.message })
+      if (principal.session === undefined)
+        this.#onDefect({ kind: 'policy', principal: principal.name, message: error.message })
       return undefined
     }
   }
@@ -108,8 +126,9 @@ export class Gatekeeper {
     throw new AwsError(service.unknownCaller.type, UNKNOWN_KEY, { status: service.unknownCaller.status })
   }
 
-  /** A session that this STS started is known too; it has the policies of its role, if any principal runs as that. */
-  #identifySession(service: AwsService, { accessKeyId, sessionToken }: AwsRequest): Caller | undefined {
+  /** A session that this STS started is known too. */
+  #identifySession(service: AwsService, called: AwsRequest): Caller | undefined {
+    const { accessKeyId, sessionToken } = called
     const session = accessKeyId === undefined ? undefined : this.#sts.session(accessKeyId)
     if (session === undefined || session.sessionToken !== sessionToken) return undefined
     const { type, status } = service.unknownCaller
@@ -117,9 +136,25 @@ export class Gatekeeper {
       const expired = status === 403 ? 'ExpiredToken' : type.replace('UnrecognizedClient', 'ExpiredToken')
       throw new AwsError(expired, EXPIRED_KEY, { status })
     }
-    const sameRole = [...this.#principals.values()].find(({ roleArn }) => roleArn === session.roleArn)
-    const { roleArn, sessionName: name, arn } = session
-    return { principal: { name, roleArn, policies: sameRole?.policies ?? [] }, arn }
+    if (!isSignedWith(session, called))
+      throw new AwsError('SignatureDoesNotMatch', WRONG_SIGNATURE, { status: 403 })
+    return { principal: this.#principalOf(session), arn: session.arn }
+  }
+
+  /** It may do what its role may, as far as the session policy lets it: what a managed one would, nobody here knows. */
+  #principalOf({ roleArn, sessionName: name, policy, policyArns, ...session }: StsSession): Principal {
+    const sameRole = [...this.#principals.values()].find((principal) => principal.roleArn === roleArn)
+    const policies = this.#accounts?.role(roleArn)?.policies ?? sameRole?.policies ?? []
+    const sessionPolicies = policy === undefined ? [] : [JSON.parse(policy) as PolicyDocument]
+    const { tags, sourceIdentity } = session
+    const isNarrowed = sessionPolicies.length + policyArns.length > 0
+    return {
+      name,
+      roleArn,
+      policies,
+      ...(isNarrowed && { sessionPolicies }),
+      session: { tags, sourceIdentity },
+    }
   }
 
   #notOffered(called: AwsRequest, caller: Caller | undefined): AwsError {
@@ -127,7 +162,8 @@ export class Gatekeeper {
     const reason = called.operation.startsWith('Transact')
       ? 'transactions are not part of the design: one conditional write is'
       : 'the local cloud does not offer it'
-    this.#onDefect({ kind: 'operation', principal: caller?.principal.name, operation, reason })
+    if (caller?.principal.session === undefined)
+      this.#onDefect({ kind: 'operation', principal: caller?.principal.name, operation, reason })
     const type =
       called.service === 'sts' || called.service === 'cloudformation'
         ? 'InvalidAction'
@@ -137,13 +173,32 @@ export class Gatekeeper {
 
   /** What every request carries. */
   #withGlobals(request: AccessRequest, caller: Caller | undefined): AccessRequest {
+    const session = caller?.principal.session
+    const tags = Object.entries(session?.tags ?? {}).map(([key, value]) => [`aws:PrincipalTag/${key}`, value])
     const globals = {
+      ...Object.fromEntries(tags),
+      'aws:SourceIdentity': session?.sourceIdentity,
+      'aws:CurrentTime': new Date(this.#cloud.clock()).toISOString(),
+      'aws:EpochTime': String(Math.floor(this.#cloud.clock() / 1000)),
       'aws:PrincipalArn': caller?.principal.roleArn ?? caller?.arn,
-      'aws:PrincipalAccount': this.#cloud.account,
+      'aws:PrincipalAccount': caller?.arn.split(':')[4] ?? this.#cloud.account,
       'aws:RequestedRegion': this.#cloud.region,
       // Loopback stands in for the TLS that every SDK would use.
       'aws:SecureTransport': 'true',
     }
     return { ...request, context: { ...globals, ...request.context } }
   }
+}
+
+/**
+ * A session's secret key is made here, so that its signatures can be checked, which shows that a client was given the
+ * whole of it. S3 signs in a way of its own, and is let through.
+ */
+function isSignedWith(
+  { accessKeyId, secretAccessKey }: StsSession,
+  { service, signed }: AwsRequest,
+): boolean {
+  if (service === 's3') return true
+  const scope = { service, region: signed.region, now: 'any', secretOf: () => secretAccessKey } as const
+  return verifySigV4(signed, scope) === accessKeyId
 }

@@ -17,6 +17,13 @@ export interface Principal {
   readonly roleArn?: string | undefined
   /** The role's identity policies. `undefined` marks the local operator, who may do everything. */
   readonly policies?: readonly PolicyDocument[] | undefined
+  /** Only what one of them allows too is left of the others. @default - nothing is narrowed */
+  readonly sessionPolicies?: readonly PolicyDocument[]
+  /** Of a session that STS has started: what conditions ask of it. @default - none */
+  readonly session?: {
+    readonly tags: Readonly<Record<string, string>>
+    readonly sourceIdentity: string | undefined
+  }
   /**
    * What the API checks signatures with. The AWS endpoint asks for none: loopback is trusted there.
    * @default - its signatures are not accepted by the API
@@ -45,7 +52,12 @@ export class Permissions {
   check(principal: Principal, request: AccessRequest): Decision {
     if (principal.policies === undefined) return ALLOWED
     const decision = decide(this.compile(principal), request)
-    if (decision.kind === 'allowed') this.#remember(principal, decision.by)
+    if (decision.kind === 'denied') return decision
+    const { sessionPolicies } = principal
+    const narrowed =
+      sessionPolicies === undefined ? ALLOWED : decide(compilePolicies(sessionPolicies), request)
+    if (narrowed.kind === 'denied') return narrowed
+    this.#remember(principal, decision.by)
     return decision
   }
 

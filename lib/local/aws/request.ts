@@ -1,22 +1,27 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import type { SignedRequest } from '../sigv4.ts'
 import { AwsError, type JsonObject } from './aws-error.ts'
 import { readQueryInput } from './query-input.ts'
 import { type RestRequest, readS3Request } from './s3-request.ts'
 
 /** One call, before it is known who makes it. */
 export interface AwsRequest {
-  /** As in IAM action names: `dynamodb`, `kms`, `s3`, `sqs`, `sts`. */
+  /** As in IAM action names: `cloudtrail`, `dynamodb`, `kms`, `s3`, `sqs`, `sts`. */
   readonly service: string
   readonly operation: string
   readonly input: JsonObject
   readonly accessKeyId: string | undefined
   readonly sessionToken: string | undefined
+  /** What the signature covers, and the Region that it is for. */
+  readonly signed: SignedRequest & { readonly region: string }
 }
 
 const SERVICE_BY_TARGET: Readonly<Record<string, string>> = {
   DynamoDB_20120810: 'dynamodb',
   TrentService: 'kms',
   AmazonSQS: 'sqs',
+  'com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101': 'cloudtrail',
+  CloudTrail_20131101: 'cloudtrail',
 }
 
 /** Versions of APIs in the query protocol, which name the service where no host name does. */
@@ -26,18 +31,21 @@ const SERVICE_BY_VERSION: Readonly<Record<string, string>> = {
 }
 
 /** `Credential=<access key id>/<date>/<region>/<service>/aws4_request` of SigV4. */
-const CREDENTIAL = /Credential=([^/,\s]+)\/(?:[^/,\s]+\/[^/,\s]+\/([^/,\s]+))?/
+const CREDENTIAL = /Credential=([^/,\s]+)\/(?:[^/,\s]+\/([^/,\s]+)\/([^/,\s]+))?/
 
 /** Reads a call of the JSON, the query or S3's REST protocol. Throws {@link AwsError} if it is none of them. */
 export function readAwsRequest(request: RestRequest): AwsRequest {
-  const { headers, body } = request
-  const [, accessKeyId, signedFor] = CREDENTIAL.exec(headers.authorization ?? '') ?? []
+  const { method, url, headers, body } = request
+  const [, accessKeyId, region = '', signedFor] = CREDENTIAL.exec(headers.authorization ?? '') ?? []
   const token = headers['x-amz-security-token']
   const sessionToken = typeof token === 'string' ? token : undefined
   const target = headers['x-amz-target']
-  if (signedFor === 's3') return { service: 's3', ...readS3Request(request), accessKeyId, sessionToken }
+  const rawHeaders = Object.entries(headers).flatMap(([name, value]) => [name, String(value)])
+  const signed = { method, url, rawHeaders, body, region }
+  const who = { accessKeyId, sessionToken, signed }
+  if (signedFor === 's3') return { service: 's3', ...readS3Request(request), ...who }
   const called = typeof target === 'string' ? readJson(target, body) : readQuery(headers, body)
-  return { ...called, accessKeyId, sessionToken }
+  return { ...called, ...who }
 }
 
 type CalledOperation = Pick<AwsRequest, 'service' | 'operation' | 'input'>

@@ -14,6 +14,8 @@ export interface ServiceCall {
   readonly operation: string
   readonly input: JsonObject
   readonly caller: Caller | undefined
+  /** As the answer carries it. */
+  readonly requestId: string
 }
 
 /** One AWS service behind the endpoint. */

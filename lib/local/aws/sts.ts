@@ -1,19 +1,20 @@
 import { randomBytes } from 'node:crypto'
 import { AwsError, type JsonObject } from './aws-error.ts'
 import type { Cloud } from './cloud.ts'
+import type { CloudTrail } from './cloudtrail.ts'
 import type { AccessRequest } from './iam.ts'
+import { accountOf, type IamAccounts, providerName } from './iam-accounts.ts'
 import { assumedRoleArn } from './permissions.ts'
+import { type AwsService, type Caller, type ServiceCall, textAt } from './service.ts'
+import { type SessionAttempt, sessionEvent } from './sts-event.ts'
 import {
-  type AwsService,
-  asObject,
-  type Caller,
-  objectsAt,
-  type ServiceCall,
-  textAt,
-  textsAt,
-} from './service.ts'
+  assumeRoleAccess,
+  type SessionFacts,
+  type StsSession,
+  sessionActions,
+  sessionContext,
+} from './sts-session.ts'
 import {
-  checkSessionTags,
   packedPolicySize,
   type RoleRequest,
   readExternalId,
@@ -21,29 +22,9 @@ import {
   readSessionTags,
   readSourceIdentity,
   readWebIdentityToken,
-  type SessionTags,
 } from './sts-validation.ts'
-
-/** A session that this STS has started. */
-export interface StsSession {
-  readonly accessKeyId: string
-  readonly sessionToken: string
-  readonly roleArn: string
-  readonly sessionName: string
-  readonly arn: string
-  readonly tags: Readonly<Record<string, string>>
-  readonly transitiveTagKeys: readonly string[]
-  readonly sourceIdentity: string | undefined
-  /** The session policy as it was sent. */
-  readonly policy: string | undefined
-  readonly policyArns: readonly string[]
-  readonly externalId: string | undefined
-  readonly by: 'AssumeRole' | 'AssumeRoleWithWebIdentity'
-  /** The caller's name, or the subject of the web identity. */
-  readonly startedBy: string
-  /** Epoch milliseconds. */
-  readonly expiresAt: number
-}
+import type { PresentedNames } from './trust-policy.ts'
+import { audiencesOf, sourceIdentityOfClaims, tagsOfClaims } from './web-identity-claims.ts'
 
 /** What the verification of a web identity token found. */
 export type WebIdentityVerdict =
@@ -51,24 +32,52 @@ export type WebIdentityVerdict =
   | { readonly kind: 'verified'; readonly claims: JsonObject }
   | {
       readonly kind: 'refused'
-      readonly code: 'InvalidIdentityToken' | 'ExpiredTokenException' | 'IDPRejectedClaim' | 'AccessDenied'
+      readonly code:
+        | 'InvalidIdentityToken'
+        | 'ExpiredTokenException'
+        | 'IDPCommunicationError'
+        | 'IDPRejectedClaim'
+        | 'AccessDenied'
       readonly message: string
     }
 
-/** Stands in for IAM's OIDC provider and the role's trust policy. */
+/** Stands in for IAM's OIDC provider. */
 export type VerifyWebIdentity = (token: string, roleArn: string) => Promise<WebIdentityVerdict>
 
-interface NewSession {
+/** What STS is made with beside its cloud. */
+export interface StsOptions {
+  /** @default - refuses every token */
+  readonly verifyWebIdentity?: VerifyWebIdentity | undefined
+  /** Whose roles there are, and whom they trust. @default - roles are not looked at */
+  readonly accounts?: IamAccounts | undefined
+  /** Told of every session, and of every attempt to start one. */
+  readonly trail: CloudTrail
+}
+
+interface NewSession extends SessionFacts {
   readonly by: StsSession['by']
   readonly startedBy: string
-  readonly sessionTags: SessionTags
-  readonly sourceIdentity: string | undefined
   readonly externalId: string | undefined
 }
 
+/** One way to ask for a role, as its trust policy sees it. */
+interface Asking {
+  readonly names: PresentedNames
+  readonly context: JsonObject & Readonly<Record<string, string | readonly string[] | undefined>>
+  /** What AWS answers to somebody whom the role does not trust. */
+  readonly denial: (action: string) => string
+}
+
+/** What an attempt to start a session has come to, filled while it goes on: the trail is told of failures too. */
+interface Progress {
+  claims?: JsonObject
+  session?: StsSession
+  obstacles?: readonly string[]
+}
+
 const ROLE_CHAINING_SECONDS = 3600
-const TAGS_CLAIM = 'https://aws.amazon.com/tags'
-const SOURCE_IDENTITY_CLAIM = 'https://aws.amazon.com/source_identity'
+/** Of the errors about a web identity token these two have another status than 400. */
+const FORBIDDEN = new Set(['AccessDenied', 'IDPRejectedClaim'])
 
 const refuseEveryToken: VerifyWebIdentity = async () => ({
   kind: 'refused',
@@ -82,12 +91,12 @@ export class Sts implements AwsService {
   readonly accessDenied = { type: 'AccessDenied', status: 403 }
   readonly unknownCaller = { type: 'InvalidClientTokenId', status: 403 }
   readonly #cloud: Cloud
-  readonly #verifyWebIdentity: VerifyWebIdentity
+  readonly #options: StsOptions
   readonly #sessions = new Map<string, StsSession>()
 
-  constructor(cloud: Cloud, verifyWebIdentity: VerifyWebIdentity = refuseEveryToken) {
+  constructor(cloud: Cloud, options: StsOptions) {
     this.#cloud = cloud
-    this.#verifyWebIdentity = verifyWebIdentity
+    this.#options = options
   }
 
   /** Every session that was started, oldest first. */
@@ -106,53 +115,102 @@ export class Sts implements AwsService {
     return operation === 'GetCallerIdentity' || this.unsigned.has(operation) ? [] : undefined
   }
 
-  async call({ operation, input, caller }: ServiceCall): Promise<JsonObject> {
-    if (operation === 'AssumeRoleWithWebIdentity') return this.#assumeRoleWithWebIdentity(input)
+  async call(call: ServiceCall): Promise<JsonObject> {
+    const { operation, input, caller } = call
+    if (operation === 'AssumeRoleWithWebIdentity')
+      return this.#recorded(call, (progress) => this.#assumeRoleWithWebIdentity(input, progress))
     if (caller === undefined)
       throw new AwsError('MissingAuthenticationToken', 'Missing Authentication Token', { status: 403 })
-    return operation === 'AssumeRole' ? this.#assumeRole(input, caller) : this.#callerIdentity(caller)
+    if (operation === 'GetCallerIdentity') return this.#callerIdentity(caller)
+    return this.#recorded(call, async (progress) => this.#assumeRole(input, caller, progress))
   }
 
-  #assumeRole(input: JsonObject, caller: Caller): JsonObject {
+  async #recorded(
+    call: ServiceCall,
+    attempt: (progress: Progress) => Promise<JsonObject>,
+  ): Promise<JsonObject> {
+    const progress: Progress = {}
+    const record = (more: Partial<SessionAttempt>) =>
+      this.#options.trail.add(sessionEvent({ call, ...progress, ...more }, this.#cloud))
+    try {
+      const output = await attempt(progress)
+      record({})
+      return output
+    } catch (error) {
+      if (error instanceof AwsError) record({ error })
+      throw error
+    }
+  }
+
+  #assumeRole(input: JsonObject, caller: Caller, progress: Progress): JsonObject {
     const request = readRoleRequest(input)
-    const sourceIdentity = readSourceIdentity(textAt(input, 'SourceIdentity'))
-    const externalId = readExternalId(textAt(input, 'ExternalId'))
-    const sessionTags = readSessionTags(input)
+    const asked: NewSession = {
+      by: 'AssumeRole',
+      startedBy: caller.principal.name,
+      sessionName: request.sessionName,
+      sessionTags: readSessionTags(input),
+      sourceIdentity: readSourceIdentity(textAt(input, 'SourceIdentity')),
+      externalId: readExternalId(textAt(input, 'ExternalId')),
+    }
     if (caller.principal.roleArn !== undefined && request.durationSeconds > ROLE_CHAINING_SECONDS) {
       throw new AwsError(
         'ValidationError',
         'The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.',
       )
     }
-    const startedBy = caller.principal.name
-    return this.#start(request, { by: 'AssumeRole', startedBy, sessionTags, sourceIdentity, externalId })
+    this.#requireTrust(request, asked, askingCaller(caller, request.roleArn), progress)
+    return this.#start(request, asked, progress)
   }
 
-  async #assumeRoleWithWebIdentity(input: JsonObject): Promise<JsonObject> {
+  async #assumeRoleWithWebIdentity(input: JsonObject, progress: Progress): Promise<JsonObject> {
     const request = readRoleRequest(input)
-    const verdict = await this.#verifyWebIdentity(readWebIdentityToken(input), request.roleArn)
+    const { verifyWebIdentity = refuseEveryToken } = this.#options
+    const verdict = await verifyWebIdentity(readWebIdentityToken(input), request.roleArn)
     if (verdict.kind === 'refused') {
-      throw new AwsError(verdict.code, verdict.message, {
-        status:
-          verdict.code === 'InvalidIdentityToken' || verdict.code === 'ExpiredTokenException' ? 400 : 403,
-      })
+      const { code, message } = verdict
+      throw new AwsError(code, message, { status: FORBIDDEN.has(code) ? 403 : 400 })
     }
     const { claims } = verdict
+    progress.claims = claims
     const subject = String(claims['sub'])
-    const output = this.#start(request, {
+    const asked: NewSession = {
       by: 'AssumeRoleWithWebIdentity',
       startedBy: subject,
+      sessionName: request.sessionName,
       sessionTags: tagsOfClaims(claims),
-      sourceIdentity: readSourceIdentity(textAt(claims, SOURCE_IDENTITY_CLAIM)),
+      sourceIdentity: readSourceIdentity(sourceIdentityOfClaims(claims)),
       externalId: undefined,
-    })
-    const audience = textAt(claims, 'aud') ?? textsAt(claims, 'aud')[0]
+    }
+    this.#requireTrust(request, asked, askingWebIdentity(claims, request.roleArn), progress)
     return {
-      ...output,
+      ...this.#start(request, asked, progress),
       SubjectFromWebIdentityToken: subject,
       Provider: textAt(claims, 'iss'),
-      Audience: audience,
+      Audience: audiencesOf(claims)[0],
     }
+  }
+
+  /** Throws as AWS answers if the role is not there, does not trust who asks, or gives no session that long. */
+  #requireTrust(
+    { roleArn, durationSeconds }: RoleRequest,
+    asked: NewSession,
+    { names, context, denial }: Asking,
+    progress: Progress,
+  ): void {
+    const { accounts } = this.#options
+    if (accounts === undefined) return
+    const role = accounts.role(roleArn)
+    for (const action of sessionActions(`sts:${asked.by}`, asked)) {
+      const request = { action, names, context: { ...context, ...sessionContext(asked) } }
+      if (role?.trust.allows(request) === true) continue
+      progress.obstacles = role?.trust.obstacles(request) ?? [`there is no role ${roleArn}`]
+      throw new AwsError('AccessDenied', denial(action), { status: 403 })
+    }
+    if (role !== undefined && durationSeconds > role.maxSessionSeconds)
+      throw new AwsError(
+        'ValidationError',
+        'The requested DurationSeconds exceeds the MaxSessionDuration set for this role.',
+      )
   }
 
   #callerIdentity({ principal, arn }: Caller): JsonObject {
@@ -160,16 +218,17 @@ export class Sts implements AwsService {
       principal.roleArn === undefined
         ? userIdOf('AIDA', principal.name)
         : roleUserId(principal.roleArn, principal.name)
-    return { Arn: arn, UserId: id, Account: arn.split(':')[4] }
+    return { Arn: arn, UserId: id, Account: accountOf(arn) }
   }
 
-  #start(request: RoleRequest, details: NewSession): JsonObject {
+  #start(request: RoleRequest, details: NewSession, progress: Progress): JsonObject {
     const { roleArn, sessionName, policy, policyArns } = request
     const { sessionTags, ...rest } = details
     const packed = packedPolicySize(policy, sessionTags)
     const session: StsSession = {
       ...rest,
       accessKeyId: `ASIA${base32(16)}`,
+      secretAccessKey: randomBytes(30).toString('base64'),
       sessionToken: randomBytes(48).toString('base64'),
       roleArn,
       sessionName,
@@ -181,10 +240,11 @@ export class Sts implements AwsService {
       expiresAt: this.#cloud.clock() + request.durationSeconds * 1000,
     }
     this.#sessions.set(session.accessKeyId, session)
+    progress.session = session
     return {
       Credentials: {
         AccessKeyId: session.accessKeyId,
-        SecretAccessKey: randomBytes(30).toString('base64'),
+        SecretAccessKey: session.secretAccessKey,
         SessionToken: session.sessionToken,
         Expiration: new Date(session.expiresAt).toISOString(),
       },
@@ -195,35 +255,33 @@ export class Sts implements AwsService {
   }
 }
 
-/** AssumeRole, and where the request asks for them, the right to tag and to set the source identity. */
-function assumeRoleAccess(input: JsonObject): readonly AccessRequest[] {
-  const resource = textAt(input, 'RoleArn') ?? ''
-  const tags = objectsAt(input, 'Tags')
-  const sourceIdentity = textAt(input, 'SourceIdentity')
-  const requestTags = tags.map((tag) => [`aws:RequestTag/${textAt(tag, 'Key')}`, textAt(tag, 'Value')])
-  const transitive = textsAt(input, 'TransitiveTagKeys')
-  const context = {
-    ...Object.fromEntries(requestTags),
-    'aws:TagKeys': tags.length > 0 ? tags.map((tag) => textAt(tag, 'Key') ?? '') : undefined,
-    'sts:TransitiveTagKeys': transitive.length > 0 ? transitive : undefined,
-    'sts:RoleSessionName': textAt(input, 'RoleSessionName'),
-    'sts:SourceIdentity': sourceIdentity,
-    'sts:ExternalId': textAt(input, 'ExternalId'),
+/** A principal asks for a role: by its own ARN, its session's, or as one of its account. */
+function askingCaller({ principal, arn }: Caller, roleArn: string): Asking {
+  const account = accountOf(arn)
+  const own = principal.roleArn === undefined ? [arn] : [principal.roleArn, arn]
+  return {
+    names: {
+      AWS: [...own, `arn:aws:iam::${account}:root`],
+      // Whoever runs the cloud stands in for AWS's services, which give roles to functions and machines.
+      ...(principal.policies === undefined && { Service: ['*'] }),
+    },
+    context: { 'aws:PrincipalArn': principal.roleArn ?? arn, 'aws:PrincipalAccount': account },
+    denial: (action) => `User: ${arn} is not authorized to perform: ${action} on resource: ${roleArn}`,
   }
-  return [
-    'sts:AssumeRole',
-    ...(tags.length > 0 ? ['sts:TagSession'] : []),
-    ...(sourceIdentity === undefined ? [] : ['sts:SetSourceIdentity']),
-  ].map((action) => ({ action, resource, context }))
 }
 
-/** The session tags that a web identity token carries for AWS: each value is an array of one. */
-function tagsOfClaims(claims: JsonObject): SessionTags {
-  const claim = asObject(claims[TAGS_CLAIM])
-  const tags = Object.entries(asObject(claim['principal_tags'])).map(
-    ([key, values]) => [key, Array.isArray(values) ? String(values[0]) : String(values)] as const,
-  )
-  return checkSessionTags(tags, textsAt(claim, 'transitive_tag_keys'))
+function askingWebIdentity(claims: JsonObject, roleArn: string): Asking {
+  const name = providerName(textAt(claims, 'iss') ?? '')
+  const provider = `arn:aws:iam::${accountOf(roleArn)}:oidc-provider/${name}`
+  return {
+    names: { Federated: [provider] },
+    context: {
+      [`${name}:aud`]: audiencesOf(claims),
+      [`${name}:sub`]: textAt(claims, 'sub'),
+      'aws:FederatedProvider': provider,
+    },
+    denial: (action) => `Not authorized to perform ${action}`,
+  }
 }
 
 function roleUserId(roleArn: string, sessionName: string): string {

@@ -246,8 +246,9 @@ describe('GetCallerIdentity', () => {
     let now = NOW
     const rig = await startRig({ clock: () => now })
     const { Credentials } = await rig.sts.send(assume({ DurationSeconds: 900 }))
-    const { AccessKeyId = '', SessionToken } = Credentials ?? {}
-    const { sts, dynamodb } = clientsOf(rig.endpoint, AccessKeyId, SessionToken)
+    const { AccessKeyId = '', SecretAccessKey = '', SessionToken = '' } = Credentials ?? {}
+    const given = { secretAccessKey: SecretAccessKey, sessionToken: SessionToken }
+    const { sts, dynamodb } = clientsOf(rig.endpoint, AccessKeyId, given)
     expect(await identityOf(sts)).toBe('arn:aws:sts::222222222222:assumed-role/deploy/ci-1')
     expect(await failureOf(dynamodb.send(new ListTablesCommand()))).toHaveProperty(
       'name',
@@ -259,8 +260,13 @@ describe('GetCallerIdentity', () => {
       policies: [{ Statement: { Effect: 'Allow', Action: 'dynamodb:ListTables', Resource: '*' } }],
     })
     await dynamodb.send(new ListTablesCommand())
-    const { sts: withoutToken } = clientsOf(rig.endpoint, AccessKeyId)
+    const { sts: withoutToken } = clientsOf(rig.endpoint, AccessKeyId, { ...given, sessionToken: '' })
     expect(await failureOf(identityOf(withoutToken))).toHaveProperty('name', 'InvalidClientTokenId')
+    const { sts: withWrongKey } = clientsOf(rig.endpoint, AccessKeyId, {
+      ...given,
+      secretAccessKey: 'guessed',
+    })
+    expect(await failureOf(identityOf(withWrongKey))).toHaveProperty('name', 'SignatureDoesNotMatch')
     now += 900_000
     expect(await failureOf(identityOf(sts))).toHaveProperty('name', 'ExpiredToken')
     expect(await failureOf(dynamodb.send(new ListTablesCommand()))).toHaveProperty(

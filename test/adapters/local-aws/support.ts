@@ -43,12 +43,16 @@ export async function startRig(options: Partial<AwsEndpointOptions> = {}): Promi
 }
 
 /** Clients that sign with an access key, and never repeat a call. */
-export function clientsOf(endpoint: AwsEndpoint, accessKeyId: string, sessionToken?: string) {
+export function clientsOf(
+  endpoint: AwsEndpoint,
+  accessKeyId: string,
+  { sessionToken = '', secretAccessKey = 'secret' } = {},
+) {
   const config = {
     region: REGION,
     endpoint: endpoint.url,
     maxAttempts: 1,
-    credentials: { accessKeyId, secretAccessKey: 'secret', ...(sessionToken ? { sessionToken } : {}) },
+    credentials: { accessKeyId, secretAccessKey, ...(sessionToken ? { sessionToken } : {}) },
   }
   return {
     dynamodb: new DynamoDBClient(config),
