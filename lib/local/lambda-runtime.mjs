@@ -3,6 +3,7 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { InvokeStore, InvokeStoreBase } from '@aws/lambda-invoke-store'
 
 const [, , folder = '.', handlerName = 'index.handler'] = process.argv
 const dot = handlerName.lastIndexOf('.')
@@ -16,6 +17,10 @@ const describe = (error) =>
   error instanceof Error
     ? { errorType: error.name, errorMessage: error.message, stack: error.stack ?? '' }
     : { errorType: 'Error', errorMessage: String(error), stack: '' }
+
+// As Lambda's own runtime does it for environments that serve several invocations at a time: the AWS SDK in the bundle
+// finds here which one it works for, and tells AWS by the trace id.
+const invocations = await InvokeStore.getInstanceAsync(true)
 
 const handler = await load().catch((error) => {
   send({ kind: 'init-failed', error: describe(error) })
@@ -64,9 +69,18 @@ async function invoke({ id, event, requestId, deadline }) {
     logStreamName: '',
     memoryLimitInMB: process.env['AWS_LAMBDA_FUNCTION_MEMORY_SIZE'],
   }
+  const { REQUEST_ID, X_RAY_TRACE_ID } = InvokeStoreBase.PROTECTED_KEYS
+  const invocation = { [REQUEST_ID]: requestId, [X_RAY_TRACE_ID]: traceIdOf(requestId) }
   try {
-    send({ kind: 'answered', id, value: await handler(event, context) })
+    const value = await invocations.run(invocation, () => handler(event, context))
+    send({ kind: 'answered', id, value })
   } catch (error) {
     send({ kind: 'failed', id, error: describe(error) })
   }
+}
+
+/** A trace of its own for each invocation, by which its calls are recognised: the digits of the request id. */
+function traceIdOf(requestId) {
+  const digits = requestId.replaceAll('-', '')
+  return `Root=1-${digits.slice(0, 8)}-${digits.slice(8)};Parent=${digits.slice(16)};Sampled=0`
 }

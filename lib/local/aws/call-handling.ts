@@ -16,6 +16,8 @@ const MOST_BODY_BYTES = 16 * 1024 * 1024
 export interface AwsCall {
   /** The principal's name, or `undefined` for an unsigned call or an unknown access key. */
   readonly principal: string | undefined
+  /** The request id of the invocation that made it, where a function did. */
+  readonly invocation: string | undefined
   readonly service: string
   readonly operation: string
   /** The ARN it was about; the first, if there were several. */
@@ -125,6 +127,7 @@ export class CallHandling {
   #report(called: AwsRequest, outcome: Outcome, startedAt: number): void {
     this.#parts.onCall?.({
       principal: this.#parts.gatekeeper.nameOf(called.accessKeyId),
+      invocation: called.invocation,
       service: called.service,
       operation: called.operation,
       resource: outcome.resource,

@@ -14,6 +14,8 @@ export interface AwsRequest {
   readonly sessionToken: string | undefined
   /** What the signature covers, and the Region that it is for. */
   readonly signed: SignedRequest & { readonly region: string }
+  /** The request id of the invocation that calls, where a function does. */
+  readonly invocation: string | undefined
 }
 
 const SERVICE_BY_TARGET: Readonly<Record<string, string>> = {
@@ -42,10 +44,19 @@ export function readAwsRequest(request: RestRequest): AwsRequest {
   const target = headers['x-amz-target']
   const rawHeaders = Object.entries(headers).flatMap(([name, value]) => [name, String(value)])
   const signed = { method, url, rawHeaders, body, region }
-  const who = { accessKeyId, sessionToken, signed }
+  const invocation = invocationOf(headers['x-amzn-trace-id'])
+  const who = { accessKeyId, sessionToken, signed, invocation }
   if (signedFor === 's3') return { service: 's3', ...readS3Request(request), ...who }
   const called = typeof target === 'string' ? readJson(target, body) : readQuery(headers, body)
   return { ...called, ...who }
+}
+
+/** The local runtime makes the trace id of the request id (`lambda-runtime.mjs`). */
+const TRACE_ID = /^Root=1-([0-9a-f]{8})-([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12});/
+
+function invocationOf(traceId: string | readonly string[] | undefined): string | undefined {
+  const digits = typeof traceId === 'string' ? TRACE_ID.exec(traceId) : null
+  return digits?.slice(1).join('-')
 }
 
 type CalledOperation = Pick<AwsRequest, 'service' | 'operation' | 'input'>
