@@ -8,13 +8,13 @@ import type { AwsCall } from './aws/call-handling.ts'
 import type { Defect } from './aws/defect.ts'
 import type { TableDefinition } from './aws/dynamodb.ts'
 import { type AwsEndpoint, startAwsEndpoint } from './aws/endpoint.ts'
-import type { UnusedPermission } from './aws/permissions.ts'
+import type { PermissionUse, UnusedPermission } from './aws/permissions.ts'
 import { createCustomResource } from './custom-resource.ts'
 import { DEMO_ISSUER_PATH, DemoIssuer } from './demo-issuer.ts'
 import { EventSource, type SourceRecord } from './event-source.ts'
 import { failedBatchMessage } from './failed-batch.ts'
 import { accessKeyIdOf, Functions } from './functions.ts'
-import { HttpApi } from './http-api.ts'
+import { type ApiRequest, HttpApi, type Mount } from './http-api.ts'
 import { iamAuthorizer } from './iam-authorizer.ts'
 import { LogSubscription } from './log-subscription.ts'
 import type { CloudPlan, EventSourcePlan, SchedulePlan } from './plan/cloud-plan.ts'
@@ -70,6 +70,8 @@ export interface LocalCloudOptions {
   readonly onLog?: ((functionName: string, line: string) => void) | undefined
   /** Told of every call to AWS after it ended. */
   readonly onCall?: ((call: AwsCall) => void) | undefined
+  /** Told of every request to the API after it was answered. */
+  readonly onRequest?: ((request: ApiRequest) => void) | undefined
   /** What has been started, as it happens. */
   readonly onProgress?: ((step: string) => void) | undefined
   /** Gives up the start; once the cloud runs, only `close` stops it. */
@@ -166,14 +168,24 @@ export class LocalCloud {
     return this.functions.invoke(functionName, event)
   }
 
-  /** Permissions of functions that no call needed. What AWS itself uses on their behalf (logs, traces) is left out. */
+  /** Gives requests below `prefix` to `mount` instead of to the API. */
+  mount(prefix: string, mount: Mount): void {
+    started(this.#api).mount(prefix, mount)
+  }
+
+  /** What the functions' roles allow. What AWS itself uses on their behalf (logs, traces) is left out. */
+  permissions(): readonly PermissionUse[] {
+    return this.aws.permissions().filter(({ action }) => !isUsedByAws(action))
+  }
+
+  /** Permissions of functions that no call needed, without those that AWS itself uses. */
   unusedPermissions(): readonly UnusedPermission[] {
     return this.aws.unusedPermissions().filter(({ action }) => !isUsedByAws(action))
   }
 
   /** Starts everything, in the order in which CloudFormation would. Called by {@link startLocalCloud}. */
   async start(): Promise<void> {
-    const { assemblyFolder, port = 0 } = this.#options
+    const { assemblyFolder, port = 0, onRequest } = this.#options
     const clock = this.#clock
     const api = await HttpApi.listen({
       port,
@@ -182,6 +194,7 @@ export class LocalCloud {
       invoke: (name, event, requestId) => this.functions.invoke(name, event, requestId),
       authorize: (request, route) =>
         iamAuthorizer({ aws: this.aws, region: REGION, account: ACCOUNT, clock })(request, route),
+      onRequest,
     })
     this.#api = this.#closeLater(api)
     const deployment = { account: ACCOUNT, region: REGION, apiEndpoint: api.url }

@@ -12,6 +12,20 @@ const HEADER_BYTES = 10_240
 /** Answers requests below a prefix, beside the API. */
 export type Mount = (request: IncomingMessage, response: ServerResponse) => Promise<void>
 
+/** A request to a route of the API, after it was answered. It holds whatever the client sent and got, tokens included. */
+export interface ApiRequest {
+  readonly requestId: string
+  readonly functionName: string
+  readonly method: string
+  readonly path: string
+  readonly body: Buffer
+  readonly status: number
+  readonly answer: Buffer
+  /** Epoch milliseconds of this machine, with fractions. */
+  readonly startedAt: number
+  readonly endedAt: number
+}
+
 export interface HttpApiOptions {
   /** 0 picks a free port. */
   readonly port: number
@@ -20,6 +34,8 @@ export interface HttpApiOptions {
   readonly invoke: (functionName: string, event: unknown, requestId: string) => Promise<unknown>
   /** Decides about callers of routes with AWS_IAM authorization. @default - forbids them all */
   readonly authorize?: IamAuthorizer
+  /** Told of every request to a route after it was answered. */
+  readonly onRequest?: ((request: ApiRequest) => void) | undefined
 }
 
 /** API Gateway's HTTP API on loopback. It listens at once, so that its address is known, and answers 503 until it has routes. */
@@ -76,11 +92,11 @@ export class HttpApi {
     const path = pathOf(message)
     const mounted = [...this.#mounts].find(([prefix]) => path.startsWith(prefix))
     if (mounted !== undefined) return mounted[1](message, response)
-    if (this.#api === undefined) return sendMessage(response, 503, 'Service Unavailable')
+    if (this.#api === undefined) return void sendMessage(response, 503, 'Service Unavailable')
     const match = matchRoute(this.#api.routes, message.method ?? 'GET', path)
-    if (match === undefined) return sendMessage(response, 404, 'Not Found')
+    if (match === undefined) return void sendMessage(response, 404, 'Not Found')
     const body = await readBody(message, BODY_BYTES)
-    if (body === undefined) return sendMessage(response, 413, 'Request Entity Too Large')
+    if (body === undefined) return void sendMessage(response, 413, 'Request Entity Too Large')
     const { account, clock, authorize = () => undefined } = this.#options
     const { pathParameters, route } = match
     const { method = 'GET', url = '/', rawHeaders } = message
@@ -88,9 +104,10 @@ export class HttpApi {
       route.authorization === 'NONE'
         ? 'anybody'
         : authorize({ method, url, rawHeaders, body }, { apiId: this.#api.id, path })
-    if (identity === undefined) return sendMessage(response, 403, 'Forbidden')
+    if (identity === undefined) return void sendMessage(response, 403, 'Forbidden')
     const requestId = randomUUID()
-    const { routeKey } = route
+    const startedAt = performance.timeOrigin + performance.now()
+    const { routeKey, functionName } = route
     const facts = {
       account,
       apiId: this.#api.id,
@@ -100,14 +117,17 @@ export class HttpApi {
       pathParameters,
       identity,
     }
-    await this.#integrate(route, proxyEvent({ message, body, ...facts }), response)
+    const { status, answer } = await this.#integrate(route, proxyEvent({ message, body, ...facts }), response)
+    const endedAt = performance.timeOrigin + performance.now()
+    const answered = { requestId, functionName, method, path, body, status, answer, startedAt, endedAt }
+    this.#options.onRequest?.(answered)
   }
 
   async #integrate(
     route: RoutePlan,
     event: { readonly requestContext: { readonly requestId: string } },
     response: ServerResponse,
-  ): Promise<void> {
+  ): Promise<Pick<ApiRequest, 'status' | 'answer'>> {
     const { requestId } = event.requestContext
     response.setHeader('apigw-requestid', requestId)
     const invocation = this.#options.invoke(route.functionName, event, requestId).then(
@@ -124,6 +144,7 @@ export class HttpApi {
       response.setHeader('content-type', 'text/plain;charset=utf-8')
     response.writeHead(statusCode)
     response.end(response.req.method === 'HEAD' ? undefined : body)
+    return { status: statusCode, answer: body }
   }
 }
 
@@ -219,9 +240,15 @@ export async function readBody(message: IncomingMessage, limit: number): Promise
   return bytes <= limit ? Buffer.concat(chunks) : undefined
 }
 
-function sendMessage(response: ServerResponse, status: number, message: string): void {
+function sendMessage(
+  response: ServerResponse,
+  status: number,
+  message: string,
+): Pick<ApiRequest, 'status' | 'answer'> {
+  const answer = Buffer.from(JSON.stringify({ message }))
   response.writeHead(status, { 'content-type': 'application/json' })
-  response.end(JSON.stringify({ message }))
+  response.end(answer)
+  return { status, answer }
 }
 
 async function withDeadline<T>(work: Promise<T>, milliseconds: number): Promise<T | 'late'> {

@@ -12,7 +12,7 @@ import { Gatekeeper } from './gatekeeper.ts'
 import type { AccessRequest } from './iam.ts'
 import type { IamAccounts } from './iam-accounts.ts'
 import { Kms } from './kms.ts'
-import type { Principal, UnusedPermission } from './permissions.ts'
+import type { PermissionUse, Principal, UnusedPermission } from './permissions.ts'
 import { S3 } from './s3.ts'
 import type { AwsService } from './service.ts'
 import { Sqs } from './sqs.ts'
@@ -68,6 +68,8 @@ export interface AwsEndpoint {
    * stream. Returns whether it is allowed; a refusal is reported as a defect.
    */
   authorise(principal: Principal, request: AccessRequest): boolean
+  /** What the principals' policies allow, and whether a call has needed it. */
+  permissions(): readonly PermissionUse[]
   /** What the principals' policies allow and no call has needed. */
   unusedPermissions(): readonly UnusedPermission[]
   /** Stops listening, releases hanging calls and closes the tables. */
@@ -116,6 +118,7 @@ export async function startAwsEndpoint(options: AwsEndpointOptions): Promise<Aws
     registerPrincipal: (accessKeyId, principal) => gatekeeper.register(accessKeyId, principal),
     principal: (accessKeyId) => principals.get(accessKeyId),
     authorise: (principal, request) => gatekeeper.authorise(principal, request),
+    permissions: () => gatekeeper.permissions(),
     unusedPermissions: () => gatekeeper.unusedPermissions(),
     close: async () => {
       handling.stop()

@@ -8,6 +8,7 @@ import { PolicyDefect } from './iam-conditions.ts'
 import {
   denialMessage,
   Permissions,
+  type PermissionUse,
   type Principal,
   principalArn,
   type UnusedPermission,
@@ -84,6 +85,10 @@ export class Gatekeeper {
     const arn = principalArn(principal, this.#cloud.account)
     const decision = this.#decide(principal, this.#withGlobals(request, { principal, arn }))
     return decision?.kind === 'allowed'
+  }
+
+  permissions(): readonly PermissionUse[] {
+    return this.#permissions.uses()
   }
 
   unusedPermissions(): readonly UnusedPermission[] {

@@ -36,6 +36,11 @@ export interface UnusedPermission extends Permission {
   readonly principal: string
 }
 
+/** A permission that a principal's policies give, and whether a call has needed it. */
+export interface PermissionUse extends UnusedPermission {
+  readonly used: boolean
+}
+
 const ALLOWED: Decision = { kind: 'allowed', by: [] }
 
 /** Decides calls by the principals' policies, and remembers which permissions were needed. */
@@ -70,16 +75,23 @@ export class Permissions {
     return compiled
   }
 
-  /** Per principal, the pairs of its Allow statements that no allowed call has needed. */
-  unused(): readonly UnusedPermission[] {
+  /** Per principal, the pairs of its Allow statements. */
+  uses(): readonly PermissionUse[] {
     const byName = new Map([...this.#principals.values()].map((principal) => [principal.name, principal]))
     return [...byName.values()].flatMap((principal) => {
       const used = this.#used.get(principal.name)
       const granted = principal.policies === undefined ? [] : permissionsOf(this.compile(principal))
-      return granted
-        .filter((permission) => used?.has(pairKey(permission)) !== true)
-        .map((permission) => ({ principal: principal.name, ...permission }))
+      return granted.map((permission) => ({
+        principal: principal.name,
+        ...permission,
+        used: used?.has(pairKey(permission)) === true,
+      }))
     })
+  }
+
+  /** The pairs that no allowed call has needed. */
+  unused(): readonly UnusedPermission[] {
+    return this.uses().flatMap(({ used, ...permission }) => (used ? [] : [permission]))
   }
 
   #remember(principal: Principal, permissions: readonly Permission[]): void {

@@ -361,6 +361,13 @@ describe('unused permissions', () => {
       { principal: 'exchange', action: 'dynamodb:GetItem', resource: others },
       { principal: 'exchange', action: 'dynamodb:Scan', resource: THINGS },
     ])
+    expect(rig.endpoint.permissions()).toHaveLength(4)
+    expect(rig.endpoint.permissions()).toContainEqual({
+      principal: 'exchange',
+      action: 'dynamodb:GetItem',
+      resource: THINGS,
+      used: true,
+    })
   })
 
   test('what the cloud does in a principal’s name counts, and is checked', async () => {
