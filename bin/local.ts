@@ -5,6 +5,7 @@ import { decodeJwt } from 'jose'
 import { ConfigError } from '../lib/config.ts'
 import { readAccountTemplates } from '../lib/local/account-templates.ts'
 import { type LocalCloud, startLocalCloud } from '../lib/local/cloud.ts'
+import { Console } from '../lib/local/console/console.ts'
 import { DEMO_ISSUER_PATH } from '../lib/local/demo-issuer.ts'
 import { curlLine, type ExampleExchange, findExample, performExample } from '../lib/local/example-exchange.ts'
 import { shortLogLine } from '../lib/local/log-line.ts'
@@ -75,9 +76,10 @@ async function run(options: Options): Promise<number> {
   say(dim('synthesizing the CDK app'))
   const synthesis = synthesize({ policyFolder: options.policyFolder })
   for (const warning of synthesis.warnings) say(`${bold('warning')} ${warning}`)
+  const running = { interruption, synthesis, say, console: new Console(synthesis) }
   try {
-    const cloud = await start(options, { interruption, synthesis, say })
-    return await serve(cloud, { interruption, synthesis, say })
+    const cloud = await start(options, running)
+    return await serve(cloud, running)
   } catch (error) {
     if (interruption.aborted) return 0
     throw error
@@ -90,9 +92,10 @@ interface Running {
   readonly interruption: AbortSignal
   readonly synthesis: Synthesis
   readonly say: (text: string) => void
+  readonly console: Console
 }
 
-function start(options: Options, { interruption, synthesis, say }: Running): Promise<LocalCloud> {
+function start(options: Options, { interruption, synthesis, say, console }: Running): Promise<LocalCloud> {
   const { accountsFolder } = options
   return startLocalCloud({
     assemblyFolder: synthesis.assemblyFolder,
@@ -102,17 +105,21 @@ function start(options: Options, { interruption, synthesis, say }: Running): Pro
     ...(accountsFolder !== undefined && { accountTemplates: () => readAccountTemplates(accountsFolder) }),
     signal: interruption,
     onProgress: (step) => say(dim(`  ${step}`)),
+    ...console.listeners,
     onLog: (functionName, line) => {
+      console.listeners.onLog(functionName, line)
       const short = shortLogLine(line)
       if (short !== undefined) say(dim(`  ${functionName}: ${short}`))
     },
   })
 }
 
-async function serve(cloud: LocalCloud, { interruption, synthesis, say }: Running): Promise<number> {
+async function serve(cloud: LocalCloud, { interruption, synthesis, say, console }: Running): Promise<number> {
+  const consoleUrl = console.serve(cloud)
   const example = findExample(synthesis.policy, cloud.demoIssuer)
   await (example === undefined ? explain(cloud, say) : demonstrate(cloud, example, say))
   sayHowToOperate(cloud, say)
+  say(`${bold('To watch it, in a browser:')} ${consoleUrl}\n`)
   print(`ready ${cloud.url}`)
   const interrupted = new Promise<undefined>((resolve) => {
     if (interruption.aborted) resolve(undefined)

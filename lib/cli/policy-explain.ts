@@ -44,7 +44,7 @@ export const policyExplain: Command = {
     }
     const at = { now: now(), brokerIssuer: text('issuer') ?? OWN_ISSUER }
     const explanation = explainExchange(index, asked, at)
-    if (flag('json')) terminal.out(JSON.stringify(asJson(explanation, claims, index), null, 2))
+    if (flag('json')) terminal.out(JSON.stringify(explanationAsJson(explanation, claims, index), null, 2))
     else print(terminal, { explanation, claims, policy: index })
     return explanation.outcome === 'granted' ? 0 : 1
   },
@@ -105,8 +105,8 @@ function print(terminal: Terminal, { explanation, claims, policy }: Explained): 
   terminal.out(`${terminal.style('bold', 'to change it')}: ${change}`)
 }
 
-/** For machines: names as in policy files. */
-function asJson(explanation: Explanation, claims: JsonObject, policy: PolicyIndex): object {
+/** An explanation for machines: names as in policy files. */
+export function explanationAsJson(explanation: Explanation, claims: JsonObject, policy: PolicyIndex): object {
   const { issuer, target, candidates } = explanation
   const common = { issuer: issuer?.id, target: target?.id, candidates }
   if (explanation.outcome === 'refused') {

@@ -18,16 +18,16 @@ export interface ExampleExchange {
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
 export const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt'
 
-/**
- * The first exchange that the policy grants to a token of the demo issuer and to a client without credentials, CI jobs on
- * GitHub first; `undefined` if there is none.
- */
-export function findExample(policy: CompiledPolicy, demoIssuer: DemoIssuer): ExampleExchange | undefined {
+/** An exchange for every grant that is open to a token of the demo issuer and to a client without credentials. */
+export function findExamples(policy: CompiledPolicy, demoIssuer: DemoIssuer): readonly ExampleExchange[] {
   const index = indexPolicy(policy)
   const open = policy.grants.filter(({ client }) => client === undefined)
-  const examples = open
-    .map((grant) => exampleOf(grant, index, demoIssuer))
-    .filter((example) => example !== undefined)
+  return open.map((grant) => exampleOf(grant, index, demoIssuer)).filter((example) => example !== undefined)
+}
+
+/** The first of them, CI jobs on GitHub first; `undefined` if there is none. */
+export function findExample(policy: CompiledPolicy, demoIssuer: DemoIssuer): ExampleExchange | undefined {
+  const examples = findExamples(policy, demoIssuer)
   return examples.find(({ signRequest }) => signRequest.preset === 'github-actions') ?? examples[0]
 }
 

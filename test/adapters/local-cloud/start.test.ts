@@ -57,6 +57,8 @@ describe('npm start', () => {
     const broker = start('--port', '0')
     const url = await broker.url()
     expect(broker.output).toContain('answer 200')
+    expect(broker.output).toContain(`in a browser: ${url}/console\n`)
+    expect((await fetch(`${url}/console`)).status).toBe(200)
     expect(broker.output).toContain(`"iss": "${url}"`)
     expect(broker.output).not.toMatch(/eyJ[\w-]+\.[\w-]+\.[\w-]+/)
     // Without a terminal there are no colours.

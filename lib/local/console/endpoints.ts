@@ -1,0 +1,122 @@
+import type { ServerResponse } from 'node:http'
+import { z } from 'zod'
+import type { AwsConfig } from '../../cli/deployment.ts'
+import type { LocalCloud } from '../cloud.ts'
+import { type CommandResult, runCommand } from './command-line.ts'
+import type { Feed } from './feed.ts'
+import type { Observations } from './observations.ts'
+import { explainClaims, policyView } from './policy-view.ts'
+import type { LoadedPolicy } from './presented.ts'
+import { trailOf } from './trail.ts'
+import { tryItOf } from './try-it.ts'
+
+/** What the endpoints of the page know. */
+export interface EndpointWorld {
+  readonly cloud: LocalCloud
+  readonly policy: LoadedPolicy
+  readonly warnings: readonly string[]
+  readonly observations: Observations
+  readonly feed: Feed
+}
+
+export interface Answer {
+  readonly status: number
+  readonly body: object
+}
+
+interface Asked {
+  /** The end of the path, where the endpoint has one. */
+  readonly id: string
+  readonly response: ServerResponse
+  /** What was posted. */
+  readonly body?: unknown
+}
+
+export interface Endpoint {
+  readonly method: 'GET' | 'POST'
+  /** `undefined` if it has answered by itself. */
+  answer(asked: Asked, world: EndpointWorld): Promise<Answer | undefined> | Answer | undefined
+}
+
+const NOT_FOUND: Answer = { status: 404, body: { error: 'not known, or no longer' } }
+const MALFORMED: Answer = { status: 400, body: { error: 'the request makes no sense' } }
+
+const REVOCATION = z.strictObject({ token: z.string().regex(/^[\w-]{22}$/) })
+const ROTATION = z.strictObject({ confirmed: z.boolean() })
+
+/** What the page may ask for, below `/console/api/`. */
+export const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
+  feed: {
+    method: 'GET',
+    answer: ({ response }, { feed }) =>
+      feed.open(response) ? undefined : { status: 503, body: { error: 'too many consoles are open' } },
+  },
+  'requests/{id}': {
+    method: 'GET',
+    answer: ({ id }, { cloud, policy, observations }) => {
+      const observation = observations.get(id)
+      const trail = observation && trailOf(id, observation, { policy, brokerIssuer: cloud.url })
+      return trail === undefined ? NOT_FOUND : ok(trail)
+    },
+  },
+  try: {
+    method: 'GET',
+    answer: (_, { cloud, policy }) => ok(tryItOf(policy.policy, cloud.demoIssuer, cloud.url)),
+  },
+  policy: { method: 'GET', answer: (_, { policy, warnings }) => ok(policyView(policy, warnings)) },
+  explain: {
+    method: 'POST',
+    answer: ({ body }, { cloud, policy }) => {
+      const explanation = explainClaims(body, policy, { brokerIssuer: cloud.url })
+      return explanation === undefined ? MALFORMED : ok(explanation)
+    },
+  },
+  keys: {
+    method: 'GET',
+    answer: async (_, { cloud }) => commandAnswer(await runCommand(['keys', 'list'], operatorOf(cloud))),
+  },
+  rotation: {
+    method: 'POST',
+    answer: async ({ body }, { cloud }) => {
+      const read = ROTATION.safeParse(body)
+      if (!read.success) return MALFORMED
+      const rotate = ['keys', 'rotate', '--now', '--before-caches-expire']
+      const args = read.data.confirmed ? [...rotate, '--yes'] : rotate
+      return ok(await runCommand(args, operatorOf(cloud)))
+    },
+  },
+  reconcile: {
+    method: 'POST',
+    answer: async (_, { cloud }) => ok(await runCommand(['keys', 'reconcile', '--yes'], operatorOf(cloud))),
+  },
+  revocations: {
+    method: 'POST',
+    answer: async ({ body }, { cloud }) => {
+      const read = REVOCATION.safeParse(body)
+      if (!read.success) return MALFORMED
+      const args = ['revoke', 'token', read.data.token, '--reason', 'revoked in the console', '--yes']
+      return ok(await runCommand(args, operatorOf(cloud)))
+    },
+  },
+  permissions: { method: 'GET', answer: (_, { cloud }) => ok({ permissions: cloud.permissions() }) },
+}
+
+/** The operator of the local cloud, as the command line signs in. */
+function operatorOf({ operatorEnvironment: environment }: LocalCloud): AwsConfig {
+  return {
+    region: environment['AWS_REGION'] ?? '',
+    endpoint: environment['AWS_ENDPOINT_URL'] ?? '',
+    credentials: {
+      accessKeyId: environment['AWS_ACCESS_KEY_ID'] ?? '',
+      secretAccessKey: environment['AWS_SECRET_ACCESS_KEY'] ?? '',
+    },
+  }
+}
+
+function ok(body: object): Answer {
+  return { status: 200, body }
+}
+
+function commandAnswer({ done, text, result }: CommandResult): Answer {
+  return done ? ok(result as object) : { status: 502, body: { error: text } }
+}

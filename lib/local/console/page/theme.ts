@@ -1,0 +1,21 @@
+import { useEffect, useState } from 'preact/hooks'
+
+export type Theme = 'system' | 'light' | 'dark'
+
+const NEXT: Readonly<Record<Theme, Theme>> = { system: 'light', light: 'dark', dark: 'system' }
+const KEY = 'theme'
+
+function stored(): Theme {
+  const value = localStorage.getItem(KEY)
+  return value === 'light' || value === 'dark' ? value : 'system'
+}
+
+/** How the page looks: as the system does, until somebody says otherwise. */
+export function useTheme(): readonly [Theme, () => void] {
+  const [theme, setTheme] = useState(stored)
+  useEffect(() => {
+    document.documentElement.dataset['theme'] = theme
+    localStorage.setItem(KEY, theme)
+  }, [theme])
+  return [theme, () => setTheme((last) => NEXT[last])]
+}

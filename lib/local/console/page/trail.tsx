@@ -1,0 +1,82 @@
+import type { RequestTrail } from '../wire.ts'
+import { getJson } from './api.ts'
+import { OutcomePill } from './outcome.tsx'
+import { Facts, Json, milliseconds, Panel, Pill, Problem, timeText, useLoaded } from './parts.tsx'
+import { Waterfall } from './waterfall.tsx'
+
+/** How one request was decided. */
+export function Trail({ id }: { readonly id: string }) {
+  const { value: trail, error } = useLoaded(() => getJson<RequestTrail>(`requests/${encodeURIComponent(id)}`))
+  if (trail === undefined) return error === undefined ? <p>…</p> : <Problem error={error} />
+  const isExchange = trail.path === '/token'
+  return (
+    <div class="trail">
+      <Panel title="Decision" actions={<OutcomePill request={trail} />}>
+        <Facts
+          facts={{
+            'correlation id': <code>{trail.id}</code>,
+            time: timeText(trail.at),
+            request: `${trail.method} ${trail.path}`,
+            issuer: trail.issuer,
+            subject: trail.subject,
+            target: trail.target,
+            grant: trail.grant,
+            reason: trail.reason,
+            unavailable: trail.dependency,
+            why: trail.why,
+            'to change it': trail.change,
+            replay: isExchange ? trail.replay : undefined,
+            revocation: isExchange ? trail.revocation : undefined,
+          }}
+        />
+        <Candidates trail={trail} />
+      </Panel>
+      <Panel title="Time">
+        <Waterfall calls={trail.calls} totalMs={trail.durationMs} />
+        <Facts
+          facts={Object.fromEntries(
+            Object.entries(trail.measured).map(([name, value]) => [name, measuredText(name, value)]),
+          )}
+        />
+      </Panel>
+      {trail.claims === undefined && trail.unread === undefined ? null : (
+        <Panel title="Subject token: the claims that the policy reads">
+          {trail.claims === undefined ? (
+            <p>{trail.unread}</p>
+          ) : (
+            <Json value={trail.claims} label="claims of the subject token" />
+          )}
+        </Panel>
+      )}
+      {trail.issued === undefined && trail.token === undefined ? null : (
+        <Panel title="New token">
+          {trail.token === undefined ? null : (
+            <Facts facts={{ 'token id': <code>{trail.token.id}</code>, format: trail.token.format }} />
+          )}
+          {trail.issued === undefined ? null : <Json value={trail.issued} label="claims of the new token" />}
+        </Panel>
+      )}
+    </div>
+  )
+}
+
+function Candidates({ trail: { candidates } }: { readonly trail: RequestTrail }) {
+  if (candidates.length === 0) return null
+  return (
+    <ul class="candidates" aria-label="grants that were looked at">
+      {candidates.map(({ grant, mismatch, text }) => (
+        <li key={grant}>
+          <Pill tone={mismatch === undefined ? 'good' : 'bad'}>
+            {mismatch === undefined ? 'matches' : 'does not match'}
+          </Pill>
+          <code>{text}</code>
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+/** Names of metrics end in their unit or say it, where they are not counts. */
+function measuredText(name: string, value: number): string {
+  return /duration|latency|ms$/i.test(name) ? milliseconds(value) : String(value)
+}

@@ -1,0 +1,88 @@
+/** What the console's server tells its page. Times in epoch milliseconds, unless they say otherwise. */
+import type { ExplainedGrant } from '../../../functions/core/policy/decide.ts'
+import type { JsonObject } from '../../../functions/core/types.ts'
+
+/** One request to the broker, as a line of the live list. */
+export interface RequestSummary {
+  /** The correlation id. */
+  readonly id: string
+  readonly at: number
+  readonly durationMs: number
+  readonly method: string
+  readonly path: string
+  readonly status: number
+  readonly outcome: 'answered' | 'refused' | 'failed'
+  readonly issuer?: string
+  readonly subject?: string
+  readonly target?: string
+  readonly grant?: string
+  /** The exact reason of a refusal, which the answer withholds. */
+  readonly reason?: string
+}
+
+/** A batch of the live list. */
+export interface FeedMessage {
+  /** Oldest first. */
+  readonly requests: readonly RequestSummary[]
+  /** How many came so fast that they are not listed. */
+  readonly skipped: number
+}
+
+/** One call to AWS, against the beginning of its request. */
+export interface CallTiming {
+  readonly name: string
+  readonly resource: string | undefined
+  /** `ok`, or what it came to instead. */
+  readonly outcome: string
+  readonly startMs: number
+  readonly endMs: number
+}
+
+/** How a request was decided. It holds no token, nor a part of one. */
+export interface RequestTrail extends RequestSummary {
+  /** The claims of the subject token that the policy reads. */
+  readonly claims?: JsonObject
+  /** Why there are no claims to show. */
+  readonly unread?: string
+  /** The grants that were looked at, each with the first thing in its way. */
+  readonly candidates: readonly (ExplainedGrant & { readonly text: string })[]
+  /** A refusal in words, and what would change it. */
+  readonly why?: string
+  readonly change?: string
+  readonly detail?: JsonObject
+  readonly replay: string
+  readonly revocation: string
+  readonly calls: readonly CallTiming[]
+  /** What the function has measured of this request, by the metric's name. */
+  readonly measured: Readonly<Record<string, number>>
+  /** What was unavailable, if that is why the request failed. */
+  readonly dependency?: string
+  /** Of the new token: its id, by which it can be revoked, and its claims. */
+  readonly token?: { readonly id: string; readonly txn: string; readonly format: string }
+  readonly issued?: JsonObject
+}
+
+/** An identity to begin with in the page. */
+export interface Preset {
+  readonly name: string
+  /** For `POST /demo-issuer/sign`, without the claims. */
+  readonly signer: { readonly preset?: string; readonly issuer?: string }
+  readonly claims: JsonObject
+  readonly audience?: string
+  readonly grant?: string
+}
+
+export interface TargetChoice {
+  readonly id: string
+  readonly audience: string
+  readonly scopes: readonly string[]
+  readonly format: string
+  /** The clients that may introspect its tokens. */
+  readonly introspectedBy: readonly string[]
+}
+
+export interface TryIt {
+  readonly issuer: string
+  readonly presets: readonly Preset[]
+  readonly targets: readonly TargetChoice[]
+}

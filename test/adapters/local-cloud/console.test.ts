@@ -1,0 +1,290 @@
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { CONSOLE_PATH, Console } from '../../../lib/local/console/console.ts'
+import type { RequestTrail } from '../../../lib/local/console/wire.ts'
+import {
+  type Answer,
+  LEDGER,
+  PAYMENTS,
+  RECEIPTS,
+  REPORTS,
+  startTestCloud,
+  type TestCloud,
+} from '../../support/cloud.ts'
+
+let broker: TestCloud
+
+beforeAll(async () => {
+  const console = new Console({ policy: inject('policy'), warnings: [] })
+  broker = await startTestCloud(console.listeners)
+  console.serve(broker.cloud)
+})
+afterAll(() => broker.close())
+
+interface Sent {
+  readonly method?: string
+  readonly headers?: Record<string, string | string[]>
+  readonly body?: string
+}
+
+/** `fetch` would mend the path and the host. */
+function send(path: string, { method = 'GET', headers = {}, body }: Sent = {}) {
+  return new Promise<{ status: number; headers: IncomingHttpHeaders; text: string }>((resolve, reject) => {
+    const { port, host } = new URL(broker.url)
+    // As a list, so that a name can be there twice.
+    const list = Object.entries({ host, ...headers }).flatMap(([name, values]) =>
+      [values].flat().flatMap((value) => [name, value]),
+    )
+    const request = httpRequest({ port, host: '127.0.0.1', path, method, headers: list }, (response) => {
+      let text = ''
+      response.on('data', (chunk) => {
+        text += String(chunk)
+      })
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }))
+    })
+    request.on('error', reject)
+    request.end(body)
+  })
+}
+
+const api = (name: string) => `${CONSOLE_PATH}/api/${name}`
+const post = (headers: Sent['headers'] = {}): Sent => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/json', ...headers },
+  body: '{"claims": {}}',
+})
+const EVERYTHING = ['', '/', '/app.js', '/style.css', '/api/policy', '/api/keys', '/api/none'].map(
+  (path) => `${CONSOLE_PATH}${path}`,
+)
+
+describe('who may ask the console', () => {
+  it('answers under both names of loopback', async () => {
+    const { port } = new URL(broker.url)
+    for (const host of [`127.0.0.1:${port}`, `localhost:${port}`])
+      expect((await send(CONSOLE_PATH, { headers: { host } })).status).toBe(200)
+  })
+
+  it.each(['attacker.example', '127.0.0.1', 'localhost:1', '127.0.0.1.attacker.example', ''])(
+    'refuses the host %j, whatever is asked for',
+    async (host) => {
+      for (const path of EVERYTHING) expect((await send(path, { headers: { host } })).status).toBe(403)
+      expect((await send(api('explain'), post({ host }))).status).toBe(403)
+    },
+  )
+
+  it('refuses a second host', async () => {
+    const { host } = new URL(broker.url)
+    const answer = await send(CONSOLE_PATH, { headers: { host: [host, 'attacker.example'] } })
+    expect([400, 403]).toContain(answer.status)
+  })
+
+  it.each([
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+    { origin: 'https://attacker.example' },
+    { origin: 'http://127.0.0.1:1' },
+    { origin: 'null' },
+  ])('refuses a request that another site has sent: %j', async (headers) => {
+    expect((await send(api('policy'), { headers })).status).toBe(403)
+    expect((await send(api('feed'), { headers })).status).toBe(403)
+    for (const name of ['explain', 'rotation', 'reconcile', 'revocations'])
+      expect((await send(api(name), post(headers))).status).toBe(403)
+  })
+
+  it('opens from a link on another site, as a page of its own', async () => {
+    const { status, headers } = await send(CONSOLE_PATH, { headers: { 'sec-fetch-site': 'cross-site' } })
+    expect(status).toBe(200)
+    expect(headers['content-security-policy']).toContain("frame-ancestors 'none'")
+  })
+
+  it.each(['text/plain', 'application/x-www-form-urlencoded', 'application/jsonp', ''])(
+    'refuses a body of type %j, which a form could send',
+    async (type) => {
+      for (const name of ['explain', 'rotation', 'reconcile', 'revocations'])
+        expect((await send(api(name), post({ 'content-type': type }))).status).toBe(415)
+    },
+  )
+
+  it('changes nothing by GET, and names the method', async () => {
+    for (const name of ['explain', 'rotation', 'reconcile', 'revocations']) {
+      const { status, headers } = await send(api(name))
+      expect([name, status, headers['allow']]).toEqual([name, 405, 'POST'])
+    }
+    const { status, headers } = await send(CONSOLE_PATH, { method: 'POST' })
+    expect([status, headers['allow']]).toEqual([405, 'GET, HEAD'])
+  })
+
+  it.each(['{', '[]', 'null', '{"claims": 1}', `{"claims": {"a": "${'x'.repeat(70_000)}"}}`])(
+    'refuses a body that makes no sense',
+    async (body) => {
+      expect((await send(api('explain'), { ...post(), body })).status).toBe(400)
+    },
+  )
+})
+
+describe('what the console serves', () => {
+  it.each(EVERYTHING)('lets nothing but itself into the page: %s', async (path) => {
+    const { headers } = await send(path)
+    const policy = String(headers['content-security-policy'])
+    for (const rule of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'"])
+      expect(policy).toContain(rule)
+    expect(policy).not.toContain('unsafe')
+    expect(headers).toMatchObject({
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      'cross-origin-resource-policy': 'same-origin',
+    })
+    expect(headers).not.toHaveProperty('set-cookie')
+    expect(headers).not.toHaveProperty('access-control-allow-origin')
+  })
+
+  it('has no script or style inside the page', async () => {
+    const { text } = await send(CONSOLE_PATH)
+    expect(text).toMatch(/<script type="module" src="\/console\/app.js"><\/script>/)
+    expect(text).not.toMatch(/<script(?![^>]* src=)|<style|\son\w+=|\sstyle=/)
+  })
+
+  it.each([
+    '/../package.json',
+    '/%2e%2e/package.json',
+    '/..%2f..%2fpackage.json',
+    '/app.js/../../package.json',
+    '/page/main.tsx',
+    '/api/../app.js',
+    '/api/requests/../policy',
+    '/api/__proto__',
+    '/api/constructor',
+    'x',
+  ])('serves no file but its own: %s', async (path) => {
+    const { status, text } = await send(`${CONSOLE_PATH}${path}`)
+    expect(status).toBe(404)
+    expect(text).toBe('{"error":"not found"}')
+  })
+})
+
+async function trailOf(answer: Answer): Promise<RequestTrail> {
+  const id = answer.headers.get('x-correlation-id') ?? ''
+  // Its function reports a moment later than it answers.
+  await expect.poll(async () => (await send(api(`requests/${id}`))).text).toContain('"measured":{"')
+  return JSON.parse((await send(api(`requests/${id}`))).text) as RequestTrail
+}
+
+const callsOf = ({ calls }: RequestTrail) => calls.map(({ name }) => name).toSorted()
+
+describe('the trail of an exchange', () => {
+  it('says what was decided, by which grant, and what came out', async () => {
+    const answer = await broker.exchange(await broker.sign({ preset: 'github-actions' }), {
+      audience: PAYMENTS,
+    })
+    const trail = await trailOf(answer)
+    expect(trail).toMatchObject({
+      outcome: 'answered',
+      issuer: 'github',
+      grant: 'payments-ci',
+      target: 'payments-api',
+      candidates: [{ grant: 'payments-ci', text: 'payments-ci: matches' }],
+      replay: 'recorded: this use is the first',
+      revocation: 'nothing is revoked',
+      issued: { iss: broker.url, aud: PAYMENTS, grant: 'payments-ci', repository: 'octo-org/payments' },
+    })
+    expect(trail.token?.id).toMatch(/^[\w-]{22}$/)
+  })
+
+  it('shows the claims that the policy reads, and no other', async () => {
+    const token = await broker.sign({ preset: 'kubernetes' })
+    const { claims } = await trailOf(await broker.exchange(token, { audience: PAYMENTS }))
+    expect(Object.keys(claims ?? {}).toSorted()).toEqual(
+      ['aud', 'exp', 'iat', 'iss', 'jti', 'kubernetes.io', 'nbf', 'sub'].toSorted(),
+    )
+    expect(claims?.['kubernetes.io']).toEqual({ namespace: 'payments', serviceaccount: { name: 'worker' } })
+  })
+
+  it('names the first condition in the way, with what was expected and what was found', async () => {
+    const token = await broker.sign({ preset: 'github-actions', claims: { ref: 'refs/pull/7/merge' } })
+    expect(await trailOf(await broker.exchange(token, { audience: PAYMENTS }))).toMatchObject({
+      outcome: 'refused',
+      reason: 'no_grant_matches',
+      candidates: [{ mismatch: { path: ['ref'], found: 'refs/pull/7/merge' } }],
+      replay: 'not reached',
+      calls: [],
+    })
+  })
+
+  it('tells a replay, a retry and a revoked token apart', async () => {
+    const token = await broker.sign({ preset: 'github-actions' })
+    const headers = { 'idempotency-key': 'the-same-request-1' }
+    const first = await broker.exchange(token, {}, headers)
+    const retry = await trailOf(await broker.exchange(token, {}, headers))
+    expect(retry).toMatchObject({ outcome: 'answered', replay: 'the same request again: the same token' })
+    const replay = await trailOf(await broker.exchange(token))
+    expect(replay).toMatchObject({ reason: 'token_replayed', replay: 'replayed: used before' })
+    const { token: issued } = await trailOf(first)
+    const revoked = await send(api('revocations'), { ...post(), body: JSON.stringify({ token: issued?.id }) })
+    expect(JSON.parse(revoked.text)).toMatchObject({ done: true })
+    const onward = await broker.exchange(first.body['access_token'] ?? '', {
+      audience: RECEIPTS,
+      subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+    })
+    expect(await trailOf(onward)).toMatchObject({
+      reason: 'token_revoked',
+      revocation: 'revoked by a cut-off of the token',
+    })
+  })
+
+  it('knows which call belongs to which of many requests at the same time', async () => {
+    const tokens = await Promise.all(
+      Array.from({ length: 12 }, (_, index) =>
+        broker.sign({ preset: index % 2 === 0 ? 'kubernetes' : 'aws-outbound' }),
+      ),
+    )
+    const answers = await Promise.all(
+      tokens.map((token, index) => broker.exchange(token, { audience: index % 2 === 0 ? REPORTS : LEDGER })),
+    )
+    for (const [index, answer] of answers.entries()) {
+      expect(answer.status).toBe(200)
+      const calls = callsOf(await trailOf(answer))
+      expect(calls.filter((name) => name === 'dynamodb:BatchGetItem')).toHaveLength(1)
+      expect(calls.filter((name) => name === 'dynamodb:PutItem')).toHaveLength(index % 2 === 0 ? 2 : 1)
+      expect(calls.filter((name) => name === 'kms:Sign')).toHaveLength(index % 2 === 0 ? 0 : 1)
+    }
+  })
+
+  it('holds no token and no signature, and neither does the live list', async () => {
+    const subject = await broker.sign({ preset: 'github-actions' })
+    const hidden = await broker.sign({ preset: 'github-actions' })
+    const answer = await broker.exchange(subject, { audience: PAYMENTS })
+    const smuggled = await broker.sign({
+      preset: 'github-actions',
+      claims: { ref: hidden, repository: `a ${hidden}` },
+    })
+    const refused = await broker.exchange(smuggled, { audience: PAYMENTS })
+    const handle = await broker.exchange(await broker.sign({ preset: 'kubernetes' }), { audience: REPORTS })
+    const misplaced = await broker.exchange(subject, { audience: hidden, scope: hidden })
+    const seen = [
+      ...(await Promise.all([answer, refused, handle, misplaced].map(trailOf))).map((it) =>
+        JSON.stringify(it),
+      ),
+      await firstOfFeed(),
+    ].join('\n')
+    const tokens = [
+      subject,
+      hidden,
+      smuggled,
+      ...[answer, handle].map(({ body }) => body['access_token'] ?? ''),
+    ]
+    for (const part of tokens.flatMap((token) => token.split('.')).filter((each) => each.length > 40))
+      expect(seen).not.toContain(part)
+    expect(handle.body['access_token']).toMatch(/^rt_/)
+    expect(seen).not.toContain(handle.body['access_token'])
+    expect(seen).toContain('looks like a token: not shown')
+  })
+})
+
+async function firstOfFeed(): Promise<string> {
+  const stop = new AbortController()
+  const response = await fetch(`${broker.url}${api('feed')}`, { signal: stop.signal })
+  const reader = response.body?.getReader()
+  const { value } = (await reader?.read()) ?? {}
+  stop.abort()
+  return Buffer.from(value ?? []).toString()
+}
