@@ -54,6 +54,7 @@ export function addBrokerStacks(app: App, config: DeploymentConfig, options: Bro
     ...common,
     description: `Token broker (${config.stage}): alarms, dashboards`,
     config,
+    state,
     service,
   })
   return { state, service, monitoring }

@@ -19,7 +19,7 @@ const WINDOW_SECONDS = 5
  * A bucket that is down for a day loses nothing: no record is given up while the stream still holds it. The hour that is
  * left lets somebody read it there, by the position in the queue's message.
  */
-const RECORD_AGE_HOURS = 23
+export const RECORD_AGE_HOURS = 23
 
 /** What of the stream is exported: every write, and deletions, but not those by TTL. */
 const CHANGES = [

@@ -125,6 +125,7 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
   'AWS::CloudWatch::Alarm': alarm,
   'AWS::CloudWatch::CompositeAlarm': alarm,
   'AWS::CloudWatch::Dashboard': passive('{name}', {}, 'DashboardName'),
+  'AWS::CloudWatch::InsightRule': passive('{name}', {}, 'RuleName'),
   'AWS::KMS::Alias': passive('{name}', {}, 'AliasName'),
   'AWS::Kinesis::Stream': passive('{name}', { Arn: arn('kinesis', 'stream/{name}') }, 'Name'),
   'AWS::Logs::LogGroup': passive('{name}', { Arn: arn('logs', 'log-group:{name}:*') }, 'LogGroupName'),

@@ -1,7 +1,7 @@
 import type { Severity } from './burn-rate.ts'
 import { type DashboardName, dashboardUrl } from './links.ts'
 
-/** What an alarm tells whoever it calls. `{prefix}` and `{stage}` stand for those of the deployment. */
+/** What an alarm tells whoever it calls. */
 export interface AlarmText {
   readonly severity: Severity
   /** Why it wakes somebody, or why it need not. */
@@ -10,30 +10,38 @@ export interface AlarmText {
   readonly summary: string
   /** What it does to whom, if nothing is done. */
   readonly consequence: string
-  /** The first command to type. */
+  /** The first command to type; `{name}` stands for what the deployment calls it. */
   readonly command: string
   /** Where to look. */
   readonly dashboard: DashboardName
 }
 
 export interface AlarmPlace {
-  readonly stage: string
   readonly region: string
   /** Every alarm's and dashboard's name begins so. */
   readonly prefix: string
   /** Where the runbooks are, without a slash at the end. */
   readonly runbookBaseUrl: string
+  /** What commands name: the stage, log groups, queues. */
+  readonly names: Readonly<Record<string, string>>
 }
 
-/** The description of an alarm, in Markdown. CloudWatch takes at most 1,024 characters. */
+/** The description of an alarm, in Markdown. CloudWatch takes at most 1,024 characters. Throws for a name that is not known. */
 export function describeAlarm(id: string, text: AlarmText, place: AlarmPlace): string {
   const { severity, because, summary, consequence, command, dashboard } = text
-  const filled = command.replaceAll('{prefix}', place.prefix).replaceAll('{stage}', place.stage)
   return [
     `**${summary}**`,
     `Consequence: ${consequence}`,
-    `First: \`${filled}\``,
+    `First: \`${filledIn(command, { prefix: place.prefix, ...place.names })}\``,
     `A ${severity}: ${because}`,
     `[Dashboard](${dashboardUrl(dashboard, place)}) · [Runbook](${place.runbookBaseUrl}/${id}.md)`,
   ].join('\n\n')
+}
+
+function filledIn(command: string, names: Readonly<Record<string, string>>): string {
+  return command.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+    const value = names[name]
+    if (value === undefined) throw new Error(`an alarm's command names ${name}, which nobody knows`)
+    return value
+  })
 }

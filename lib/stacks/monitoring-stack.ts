@@ -1,33 +1,55 @@
+import type { IAlarm } from 'aws-cdk-lib/aws-cloudwatch'
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib/core'
 import type { Construct } from 'constructs'
 import type { DeploymentConfig } from '../config.ts'
 import { AlarmCalls } from '../monitoring/alarm-calls.ts'
+import { witness } from '../monitoring/cause.ts'
+import { CauseAlarms } from '../monitoring/cause-alarms.ts'
+import { probeSignal } from '../monitoring/causes.ts'
+import { InsightRules } from '../monitoring/insight-rules.ts'
 import { failures, gatewayErrors, type Objective, slowness } from '../monitoring/objective.ts'
 import { SloAlarms } from '../monitoring/slo-alarms.ts'
 import { AlarmTopics } from '../monitoring/topics.ts'
+import { namesOf, type Watched, watchedOf } from '../monitoring/watched.ts'
 import type { ServiceStack } from './service-stack.ts'
+import type { StateStack } from './state-stack.ts'
 
 export interface MonitoringStackProps extends StackProps {
   readonly config: DeploymentConfig
   /** What is watched. */
+  readonly state: StateStack
   readonly service: ServiceStack
 }
 
 /** Who is told when the broker does not do what it promises, and where they look. */
 export class MonitoringStack extends Stack {
-  readonly #props: MonitoringStackProps
+  readonly #config: DeploymentConfig
+  readonly #watched: Watched
   readonly #prefix: string
 
   constructor(scope: Construct, id: string, props: MonitoringStackProps) {
     super(scope, id, props)
-    this.#props = props
+    this.#config = props.config
+    this.#watched = watchedOf(props.config.stage, props.state, props.service)
     this.#prefix = `token-broker-${props.config.stage}`
-    const topics = this.#topics()
-    this.#addSloAlarms(topics)
+    const insights = this.#insights()
+    const calls = this.#calls()
+    const objectives = this.#sloAlarms(calls)
+    new CauseAlarms(this, 'Causes', {
+      calls,
+      watched: this.#watched,
+      paging: objectives.paging,
+      refusals: insights.ruleName('refusals-by-reason'),
+    })
   }
 
-  #topics(): AlarmTopics {
-    const { pageSubscribers, ticketSubscribers } = this.#props.config.monitoring
+  #insights(): InsightRules {
+    const logGroupNames = this.#watched.requestFunctions.map((each) => each.logGroupName)
+    return new InsightRules(this, 'Insights', { prefix: this.#prefix, logGroupNames })
+  }
+
+  #calls(): AlarmCalls {
+    const { pageSubscribers, ticketSubscribers, runbookBaseUrl } = this.#config.monitoring
     const topics = new AlarmTopics(this, 'Topics', {
       alarmPrefix: this.#prefix,
       subscribers: { page: pageSubscribers, ticket: ticketSubscribers },
@@ -38,30 +60,31 @@ export class MonitoringStack extends Stack {
       'Topic of what wakes somebody: subscribe whoever is on call',
     )
     this.#output('TicketTopic', topics.ticket.topicArn, 'Topic of what can wait for the morning')
-    return topics
-  }
-
-  #addSloAlarms(topics: AlarmTopics): SloAlarms {
-    const { config } = this.#props
-    const { stage, monitoring } = config
-    const calls = new AlarmCalls(topics, {
-      stage,
+    return new AlarmCalls(topics, {
       region: this.region,
       prefix: this.#prefix,
-      runbookBaseUrl: monitoring.runbookBaseUrl,
+      runbookBaseUrl,
+      names: namesOf(this.#watched),
     })
+  }
+
+  #sloAlarms(calls: AlarmCalls): SloAlarms {
     return new SloAlarms(this, 'Objectives', {
       calls,
       prefix: this.#prefix,
       ...this.#objectives(),
-      witnesses: [],
+      witnesses: this.#witnesses(calls),
     })
   }
 
+  #witnesses(calls: AlarmCalls): readonly IAlarm[] {
+    const { stage, prober } = this.#watched
+    return prober === undefined ? [] : [witness(this, calls, 'probe-failing', probeSignal(stage))]
+  }
+
   #objectives(): Readonly<Record<'availability' | 'latency' | 'gateway', Objective>> {
-    const { stage, monitoring } = this.#props.config
-    const { availabilityPercent, latencyPercent } = monitoring
-    const { apiId } = this.#props.service
+    const { availabilityPercent, latencyPercent } = this.#config.monitoring
+    const { stage, apiId } = this.#watched
     return {
       availability: { id: 'availability', targetPercent: availabilityPercent, count: failures(stage) },
       latency: { id: 'latency', targetPercent: latencyPercent, count: slowness(stage) },

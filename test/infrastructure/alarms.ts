@@ -57,20 +57,36 @@ export interface ReadMetric {
   readonly unit: string | undefined
 }
 
+interface AlarmMetricStat {
+  readonly Metric: {
+    readonly Namespace: string
+    readonly MetricName: string
+    readonly Dimensions?: readonly { readonly Name: string; readonly Value: unknown }[]
+  }
+  readonly Period?: number
+  readonly Unit?: string
+}
+
 interface AlarmMetric {
   readonly Id: string
   readonly Expression?: string
-  readonly MetricStat?: {
-    readonly Metric: {
-      readonly Namespace: string
-      readonly MetricName: string
-      readonly Dimensions?: readonly { readonly Name: string; readonly Value: unknown }[]
-    }
-    readonly Unit?: string
-  }
+  readonly MetricStat?: AlarmMetricStat
 }
 
 /** The entries of a metric-math alarm. */
 export function entriesOf({ properties }: ReadAlarm): readonly AlarmMetric[] {
   return (properties['Metrics'] ?? []) as readonly AlarmMetric[]
+}
+
+/** Every metric that the alarm reads, whichever way it says so. */
+export function metricsOf(alarm: ReadAlarm): readonly ReadMetric[] {
+  const { properties } = alarm
+  const own = { Metric: properties, ...(properties['Unit'] !== undefined && { Unit: properties['Unit'] }) }
+  const stats = 'MetricName' in properties ? [own] : entriesOf(alarm).map(({ MetricStat }) => MetricStat)
+  return stats.flatMap((stat) => (stat === undefined ? [] : [readMetric(stat as AlarmMetricStat)]))
+}
+
+function readMetric({ Metric, Unit }: AlarmMetricStat): ReadMetric {
+  const dimensions = (Metric.Dimensions ?? []).map(({ Name }) => Name)
+  return { namespace: Metric.Namespace, name: Metric.MetricName, dimensions, unit: Unit }
 }
