@@ -1,3 +1,4 @@
+import { importPublicKey } from '../core/import-public-key.ts'
 import { isAttested } from '../core/key-attestation.ts'
 import type { ManifestKey } from '../core/key-lifecycle.ts'
 import { DELEGATED_RING } from '../core/key-times.ts'
@@ -7,7 +8,6 @@ import { publishedKeys } from '../core/published-keys.ts'
 import { isDelegated } from '../core/signing-ring.ts'
 import type { RingName } from '../core/types.ts'
 import type { CachedKeyManifests } from './cached-key-manifests.ts'
-import { importPublicKey } from './import-public-key.ts'
 
 /** Whose keys sign with an algorithm. In turn: most deployments have no delegated keys. */
 const RINGS_OF: Readonly<Record<string, readonly RingName[]>> = {

@@ -1,9 +1,9 @@
 import { DependencyUnavailable } from '../core/fault.ts'
+import { importPublicKey } from '../core/import-public-key.ts'
 import { fitsAlgorithm, type KeysByKid, readJwks } from '../core/issuer-jwks.ts'
 import { LIMITS } from '../core/limits.ts'
 import type { IssuerKeys, KeyHolder, VerificationKey } from '../core/ports.ts'
 import type { FetchJson } from './fetch-json.ts'
-import { importPublicKey } from './import-public-key.ts'
 
 /** For both documents of an issuer together. */
 const DEADLINE_MS = 2000

@@ -22,7 +22,8 @@ const KEY_FOR: Readonly<Record<SubjectAlgorithm, { readonly kty: string; readonl
 /** Every algorithm by which the broker can verify a token. */
 export const SUBJECT_ALGORITHMS = Object.keys(KEY_FOR) as readonly SubjectAlgorithm[]
 
-const PRIVATE_MEMBERS = ['d', 'p', 'q', 'k'] as const
+/** RFC 7518 §6: what only the holder of the private or symmetric key knows. */
+export const SECRET_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'] as const
 /** SPIFFE bundles mark JWT keys with a `use` of their own. */
 const SIGNATURE_USES = ['sig', 'jwt-svid'] as const
 
@@ -51,10 +52,15 @@ export function fitsAlgorithm(key: PublicJwk, algorithm: string): boolean {
 }
 
 function isUsable(key: unknown): key is PublicJwk & { readonly kid: string } {
+  const kid = (key as PublicJwk | null | undefined)?.kid
+  return typeof kid === 'string' && kid !== '' && isSignatureKey(key)
+}
+
+/** Whether `key` is a public key that may verify signatures: neither private, symmetric nor weak, nor for another use. */
+export function isSignatureKey(key: unknown): key is PublicJwk {
   if (typeof key !== 'object' || key === null) return false
-  const { kid, use, key_ops, kty } = key as PublicJwk
-  if (typeof kid !== 'string' || kid === '') return false
-  if (PRIVATE_MEMBERS.some((member) => member in key)) return false
+  const { use, key_ops, kty } = key as PublicJwk
+  if (SECRET_MEMBERS.some((member) => member in key)) return false
   if (use !== undefined && !SIGNATURE_USES.some((known) => known === use)) return false
   if (key_ops !== undefined && !(Array.isArray(key_ops) && key_ops.includes('verify'))) return false
   return kty === 'RSA' ? isStrongRsa(key as PublicJwk) : kty === 'EC' || kty === 'OKP'

@@ -1,6 +1,6 @@
 import { LIMITS } from './limits.ts'
 import { parseStrictObject } from './strict-json.ts'
-import type { Brand, JsonObject } from './types.ts'
+import type { Brand, JsonObject, JsonValue } from './types.ts'
 
 interface JwsFacts {
   readonly compact: string
@@ -17,6 +17,12 @@ export type PreparsedJws = Brand<JwsFacts & { readonly payload: string }, 'Prepa
 /** A compact JWS that every parser reads alike, with claims. Nothing in it is verified yet. */
 export type PreparsedJwt = Brand<JwsFacts & { readonly claims: JsonObject }, 'PreparsedJwt'>
 
+/** A compact JWS that carries the key it is signed with, as a proof of possession does. Nothing in it is verified yet. */
+export type PreparsedProof = Brand<
+  Omit<JwsFacts, 'kid'> & { readonly claims: JsonObject; readonly jwk: JsonValue | undefined },
+  'PreparsedProof'
+>
+
 /** Why a token was refused before its signature was looked at. */
 export type JwtMalformation =
   | 'too_large'
@@ -29,11 +35,10 @@ export type JwtMalformation =
 const COMPACT_JWS = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 const KID = /^[\x21-\x7e]{1,256}$/
 
-/**
- * Header parameters that would change how the token is read (`crit`, `b64`, `zip`, `enc`) or name a key of the sender's
- * choice (`jwk`, `jku`, `x5u`, `x5c`). None is ever honoured, so a token that carries one is refused (RFC 8725 §3.10).
- */
-const REFUSED_PARAMETERS = ['crit', 'b64', 'zip', 'enc', 'jwk', 'jku', 'x5u', 'x5c', 'cty'] as const
+/** Header parameters that would change how a JWS is read, or name a key that is somewhere else. */
+const UNREADABLE_PARAMETERS = ['crit', 'b64', 'zip', 'enc', 'jku', 'x5u', 'x5c', 'cty'] as const
+/** None is ever honoured, nor is a key of the sender's choice, so a token that carries one is refused (RFC 8725 §3.10). */
+const REFUSED_PARAMETERS = [...UNREADABLE_PARAMETERS, 'jwk'] as const
 
 /** Reads a token that nobody has verified, strictly, before `jose` sees it. */
 export function preparseJwt(compact: string): PreparsedJwt | JwtMalformation {
@@ -46,21 +51,43 @@ export function preparseJwt(compact: string): PreparsedJwt | JwtMalformation {
 
 /** As {@link preparseJwt}, but for its payload, which stays encoded. */
 export function preparseJws(compact: string): PreparsedJws | JwtMalformation {
-  if (compact.length > LIMITS.tokenBytes) return 'too_large'
+  const jws = readJws(compact, LIMITS.tokenBytes)
+  if (typeof jws === 'string') return jws
+  const { header, ...facts } = jws
+  if (REFUSED_PARAMETERS.some((name) => name in header)) return 'header_not_acceptable'
+  const { kid } = header
+  if (typeof kid !== 'string' || !KID.test(kid)) return 'kid_missing'
+  return { ...facts, kid } as PreparsedJws
+}
+
+/** As {@link preparseJwt}, for a proof of possession (RFC 9449 §4.2): the one JWS whose header may bring its key along. */
+export function preparseProof(compact: string): PreparsedProof | JwtMalformation {
+  const jws = readJws(compact, LIMITS.proofBytes)
+  if (typeof jws === 'string') return jws
+  const { header, payload, ...facts } = jws
+  if (UNREADABLE_PARAMETERS.some((name) => name in header)) return 'header_not_acceptable'
+  const claims = decodeObject(payload)
+  return claims === undefined
+    ? 'not_strict_json'
+    : ({ ...facts, claims, jwk: header['jwk'] } as PreparsedProof)
+}
+
+type ReadJws = Omit<JwsFacts, 'kid'> & { readonly header: JsonObject; readonly payload: string }
+
+function readJws(compact: string, maxBytes: number): ReadJws | JwtMalformation {
+  if (compact.length > maxBytes) return 'too_large'
   if (!COMPACT_JWS.test(compact)) return 'not_compact_jws'
-  const [header = '', payload = '', signature = ''] = compact.split('.')
-  if (Buffer.byteLength(header, 'base64url') > LIMITS.tokenHeaderBytes) return 'too_large'
-  if (![header, payload, signature].every(isCanonicalBase64url)) return 'not_canonical_base64url'
-  const parameters = decodeObject(header)
-  if (parameters === undefined) return 'not_strict_json'
-  const { alg, kid, typ } = parameters
-  if (REFUSED_PARAMETERS.some((name) => name in parameters)) return 'header_not_acceptable'
+  const [encoded = '', payload = '', signature = ''] = compact.split('.')
+  if (Buffer.byteLength(encoded, 'base64url') > LIMITS.tokenHeaderBytes) return 'too_large'
+  if (![encoded, payload, signature].every(isCanonicalBase64url)) return 'not_canonical_base64url'
+  const header = decodeObject(encoded)
+  if (header === undefined) return 'not_strict_json'
+  const { alg, typ } = header
   if (typeof alg !== 'string' || (typ !== undefined && typeof typ !== 'string'))
     return 'header_not_acceptable'
-  if (typeof kid !== 'string' || !KID.test(kid)) return 'kid_missing'
   const signingInput = compact.slice(0, compact.lastIndexOf('.'))
   const type = (typ ?? 'jwt').toLowerCase().replace(/^application\//, '')
-  return { compact, signingInput, payload, algorithm: alg, kid, type } as PreparsedJws
+  return { compact, signingInput, header, payload, algorithm: alg, type }
 }
 
 /** Whether `segment` is what encoding its own bytes gives: no padding, no unused bits (RFC 4648 §3.5). */

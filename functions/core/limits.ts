@@ -4,6 +4,8 @@ export const LIMITS = {
   tokenBytes: 16 * 1024,
   /** Of a token's JOSE header, decoded. */
   tokenHeaderBytes: 8 * 1024,
+  /** Of a DPoP proof, its key included. */
+  proofBytes: 8 * 1024,
   parameters: 64,
   scopes: 64,
   targetNames: 8,
@@ -24,6 +26,8 @@ export const LIMITS = {
   clockSkewSeconds: 30,
   /** How far ahead a client assertion may expire. */
   clientAssertionSeconds: 5 * 60,
+  /** How old a DPoP proof may be, beside the skew: it is made for one request. */
+  proofAgeSeconds: 60,
   issuerKeysFreshSeconds: 10 * 60,
   issuerKeysStaleSeconds: 60 * 60,
   unknownKeyCooldownSeconds: 30,

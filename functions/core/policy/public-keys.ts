@@ -1,4 +1,4 @@
-import { fitsAlgorithm, readJwks } from '../issuer-jwks.ts'
+import { fitsAlgorithm, readJwks, SECRET_MEMBERS } from '../issuer-jwks.ts'
 import { LIMITS } from '../limits.ts'
 import type { PublicJwk } from '../types.ts'
 import type { EntryReport } from './checks.ts'
@@ -11,8 +11,6 @@ const REQUIRED_MEMBERS = new Map<string, readonly string[]>([
   ['EC', ['crv', 'x', 'y']],
   ['OKP', ['crv', 'x']],
 ])
-/** RFC 7518 §6: what only the holder of the private or symmetric key knows. */
-const SECRET_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'] as const
 const TEXT_MEMBERS = ['alg', 'use', 'crv', 'x', 'y', 'n', 'e'] as const
 
 /** Where keys stand in the policy, and what they are for. */

@@ -1,6 +1,6 @@
 import { importJWK, type JWK } from 'jose'
-import type { VerificationKey } from '../core/ports.ts'
-import type { PublicJwk } from '../core/types.ts'
+import type { VerificationKey } from './ports.ts'
+import type { PublicJwk } from './types.ts'
 
 const KEY_MEMBERS = ['kty', 'crv', 'x', 'y', 'n', 'e'] as const
 
