@@ -4,6 +4,7 @@ import { Kms } from '../../lib/local/aws/kms.ts'
 
 const BINARY = [
   'CiphertextBlob',
+  'Mac',
   'Message',
   'Plaintext',
   'PrivateKeyCiphertextBlob',

@@ -17,6 +17,7 @@ const ON_KEY = new Set([
   'Encrypt',
   'GenerateDataKeyPair',
   'GenerateDataKeyPairWithoutPlaintext',
+  'GenerateMac',
   'GetKeyRotationStatus',
   'GetPublicKey',
   'ListResourceTags',
@@ -25,6 +26,7 @@ const ON_KEY = new Set([
   'TagResource',
   'UntagResource',
   'Verify',
+  'VerifyMac',
 ])
 /** Operations with an encryption context. */
 const ENCRYPTS = new Set([
@@ -87,6 +89,8 @@ function operationContext(action: string, input: JsonObject): RequestContext {
       'kms:MessageType': textAt(input, 'MessageType') ?? 'RAW',
     }
   }
+  if (action === 'kms:GenerateMac' || action === 'kms:VerifyMac')
+    return { 'kms:MacAlgorithm': textAt(input, 'MacAlgorithm') }
   if (ENCRYPTS.has(action)) return encryptionContext(action, input)
   if (action === 'kms:ScheduleKeyDeletion') {
     return { 'kms:ScheduleKeyDeletionPendingWindowInDays': asText(input['PendingWindowInDays'] ?? 30) }

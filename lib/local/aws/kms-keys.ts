@@ -51,10 +51,10 @@ const generate = promisify(generateKeyPair)
 
 /** Secret material for a new key of the spec. */
 export async function newSecret(spec: KeySpec): Promise<string> {
-  const { modulusLength, curve } = specOf(spec)
+  const { modulusLength, curve, secretBytes = 32 } = specOf(spec)
   if (modulusLength !== undefined) return pemOf((await generate('rsa', { modulusLength })).privateKey)
   if (curve !== undefined) return pemOf((await generate('ec', { namedCurve: curve.jwk })).privateKey)
-  return randomBytes(32).toString('base64')
+  return randomBytes(secretBytes).toString('base64')
 }
 
 /** A key id as KMS makes them. */

@@ -1,6 +1,7 @@
 import type { webcrypto } from 'node:crypto'
+import type { MacAlgorithm } from './kms-mac.ts'
 
-export type KeyUsage = 'SIGN_VERIFY' | 'ENCRYPT_DECRYPT' | 'KEY_AGREEMENT'
+export type KeyUsage = 'SIGN_VERIFY' | 'ENCRYPT_DECRYPT' | 'KEY_AGREEMENT' | 'GENERATE_VERIFY_MAC'
 export type KeySpec = keyof typeof SPECS
 export type SigningAlgorithm = keyof typeof ALGORITHMS
 
@@ -23,6 +24,10 @@ interface Spec {
   readonly algorithms: readonly SigningAlgorithm[]
   readonly modulusLength?: number
   readonly curve?: Curve
+  /** Of a key for MACs: AWS gives each spec one algorithm. */
+  readonly mac?: MacAlgorithm
+  /** Of a symmetric key. */
+  readonly secretBytes?: number
 }
 
 /** How each algorithm signs a digest. */
@@ -65,6 +70,7 @@ const RSA_ALGORITHMS = [
 ] as const
 const RSA_USAGES = ['SIGN_VERIFY', 'ENCRYPT_DECRYPT'] as const
 const ECC_USAGES = ['SIGN_VERIFY', 'KEY_AGREEMENT'] as const
+const MAC_USAGES = ['GENERATE_VERIFY_MAC'] as const
 
 /** The key specs that this KMS makes. */
 export const SPECS = {
@@ -73,7 +79,11 @@ export const SPECS = {
   RSA_4096: { usages: RSA_USAGES, algorithms: RSA_ALGORITHMS, modulusLength: 4096 },
   ECC_NIST_P256: { usages: ECC_USAGES, algorithms: ['ECDSA_SHA_256'], curve: P256 },
   ECC_NIST_P384: { usages: ECC_USAGES, algorithms: ['ECDSA_SHA_384'], curve: P384 },
-  SYMMETRIC_DEFAULT: { usages: ['ENCRYPT_DECRYPT'], algorithms: [] },
+  SYMMETRIC_DEFAULT: { usages: ['ENCRYPT_DECRYPT'], algorithms: [], secretBytes: 32 },
+  HMAC_224: { usages: MAC_USAGES, algorithms: [], mac: 'HMAC_SHA_224', secretBytes: 28 },
+  HMAC_256: { usages: MAC_USAGES, algorithms: [], mac: 'HMAC_SHA_256', secretBytes: 32 },
+  HMAC_384: { usages: MAC_USAGES, algorithms: [], mac: 'HMAC_SHA_384', secretBytes: 48 },
+  HMAC_512: { usages: MAC_USAGES, algorithms: [], mac: 'HMAC_SHA_512', secretBytes: 64 },
 } as const satisfies Record<string, Spec>
 
 /** The spec by its name, or `undefined`. */

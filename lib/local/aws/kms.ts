@@ -5,6 +5,7 @@ import { kmsAccess } from './kms-access.ts'
 import { decrypt, encrypt, encryptionContextOf, invalidCiphertext, keyIdIn } from './kms-ciphertext.ts'
 import { isPairSpec, newPair, PAIR_SPECS } from './kms-data-pairs.ts'
 import { type KeyRecord, KeyStore, newKeyId, newSecret } from './kms-keys.ts'
+import { isMacAlgorithm, isSameMac, MAC_ALGORITHMS, type MacAlgorithm, macOf } from './kms-mac.ts'
 import { existing, keyArn, type ResolvedKey, resolveKey } from './kms-resolve.ts'
 import { digestOf, signDigest, verifyDigest } from './kms-signature.ts'
 import {
@@ -48,6 +49,7 @@ export class Kms implements AwsService {
     ['Encrypt', (input) => this.#encrypt(input)],
     ['GenerateDataKeyPair', (input) => this.#generateDataKeyPair(input, 'with plaintext')],
     ['GenerateDataKeyPairWithoutPlaintext', (input) => this.#generateDataKeyPair(input, 'without plaintext')],
+    ['GenerateMac', (input) => this.#generateMac(input)],
     ['GetKeyRotationStatus', (input) => ({ KeyRotationEnabled: this.#rotatable(input).rotated })],
     ['GetPublicKey', (input) => this.#getPublicKey(input)],
     ['ListAliases', (input) => this.#listAliases(input)],
@@ -59,6 +61,7 @@ export class Kms implements AwsService {
     ['UntagResource', (input) => this.#untagResource(input)],
     ['UpdateAlias', (input) => this.#updateAlias(input)],
     ['Verify', (input) => this.#verify(input)],
+    ['VerifyMac', (input) => this.#verifyMac(input)],
   ])
 
   private constructor(cloud: Cloud, store: KeyStore) {
@@ -173,7 +176,7 @@ export class Kms implements AwsService {
 
   #getPublicKey(input: JsonObject): JsonObject {
     const key = this.#usable(input)
-    if (key.spec === 'SYMMETRIC_DEFAULT') {
+    if (specOf(key.spec).secretBytes !== undefined) {
       throw unsupported(`${this.#arn(key)} key spec is ${key.spec} which is not valid for GetPublicKey.`)
     }
     return {
@@ -212,6 +215,35 @@ export class Kms implements AwsService {
     }
     refuseDryRun(input)
     return key
+  }
+
+  #generateMac(input: JsonObject): JsonObject {
+    const { key, algorithm, mac } = this.#mac(input, 'GenerateMac')
+    return { KeyId: this.#arn(key), Mac: mac.toString('base64'), MacAlgorithm: algorithm }
+  }
+
+  #verifyMac(input: JsonObject): JsonObject {
+    const { key, algorithm, mac } = this.#mac(input, 'VerifyMac')
+    if (!isSameMac(mac, Buffer.from(textAt(input, 'Mac') ?? '', 'base64')))
+      throw new AwsError('KMSInvalidMacException', '')
+    return { KeyId: this.#arn(key), MacValid: true, MacAlgorithm: algorithm }
+  }
+
+  #mac(
+    input: JsonObject,
+    operation: string,
+  ): { readonly key: KeyRecord; readonly algorithm: MacAlgorithm; readonly mac: Buffer } {
+    const algorithm = textAt(input, 'MacAlgorithm') ?? ''
+    if (!isMacAlgorithm(algorithm))
+      throw invalid(notInSet(algorithm, 'macAlgorithm', Object.keys(MAC_ALGORITHMS)))
+    const message = rawMessage(input)
+    const key = this.#usable(input)
+    if (key.usage !== 'GENERATE_VERIFY_MAC')
+      throw wrongUsage(`${this.#arn(key)} key usage is ${key.usage} which is not valid for ${operation}.`)
+    if (specOf(key.spec).mac !== algorithm)
+      throw wrongUsage(`Algorithm ${algorithm} is incompatible with key spec ${key.spec}.`)
+    refuseDryRun(input)
+    return { key, algorithm, mac: macOf(key.secret, algorithm, message) }
   }
 
   async #setState(input: JsonObject, state: 'Enabled' | 'Disabled'): Promise<JsonObject> {
@@ -392,6 +424,7 @@ export class Kms implements AwsService {
 
 function algorithmsOf({ spec, usage }: KeyRecord): JsonObject {
   if (usage === 'SIGN_VERIFY') return { SigningAlgorithms: specOf(spec).algorithms }
+  if (usage === 'GENERATE_VERIFY_MAC') return { MacAlgorithms: [specOf(spec).mac ?? ''] }
   if (usage === 'KEY_AGREEMENT') return { KeyAgreementAlgorithms: ['ECDH'] }
   const rsa = ['RSAES_OAEP_SHA_1', 'RSAES_OAEP_SHA_256']
   return { EncryptionAlgorithms: spec === 'SYMMETRIC_DEFAULT' ? ['SYMMETRIC_DEFAULT'] : rsa }
@@ -418,14 +451,7 @@ function signatureRequest(input: JsonObject): {
   if (!isSigningAlgorithm(algorithm)) {
     throw invalid(notInSet(algorithm, 'signingAlgorithm', Object.keys(ALGORITHMS)))
   }
-  const message = Buffer.from(textAt(input, 'Message') ?? '', 'base64')
-  if (message.length < 1 || message.length > MOST_RAW_BYTES) {
-    const bound =
-      message.length < 1 ? 'greater than or equal to 1' : `less than or equal to ${MOST_RAW_BYTES}`
-    // AWS does not repeat blobs.
-    const where = "1 validation error detected: Value at 'message' failed to satisfy constraint"
-    throw invalid(`${where}: Member must have length ${bound}`)
-  }
+  const message = rawMessage(input)
   const type = textAt(input, 'MessageType') ?? 'RAW'
   if (type === 'RAW') return { algorithm, digest: digestOf(algorithm, message) }
   if (type !== 'DIGEST') throw invalid(notInSet(type, 'messageType', ['RAW', 'DIGEST']))
@@ -433,6 +459,15 @@ function signatureRequest(input: JsonObject): {
     throw invalid(`Digest is invalid length for algorithm ${algorithm}.`)
   }
   return { algorithm, digest: message }
+}
+
+function rawMessage(input: JsonObject): Buffer {
+  const message = Buffer.from(textAt(input, 'Message') ?? '', 'base64')
+  if (message.length >= 1 && message.length <= MOST_RAW_BYTES) return message
+  const bound = message.length < 1 ? 'greater than or equal to 1' : `less than or equal to ${MOST_RAW_BYTES}`
+  // AWS does not repeat blobs.
+  const where = "1 validation error detected: Value at 'message' failed to satisfy constraint"
+  throw invalid(`${where}: Member must have length ${bound}`)
 }
 
 function refuseDryRun(input: JsonObject): void {
