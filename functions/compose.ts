@@ -21,6 +21,7 @@ import { DynamoDbStatusEntries } from './adapters/dynamodb-status-entries.ts'
 import { jsonFetcher } from './adapters/fetch-json.ts'
 import { FetchedIssuerKeys } from './adapters/fetched-issuer-keys.ts'
 import { KmsCheckpointSigner } from './adapters/kms-checkpoint-signer.ts'
+import { KmsDpopNonces } from './adapters/kms-dpop-nonces.ts'
 import { KmsKeyAttester } from './adapters/kms-key-attester.ts'
 import { KmsSigner } from './adapters/kms-signer.ts'
 import { KmsSigningKeyFactory } from './adapters/kms-signing-key-factory.ts'
@@ -37,7 +38,7 @@ import { DELEGATED_RING, KMS_RINGS, keyTimesFor } from './core/key-times.ts'
 import { LIMITS } from './core/limits.ts'
 import type { CompiledPolicy } from './core/policy/compiled.ts'
 import { indexPolicy } from './core/policy/decide.ts'
-import type { Signer } from './core/ports.ts'
+import type { DpopNonces, Signer } from './core/ports.ts'
 import type { StatusWorld } from './core/status-list-token.ts'
 import type { RevocationDependencies } from './core/token-revocation.ts'
 import { ChainWriter } from './export-audit/chain-writer.ts'
@@ -84,6 +85,7 @@ export function composeExchange(): ExchangeDependencies & { readonly stage: stri
     clientKeys: new FetchedIssuerKeys(fetchJson, epochSeconds),
     oneTime: new DynamoDbOneTimeLedger(dynamoDb, settings.exchangesTable),
     ledger: new DynamoDbExchangeLedger(dynamoDb, settings.exchangesTable),
+    nonces: composeNonces(settings.issuer),
     permits: new DynamoDbRatePermits(dynamoDb, settings.limitsTable, Date.now),
     references: new DynamoDbReferenceTokens(dynamoDb, settings.exchangesTable),
     revocations: new DynamoDbRevocationStore(dynamoDb, settings.revocationsTable),
@@ -93,6 +95,12 @@ export function composeExchange(): ExchangeDependencies & { readonly stage: stri
     randomId,
     randomSecret,
   }
+}
+
+/** What makes nonces for DPoP proofs, where the policy asks for them. */
+function composeNonces(issuer: string): DpopNonces | undefined {
+  const keyArn = readOptionalSetting('nonceKeyArn')
+  return keyArn === undefined ? undefined : new KmsDpopNonces(new KMSClient(AWS_CLIENT), keyArn, issuer)
 }
 
 export function composeStatus(): StatusWorld & { readonly stage: string } {

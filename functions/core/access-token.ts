@@ -1,4 +1,5 @@
 import type { Authorised } from './authorise.ts'
+import { confirmationClaim } from './confirmation.ts'
 import type { ManifestKey } from './key-lifecycle.ts'
 import type { IssuedIdentity, StatusIndex } from './ports.ts'
 import { statusListUri } from './status-list.ts'
@@ -60,6 +61,7 @@ export function accessTokenClaims(
     ...(subject.signedBy.length > 0 && { lineage_keys: subject.signedBy }),
     ...(subject.clients.length > 0 && { lineage_clients: subject.clients }),
     idp: subject.idp,
+    ...confirmationClaim(authorised.confirmation),
     ...(issued.status && { status: { status_list: statusClaim(issuer, issued.status) } }),
   }
 }

@@ -172,7 +172,8 @@ const PARAMETERS: ReadonlySet<unknown> = new Set([
  * an unknown audience or resource only a digest is kept, by which a suspected value can be confirmed.
  */
 function safeDetail(detail: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const { audience, resource, parameter, ...ours } = detail
+  // A nonce is the client's to know, for as long as it is accepted.
+  const { audience, resource, parameter, nonce: _, ...ours } = detail
   return {
     ...ours,
     ...(typeof audience === 'string' && { audience_sha256: digestOf(audience) }),

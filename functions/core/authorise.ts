@@ -1,4 +1,5 @@
 import type { AuthenticatedClient } from './client-authentication.ts'
+import type { Confirmation } from './confirmation.ts'
 import { LIMITS } from './limits.ts'
 import type { Grant, TokenTarget } from './policy/compiled.ts'
 import { decideGrant, type PolicyIndex } from './policy/decide.ts'
@@ -20,6 +21,8 @@ export type Authorised = Brand<
      * other: a subject has a colon after its issuer's id, a client's id has none.
      */
     readonly clientId: string
+    /** What the issued token is bound to. */
+    readonly confirmation: Confirmation
     /** The claims that the grant maps, by name. */
     readonly mappedClaims: Readonly<Record<string, string>>
     /** The latest time at which the issued token may expire, epoch seconds. */
@@ -36,10 +39,11 @@ export function authorise(
     readonly client: AuthenticatedClient | undefined
     readonly target: TokenTarget
     readonly scopes: TokenRequest['scopes']
+    readonly confirmation: Confirmation
   },
   now: number,
 ): Authorised | Refused {
-  const { subject, target } = asked
+  const { subject, target, confirmation } = asked
   const client = asked.client?.client
   const { issuer: issuerId, claims } = subject
   const grant = decideGrant(policy, { issuerId, claims, clientId: client?.id, target })
@@ -53,7 +57,7 @@ export function authorise(
   if (expiresAt <= now) return refuse({ kind: 'token_expired' })
   const clientId = client?.id ?? subject.subject
   const { claims: mappedClaims } = mapped
-  return { subject, target, grant, scopes, clientId, mappedClaims, expiresAt } as Authorised
+  return { subject, target, grant, scopes, clientId, confirmation, mappedClaims, expiresAt } as Authorised
 }
 
 /** The requested scopes, all allowed by grant and parent; left out, the grant's defaults as far as the parent has them. */

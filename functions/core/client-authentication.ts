@@ -5,6 +5,7 @@ import { gatherParameters, type ParameterPairs, type Parameters } from './parame
 import type { Client } from './policy/compiled.ts'
 import type { PolicyIndex } from './policy/decide.ts'
 import type { IssuerKeys, SpentCredential } from './ports.ts'
+import type { PresentedCertificate } from './possession.ts'
 import { type Refused, refuse } from './refusal.ts'
 import type { Brand } from './types.ts'
 
@@ -53,10 +54,11 @@ export interface ClientAuthenticationWorld {
   readonly randomId: () => string
 }
 
-/** The decoded form, and every value of the `Authorization` header. */
+/** The decoded form, every value of the `Authorization` header, and who holds the connection. */
 export interface PresentedCredentials {
   readonly parameters: ParameterPairs
   readonly authorization: readonly string[]
+  readonly certificate?: PresentedCertificate
 }
 
 /**

@@ -41,7 +41,7 @@ export function exchangeRecordOf(
 
 /** Equal for two requests exactly if they ask the same of the same token under the same idempotency key. */
 function fingerprintOf(authorised: Authorised, request: TokenRequest): string {
-  const { subject, target, clientId, scopes } = authorised
+  const { subject, target, clientId, scopes, confirmation } = authorised
   return digestOf(
     JSON.stringify([
       request.idempotencyKey,
@@ -50,6 +50,8 @@ function fingerprintOf(authorised: Authorised, request: TokenRequest): string {
       target.id,
       [...scopes].sort(),
       request.requestedTokenType,
+      confirmation.jkt ?? null,
+      confirmation['x5t#S256'] ?? null,
     ]),
   )
 }

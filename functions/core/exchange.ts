@@ -3,6 +3,7 @@ import { type AuditContext, type KnownFacts, type RefusedEvent, refusedEvent } f
 import { identifyToken, type TokenAuthentication } from './authentic-token.ts'
 import { authorise } from './authorise.ts'
 import { authenticateClient, type ClientAuthenticationWorld, refuseClient } from './client-authentication.ts'
+import { tokenTypeOf } from './confirmation.ts'
 import { exchangeRecordOf } from './exchange-record.ts'
 import { DependencyUnavailable } from './fault.ts'
 import { type Mint, minterFor } from './mint.ts'
@@ -16,16 +17,21 @@ import type {
   RevocationStore,
   StatusIndices,
 } from './ports.ts'
+import { type PossessionWorld, provePossession } from './possession.ts'
 import { rateRuleFor } from './rate.ts'
 import { type Refused, refuse } from './refusal.ts'
 import { replayScopeOf } from './replay.ts'
 import { findRevocation, revocationKeysFor } from './revocation.ts'
 import { ringOfTarget } from './signing-ring.ts'
 import { validateSubject } from './subject-token.ts'
-import { readTokenRequest, type TokenRequestInput, tokenTypeUri } from './token-request.ts'
+import { readTokenRequest, TOKEN_PATH, type TokenRequestInput, tokenTypeUri } from './token-request.ts'
 
 /** What an exchange needs of the world. */
-export interface ExchangeDependencies extends ClientAuthenticationWorld, TokenAuthentication, Mint {
+export interface ExchangeDependencies
+  extends ClientAuthenticationWorld,
+    TokenAuthentication,
+    PossessionWorld,
+    Mint {
   readonly policy: PolicyIndex
   readonly oneTime: OneTimeLedger
   readonly ledger: ExchangeLedger
@@ -38,7 +44,7 @@ export interface ExchangeDependencies extends ClientAuthenticationWorld, TokenAu
 export interface TokenAnswer {
   readonly access_token: string
   readonly issued_token_type: string
-  readonly token_type: 'Bearer'
+  readonly token_type: 'Bearer' | 'DPoP'
   readonly expires_in: number
   readonly scope?: string
 }
@@ -48,6 +54,8 @@ export type ExchangeOutcome =
       readonly answer: TokenAnswer
       /** Whether this request made the token; a retry gets the one that was made. */
       readonly isNew: boolean
+      /** For the client's next DPoP proof (RFC 9449 §8.2), where the target wants one in it. */
+      readonly nextNonce: string | undefined
     }
   | (Refused & {
       /** The exact reason, for the audit trail. */
@@ -56,7 +64,7 @@ export type ExchangeOutcome =
 
 /**
  * THE FLOW. One token exchange, in the one order that every path follows: parse → authenticate client → pre-parse JWT →
- * issuer → key → signature (or look a handle up) → claims → authorise → record ‖ claim what is used once ‖ revocation
+ * issuer → key → signature (or look a handle up) → claims → possession of keys → authorise → record ‖ claim what is used once ‖ revocation
  * check ‖ mint → release. The last four run at the same time, and the token is released only if all agree. Until client and subject
  * token are known to be authentic and policy has agreed, nothing is written and nothing consumed.
  *
@@ -102,7 +110,14 @@ export async function exchange(
   if (target.format === 'reference' && request.requestedTokenType === 'jwt')
     return refused(refuse({ kind: 'requested_token_type_not_supported' }))
 
-  const authorised = authorise(policy, { subject, client, target, scopes: request.scopes }, at.now)
+  const bindings = [subject.confirmation]
+  const proven = { method: 'POST', path: TOKEN_PATH, token: request.subjectToken, bindings, target, ...at }
+  const possession = await provePossession(input, proven, world)
+  if ('refused' in possession) return refused(possession)
+
+  const { confirmation } = possession
+  const asked = { subject, client, target, scopes: request.scopes, confirmation }
+  const authorised = authorise(policy, asked, at.now)
   if ('refused' in authorised) return refused(authorised)
   known = { ...known, grant: authorised.grant.id }
 
@@ -121,7 +136,7 @@ export async function exchange(
   const attempt = world.randomId()
   const record = exchangeRecordOf(authorised, issued, { request, issuer, kid: key?.kid, attempt, audit })
   const ownKeys = key === undefined ? [] : [`key#${key.kid}` as const]
-  const oneTime = client?.assertion === undefined ? [] : [client.assertion]
+  const oneTime = [...(client?.assertion ? [client.assertion] : []), ...possession.spent]
   const [recorded, replay, cutOffs, speculative] = await Promise.all([
     world.ledger.record(record),
     claimOnce(oneTime, world.oneTime, client?.client),
@@ -144,10 +159,11 @@ export async function exchange(
     recorded.kind === 'same_request' ? [recorded.issued, await mint(recorded.issued)] : [issued, speculative]
   return {
     isNew: recorded.kind === 'recorded',
+    nextNonce: possession.nextNonce,
     answer: {
       access_token: accessToken,
       issued_token_type: tokenTypeUri(request.requestedTokenType),
-      token_type: 'Bearer',
+      token_type: tokenTypeOf(confirmation),
       expires_in: released.expiresAt - at.now,
       ...(authorised.scopes.length > 0 && { scope: authorised.scopes.join(' ') }),
     },

@@ -76,7 +76,9 @@ export function explainExchange(
     clientId,
     target,
   })
-  const authorised = authorise(policy, { subject, client, target, scopes: question.scopes }, at.now)
+  const { confirmation } = subject
+  const asked = { subject, client, target, scopes: question.scopes, confirmation }
+  const authorised = authorise(policy, asked, at.now)
   if ('refused' in authorised) return { ...refused(authorised.refused, { issuer, target }), candidates }
   return { outcome: 'granted', issuer, target, authorised, candidates }
 }

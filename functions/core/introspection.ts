@@ -1,6 +1,7 @@
 import { compactJws } from './access-token.ts'
 import { type AuditContext, type KnownFacts, type RefusedEvent, refusedEvent } from './audit-event.ts'
 import type { ClientAuthenticationWorld, PresentedCredentials } from './client-authentication.ts'
+import { tokenTypeOf } from './confirmation.ts'
 import { DependencyUnavailable } from './fault.ts'
 import type { ManifestKey } from './key-lifecycle.ts'
 import { type OwnToken, type OwnTokenWorld, openOwnToken } from './own-token.ts'
@@ -10,8 +11,7 @@ import type { OneTimeLedger, RevocationKey, RevocationStore, Signer } from './po
 import { type Refused, refuse } from './refusal.ts'
 import { claimAssertion, isForOneOf, presentedToken, requireClient } from './registered-client.ts'
 import { findRevocation, revocationKeysOf } from './revocation.ts'
-import { isJsonObject } from './strict-json.ts'
-import type { JsonObject, JsonValue } from './types.ts'
+import type { JsonValue } from './types.ts'
 
 /** What introspection needs of the world. */
 export interface IntrospectionDependencies extends ClientAuthenticationWorld, OwnTokenWorld {
@@ -131,14 +131,9 @@ const HIDDEN: ReadonlySet<string> = new Set([
 ])
 
 /** The token's claims as they are, the mapped ones too: of a reference token this is the only way to see them. */
-function factsOf({ claims }: OwnToken): Introspection {
+function factsOf({ claims, confirmation }: OwnToken): Introspection {
   const visible = Object.entries(claims).filter(([name]) => !HIDDEN.has(name))
-  return { active: true, token_type: tokenTypeOf(claims), ...Object.fromEntries(visible) }
-}
-
-/** RFC 9449 §6.2: to call a token that is bound to a key a bearer token would be to drop the binding. */
-function tokenTypeOf({ cnf }: JsonObject): string {
-  return isJsonObject(cnf) && 'jkt' in cnf ? 'DPoP' : 'Bearer'
+  return { active: true, token_type: tokenTypeOf(confirmation), ...Object.fromEntries(visible) }
 }
 
 /** RFC 9701 §5: no `sub` and no `exp` outside the member, so that nobody takes it for an access token. */

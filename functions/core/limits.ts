@@ -28,6 +28,8 @@ export const LIMITS = {
   clientAssertionSeconds: 5 * 60,
   /** How old a DPoP proof may be, beside the skew: it is made for one request. */
   proofAgeSeconds: 60,
+  /** For so long one nonce is handed out; it is accepted for as long again. */
+  dpopNonceSeconds: 120,
   issuerKeysFreshSeconds: 10 * 60,
   issuerKeysStaleSeconds: 60 * 60,
   unknownKeyCooldownSeconds: 30,

@@ -1,5 +1,6 @@
+import { PROOF_ALGORITHMS } from './dpop-proof.ts'
 import { SUBJECT_ALGORITHMS } from './issuer-jwks.ts'
-import { TOKEN_EXCHANGE_GRANT } from './token-request.ts'
+import { TOKEN_EXCHANGE_GRANT, TOKEN_PATH } from './token-request.ts'
 
 const CLIENT_METHODS = ['private_key_jwt', 'client_secret_basic'] as const
 
@@ -7,12 +8,13 @@ const CLIENT_METHODS = ['private_key_jwt', 'client_secret_basic'] as const
 export function authorizationServerMetadata(issuer: string) {
   return {
     issuer,
-    token_endpoint: `${issuer}/token`,
+    token_endpoint: issuer + TOKEN_PATH,
     jwks_uri: `${issuer}/.well-known/jwks.json`,
     grant_types_supported: [TOKEN_EXCHANGE_GRANT],
     response_types_supported: [],
     token_endpoint_auth_methods_supported: ['none', ...CLIENT_METHODS],
     token_endpoint_auth_signing_alg_values_supported: SUBJECT_ALGORITHMS,
+    dpop_signing_alg_values_supported: PROOF_ALGORITHMS,
     introspection_endpoint: `${issuer}/introspect`,
     introspection_endpoint_auth_methods_supported: CLIENT_METHODS,
     introspection_endpoint_auth_signing_alg_values_supported: SUBJECT_ALGORITHMS,
@@ -50,6 +52,7 @@ export function openidConfiguration(issuer: string) {
       'lineage_keys',
       'lineage_clients',
       'idp',
+      'cnf',
       'status',
     ],
   }

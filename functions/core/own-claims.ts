@@ -1,3 +1,4 @@
+import { type Confirmation, readConfirmation } from './confirmation.ts'
 import { type Refused, refuse } from './refusal.ts'
 import { tokenIdOf } from './token-id.ts'
 import type { JsonObject, JsonValue, TokenId } from './types.ts'
@@ -21,6 +22,8 @@ export interface OwnClaims {
   readonly signedBy: readonly string[]
   /** The authenticated clients to which it and its ancestors were issued, root first. */
   readonly clients: readonly string[]
+  /** The keys that its holder must prove to have. */
+  readonly confirmation: Confirmation
 }
 
 /**
@@ -37,6 +40,8 @@ export function readOwnClaims(
   if (!isTexts(lineage)) return refuse({ kind: 'claim_malformed', claim: 'lineage' })
   if (!isTexts(keys)) return refuse({ kind: 'claim_malformed', claim: 'lineage_keys' })
   if (!isTexts(clients)) return refuse({ kind: 'claim_malformed', claim: 'lineage_clients' })
+  const confirmation = readConfirmation(claims['cnf'])
+  if (confirmation === undefined) return refuse({ kind: 'claim_malformed', claim: 'cnf' })
   if (typeof exp !== 'number') return refuse({ kind: 'claim_malformed', claim: 'exp' })
   if (typeof iat !== 'number') return refuse({ kind: 'claim_malformed', claim: 'iat' })
   const { sub, aud, client_id, jti, txn, idp } = claims as Readonly<Record<(typeof TEXTS)[number], string>>
@@ -55,6 +60,7 @@ export function readOwnClaims(
     signedBy: [...new Set([...keys, ...(issued.signedBy === undefined ? [] : [issued.signedBy])])],
     // `sub` stands there where no client was authenticated.
     clients: [...new Set([...clients, ...(client_id === sub ? [] : [client_id])])],
+    confirmation,
   }
 }
 

@@ -116,6 +116,14 @@ export interface OneTimeLedger {
   claim(credential: SpentCredential): Promise<'claimed' | 'replayed'>
 }
 
+export interface DpopNonces {
+  /**
+   * The nonces that are accepted at `now`, epoch seconds: the one to hand out first. They are the same everywhere, and nobody
+   * can know them before they are handed out. Throws {@link DependencyUnavailable}.
+   */
+  at(now: number): Promise<readonly string[]>
+}
+
 /** `kind#id`, for example `token#<token id>` or `subject#<sub>`. Made only by `revocation.ts`. */
 export type RevocationKey = `${'token' | 'subject' | 'client' | 'issuer' | 'lineage' | 'key'}#${string}`
 

@@ -1,7 +1,9 @@
 import type { ClientAuthenticationFailure } from './client-authentication.ts'
+import type { ProofFailure } from './dpop-proof.ts'
 import type { JwtMalformation } from './jwt-preparse.ts'
 import type { GrantRefusal, TargetRefusal } from './policy/decide.ts'
 import type { ClaimRefusal } from './policy/render-claims.ts'
+import type { BindingFailure } from './possession.ts'
 
 /** The request itself cannot be read. */
 export type RequestRefusal =
@@ -30,8 +32,12 @@ export type RequestRefusal =
       /** The registered client that the request claims to be from. */
       readonly claimed_client?: string
     }
-  | { readonly kind: 'dpop_not_supported' }
+  | { readonly kind: 'dpop_proof_not_acceptable'; readonly because: ProofFailure }
   | { readonly kind: 'dpop_proof_replayed' }
+  /** The client is told the nonce to repeat its request with. */
+  | { readonly kind: 'dpop_nonce_needed'; readonly nonce: string }
+  /** The target's tokens are bound to a certificate, and there is none to bind to. */
+  | { readonly kind: 'certificate_not_acceptable'; readonly because: BindingFailure }
   | { readonly kind: 'json_expected' }
   /** The caller of an operator's endpoint is not named by the gateway. */
   | { readonly kind: 'operator_unknown' }
@@ -53,7 +59,7 @@ export type SubjectRefusal =
   | { readonly kind: 'token_expired' }
   | { readonly kind: 'token_not_yet_valid' }
   | { readonly kind: 'token_lifetime_too_long' }
-  | { readonly kind: 'token_bound_to_key' }
+  | { readonly kind: 'token_bound_to_key'; readonly because: BindingFailure }
   | { readonly kind: 'lineage_too_long' }
 
 /** A member of an operator's request, or any other name. */
@@ -195,8 +201,16 @@ export function wireErrorFor(refusal: Refusal): WireError {
         error: 'unauthorized_client',
         description: 'the client may not exchange such tokens for this target',
       }
-    case 'dpop_not_supported':
-      return { status: 400, error: 'invalid_dpop_proof', description: 'DPoP proofs are not accepted here' }
+    case 'dpop_nonce_needed':
+      return {
+        status: 400,
+        error: 'use_dpop_nonce',
+        description: 'the DPoP proof must have the nonce of this answer',
+        headers: { 'dpop-nonce': refusal.nonce },
+      }
+    case 'certificate_not_acceptable':
+      return { ...INVALID_REQUEST, description: 'a client certificate is needed' }
+    case 'dpop_proof_not_acceptable':
     case 'dpop_proof_replayed':
       return { status: 400, error: 'invalid_dpop_proof', description: 'the DPoP proof is not acceptable' }
     case 'rate_exceeded':

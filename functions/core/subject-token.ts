@@ -1,5 +1,6 @@
 import { compactVerify } from 'jose'
 import { JOSEError } from 'jose/errors'
+import { type Confirmation, readConfirmation } from './confirmation.ts'
 import type { PreparsedJwt } from './jwt-preparse.ts'
 import { LIMITS } from './limits.ts'
 import { readOwnClaims } from './own-claims.ts'
@@ -45,6 +46,8 @@ interface SubjectFacts {
   readonly signedBy: readonly string[]
   /** The authenticated clients to which it and its ancestors were issued, root first; none for an external token. */
   readonly clients: readonly string[]
+  /** The keys that whoever presents it must prove to have. */
+  readonly confirmation: Confirmation
 }
 
 /** A token that the broker accepts as a subject. Only {@link validateSubject} makes one. */
@@ -127,7 +130,7 @@ function ownSubject(token: AuthenticToken, issuer: TrustedIssuer): ValidatedSubj
 function commonFacts(
   { claims, signingInput }: AuthenticToken,
   { id, issuer }: TrustedIssuer,
-): Pick<SubjectFacts, 'issuer' | 'claims' | 'tokenId' | 'issuedAt' | 'expiresAt'> {
+): Pick<SubjectFacts, 'issuer' | 'claims' | 'tokenId' | 'issuedAt' | 'expiresAt' | 'confirmation'> {
   const issuedAt = claims['iat'] as number | undefined
   return {
     issuer: id,
@@ -135,6 +138,7 @@ function commonFacts(
     tokenId: tokenIdOf({ kind: 'token', issuer, jti: claims['jti'] as string | undefined, signingInput }),
     issuedAt: issuedAt && Math.floor(issuedAt),
     expiresAt: Math.floor(claims['exp'] as number),
+    confirmation: readConfirmation(claims['cnf']) ?? {},
   }
 }
 
@@ -170,11 +174,11 @@ function isSubject(sub: JsonValue | undefined, issuer: TrustedIssuer): sub is st
   return !isTrustDomain(issuer) || sub.startsWith(`${issuer.issuer}/`)
 }
 
-/** `jti` may be absent; what is there must be a name. A `cnf` binds the token to a key whose proof we cannot check. */
+/** `jti` may be absent; what is there must be a name. A `cnf` may bind the token to a key whose proof we cannot check. */
 function refuseIdentity({ jti, cnf }: JsonObject): Refusal | undefined {
   if (jti !== undefined && (typeof jti !== 'string' || jti === '' || jti.length > LIMITS.jtiCharacters))
     return { kind: 'claim_malformed', claim: 'jti' }
-  return cnf === undefined ? undefined : { kind: 'token_bound_to_key' }
+  return readConfirmation(cnf) ? undefined : { kind: 'token_bound_to_key', because: 'binding_not_known' }
 }
 
 /** Every audience must be one that policy names: a token meant for others too could have been stolen from them. */

@@ -1,10 +1,15 @@
+import type { PresentedCredentials } from './client-authentication.ts'
 import { LIMITS } from './limits.ts'
-import { gatherParameters, type ParameterPairs, type Parameters } from './parameters.ts'
+import { gatherParameters, type Parameters } from './parameters.ts'
+import type { PresentedKeys } from './possession.ts'
 import { type Refused, refuse } from './refusal.ts'
 import { isResourceUri } from './resource-uri.ts'
 import type { Brand } from './types.ts'
 
 export const TOKEN_EXCHANGE_GRANT = 'urn:ietf:params:oauth:grant-type:token-exchange'
+
+/** Of the token endpoint, below the issuer. */
+export const TOKEN_PATH = '/token'
 
 const TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:'
 const SUBJECT_TOKEN_TYPES = ['jwt', 'access_token', 'id_token'] as const
@@ -18,12 +23,11 @@ export function tokenTypeUri(type: SubjectTokenType | RequestedTokenType): strin
   return TOKEN_TYPE + type
 }
 
-/** The decoded form and the headers that bear on a token request. Headers by every value that was sent. */
-export interface TokenRequestInput {
-  readonly parameters: ParameterPairs
-  /** Read by `client-authentication.ts`. */
-  readonly authorization: readonly string[]
-  readonly dpop: readonly string[]
+/**
+ * The decoded form and the headers that bear on a token request, headers by every value that was sent; the keys are read by
+ * `client-authentication.ts` and `possession.ts`.
+ */
+export interface TokenRequestInput extends PresentedCredentials, PresentedKeys {
   readonly idempotencyKey: readonly string[]
 }
 
@@ -54,15 +58,14 @@ export function readTokenRequest(input: TokenRequestInput): TokenRequest | Refus
   const grantType = form.one('grant_type')
   if (grantType === undefined) return refuse({ kind: 'parameter_missing', parameter: 'grant_type' })
   if (grantType !== TOKEN_EXCHANGE_GRANT) return refuse({ kind: 'grant_type_not_supported' })
-  return unservedIn(input, form) ?? tokenRequestOf(input, form)
+  return unservedIn(form) ?? tokenRequestOf(input, form)
 }
 
-/** Delegation and DPoP: a request that relies on one must not be served without it. */
-function unservedIn(input: TokenRequestInput, form: Parameters): Refused | undefined {
+/** Delegation: a request that relies on it must not be served without it. */
+function unservedIn(form: Parameters): Refused | undefined {
   const actor = [form.one('actor_token'), form.one('actor_token_type')].filter((value) => value !== undefined)
   if (actor.length === 1) return refuse({ kind: 'actor_token_incomplete' })
   if (actor.length === 2) return refuse({ kind: 'delegation_not_allowed' })
-  if (input.dpop.length > 0) return refuse({ kind: 'dpop_not_supported' })
   return undefined
 }
 

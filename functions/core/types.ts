@@ -30,6 +30,9 @@ export type SigningAlgorithm = 'RS256' | 'ES256'
 /** What an access token is to those who receive it: signed claims, or a handle of claims that the broker keeps. */
 export type TokenFormat = 'jwt' | 'reference'
 
+/** What binds a target's tokens to whoever was given them: nothing, a key that signs proofs, or a certificate. */
+export type TokenBinding = 'none' | 'dpop' | 'mtls'
+
 /** A ring of signing keys that follow one another: of each algorithm one in KMS, and one of delegated keys. */
 export type RingName = SigningAlgorithm | 'delegated-ES256'
 

@@ -1,7 +1,7 @@
 import { refusedEvent } from '../core/audit-event.ts'
 import { type ExchangeDependencies, type ExchangeOutcome, exchange } from '../core/exchange.ts'
 import { type Refusal, refuse } from '../core/refusal.ts'
-import { jsonAnswer } from '../http/answer.ts'
+import { type HttpAnswer, jsonAnswer } from '../http/answer.ts'
 import type { HttpRequest } from '../http/event.ts'
 import { readForm } from '../http/form.ts'
 import { type RequestContext, type Serve, servedRefusal } from '../http/rim.ts'
@@ -13,11 +13,18 @@ export function serveToken(world: ExchangeDependencies, log: Pick<Telemetry, 're
     const outcome = await outcomeOf(request, context, world)
     if ('answer' in outcome) {
       const measured = outcome.isNew ? { TokensIssued: 1 } : {}
-      return { outcome: 'succeeded', answer: jsonAnswer(200, outcome.answer), measured }
+      return { outcome: 'succeeded', answer: grantedAnswer(outcome), measured }
     }
     log.refused(outcome.event)
     return servedRefusal(outcome.refused)
   }
+}
+
+function grantedAnswer({
+  answer,
+  nextNonce,
+}: Extract<ExchangeOutcome, { readonly answer: object }>): HttpAnswer {
+  return jsonAnswer(200, answer, nextNonce === undefined ? {} : { 'dpop-nonce': nextNonce })
 }
 
 async function outcomeOf(
@@ -35,6 +42,7 @@ async function outcomeOf(
   const input = {
     parameters: form,
     authorization: request.header('authorization'),
+    certificate: request.clientCertificate,
     dpop: request.header('dpop'),
     idempotencyKey: request.header('idempotency-key'),
   }

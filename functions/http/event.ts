@@ -1,4 +1,6 @@
+import { readCertificate } from '../core/client-certificate.ts'
 import { LIMITS } from '../core/limits.ts'
+import type { PresentedCertificate } from '../core/possession.ts'
 
 /** The bytes that were sent, or why they were not even looked at. */
 export type RequestBody = Uint8Array | 'too_large' | 'not_base64'
@@ -15,6 +17,8 @@ export interface HttpRequest {
   readonly requestId: string | undefined
   /** The ARN of who has signed the request, where the route asks for IAM authorization: API Gateway alone writes it. */
   readonly callerArn: string | undefined
+  /** By which the client holds the connection, where that is mutual TLS: API Gateway alone says it, and no header. */
+  readonly clientCertificate: PresentedCertificate
 }
 
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
@@ -39,6 +43,7 @@ export function readProxyEvent(event: unknown): HttpRequest {
     body: bodyOf(typeof body === 'string' ? body : '', isBase64Encoded === true),
     requestId: typeof requestId === 'string' ? requestId : undefined,
     callerArn: callerArnIn(context),
+    clientCertificate: clientCertificateIn(context),
   }
 }
 
@@ -48,6 +53,14 @@ function callerArnIn(context: Record<string, unknown>): string | undefined {
   return places.map(({ userArn }) => userArn).find((arn) => typeof arn === 'string' && arn !== '') as
     | string
     | undefined
+}
+
+/** API Gateway has verified it against the truststore of the domain, and that the client has its private key. */
+function clientCertificateIn(context: Record<string, unknown>): PresentedCertificate {
+  const { clientCert } = objectOf(context['identity'])
+  if (clientCert === undefined || clientCert === null) return undefined
+  const { clientCertPem } = objectOf(clientCert)
+  return (typeof clientCertPem === 'string' && readCertificate(clientCertPem)) || 'unreadable'
 }
 
 function headerValues(

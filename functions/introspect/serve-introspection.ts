@@ -43,7 +43,8 @@ async function outcomeOf(
   const parameters = readForm(request)
   if ('refused' in parameters) return refused(parameters.refused)
   const authorization = request.header('authorization')
-  return introspect({ parameters, authorization, wantsJwt: wantsJwt(request) }, context, world)
+  const certificate = request.clientCertificate
+  return introspect({ parameters, authorization, certificate, wantsJwt: wantsJwt(request) }, context, world)
 }
 
 /** RFC 9701 §4: whether the type is among those that the client accepts, by its own name and not by a wildcard. */

@@ -58,7 +58,8 @@ async function revocationOf(
   if (request.method !== 'POST') return refused({ kind: 'method_not_allowed', allow: 'POST' }, context, world)
   const parameters = readForm(request)
   if ('refused' in parameters) return refused(parameters.refused, context, world)
-  return revokeToken({ parameters, authorization: request.header('authorization') }, context, world)
+  const authorization = request.header('authorization')
+  return revokeToken({ parameters, authorization, certificate: request.clientCertificate }, context, world)
 }
 
 async function operatorRevocationOf(

@@ -4,12 +4,13 @@ import { Grant } from 'aws-cdk-lib/aws-iam'
 import { CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib/core'
 import type { Construct } from 'constructs'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
-import { isDelegating } from '../../functions/core/policy/target-kinds.ts'
+import { isDelegating, needsNonce } from '../../functions/core/policy/target-kinds.ts'
 import { OPERATOR_REVOCATION_PATH, type Settings, toEnvironment } from '../../functions/settings.ts'
 import type { DeploymentConfig } from '../config.ts'
 import { AuditExport } from '../constructs/audit-export.ts'
 import { BrokerApi } from '../constructs/broker-api.ts'
 import { BrokerFunction, type BrokerFunctionProps } from '../constructs/broker-function.ts'
+import { DpopNonces } from '../constructs/dpop-nonces.ts'
 import { SigningKeys } from '../constructs/signing-keys.ts'
 import type { StateStack } from './state-stack.ts'
 
@@ -48,6 +49,8 @@ export class ServiceStack extends Stack {
   readonly #props: ServiceStackProps
   readonly #api: BrokerApi
   readonly #signingKeys: SigningKeys
+  /** Only where a target's proofs need nonces. */
+  readonly #nonces: DpopNonces | undefined
   readonly #functions: BrokerFunction[] = []
 
   constructor(scope: Construct, id: string, props: ServiceStackProps) {
@@ -65,6 +68,8 @@ export class ServiceStack extends Stack {
       isDelegating: props.policy.targets.some(isDelegating),
       removalProtection: props.config.removalProtection,
     })
+    if (props.policy.targets.some(needsNonce))
+      this.#nonces = new DpopNonces(this, 'DpopNonces', { stage: props.config.stage })
     this.#addExchange()
     this.#addIntrospect()
     this.#addRevoke()
@@ -97,6 +102,7 @@ export class ServiceStack extends Stack {
         limitsTable: state.limits.tableName,
         statusTable: state.status.tableName,
         ...this.#delegation(),
+        ...(this.#nonces && { nonceKeyArn: this.#nonces.keyArn }),
       },
       files: { 'policy.json': JSON.stringify(policy) },
     })
@@ -109,6 +115,7 @@ export class ServiceStack extends Stack {
       state.limits.grant(exchange, 'dynamodb:UpdateItem')
     this.#signingKeys.grantRead(exchange)
     this.#grantSigning(exchange)
+    this.#nonces?.grantMake(exchange)
     this.#api.addRoute(TOKEN_PATH, exchange)
   }
 

@@ -154,7 +154,11 @@ export async function expectVerdict(
 }
 
 /** These are found out beside the signature, which is then thrown away. */
-const FOUND_BESIDE_SIGNING: ReadonlySet<string> = new Set(['token_replayed', 'token_revoked'])
+const FOUND_BESIDE_SIGNING: ReadonlySet<string> = new Set([
+  'token_replayed',
+  'token_revoked',
+  'dpop_proof_replayed',
+])
 
 function expectRefusal(witness: Witness, { status, error, reason }: Verdict & { kind: 'refused' }): void {
   expect(
@@ -176,6 +180,7 @@ const ANSWER_HEADERS = [
   'allow',
   'cache-control',
   'content-type',
+  'dpop-nonce',
   'pragma',
   'retry-after',
   'www-authenticate',

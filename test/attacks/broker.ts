@@ -14,6 +14,7 @@ import { httpHandler } from '../../functions/http/rim.ts'
 import { createTelemetry } from '../../functions/telemetry.ts'
 import { compiled } from '../core/policy/policy-fixture.ts'
 import {
+  MemoryDpopNonces,
   MemoryKeyManifests,
   MemoryKeys,
   MemoryLedger,
@@ -154,6 +155,7 @@ export class AttackedBroker {
       issuerKeys: new BrokerIssuerKeys(own, fetched),
       clientKeys: ofClients,
       oneTime: this.oneTime,
+      nonces: new MemoryDpopNonces(),
       ledger: this.ledger,
       permits: new MemoryRatePermits(),
       revocations: this.revocations,

@@ -547,6 +547,7 @@ const HOSTED = policyWhen({ hd: 'corp.example', email_verified: true })
 const hosted = (title: string, changes: object, verdict = NO_GRANT): Attack =>
   byToken(title, (b) => b.token('ci', changes), verdict, { broker: { policy: HOSTED } })
 
+const THUMBPRINT = 'x'.repeat(43)
 const principals: readonly Attack[] = [
   hosted(
     'B24 the domain, and an address that is verified, is in order',
@@ -603,12 +604,13 @@ const principals: readonly Attack[] = [
       ),
     ),
   ),
-  ...[{ jkt: 'x' }, { 'x5t#S256': 'x' }, { jwk: {} }, {}, null, 'x', []].map((cnf) =>
-    withClaims(`B27 cnf ${JSON.stringify(cnf)}, and no proof`, { cnf }, refused('token_bound_to_key')),
+  ...[{ jkt: THUMBPRINT }, { 'x5t#S256': THUMBPRINT }, { jkt: 'x' }, { jwk: {} }, {}, null, 'x', []].map(
+    (cnf) =>
+      withClaims(`B27 cnf ${JSON.stringify(cnf)}, and no proof`, { cnf }, refused('token_bound_to_key')),
   ),
   byToken(
     'B27 our own token that is bound to a key',
-    (b) => b.ownToken({ cnf: { jkt: 'x' } }),
+    (b) => b.ownToken({ cnf: { jkt: THUMBPRINT } }),
     refused('token_bound_to_key'),
   ),
 ]

@@ -21,8 +21,8 @@ export interface CraftingKey {
 /** JSON text, bytes, or an object to write as JSON. */
 export type Part = string | Uint8Array | object
 
-export function craftingKey(alg: string, kid: string): CraftingKey {
-  const privateKey = generateKey(alg)
+export function craftingKey(alg: string, kid: string, rsaBits = 2048): CraftingKey {
+  const privateKey = generateKey(alg, rsaBits)
   const jwk = createPublicKey(privateKey).export({ format: 'jwk' }) as PublicJwk
   return { kid, alg, privateKey, jwk: { ...jwk, kid } }
 }
@@ -83,12 +83,12 @@ export function canary(bytes = 24): string {
   return randomBytes(bytes).toString('base64url')
 }
 
-function generateKey(alg: string): KeyObject {
+function generateKey(alg: string, modulusLength: number): KeyObject {
   if (alg.startsWith('ES')) {
     const namedCurve = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }[alg] ?? 'P-256'
     return generateKeyPairSync('ec', { namedCurve }).privateKey
   }
   if (alg === 'EdDSA') return generateKeyPairSync('ed25519').privateKey
   if (alg === 'Ed448') return generateKeyPairSync('ed448').privateKey
-  return generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+  return generateKeyPairSync('rsa', { modulusLength }).privateKey
 }

@@ -24,7 +24,7 @@ const MEDIA_TYPE = refused('media_type_not_supported', 'invalid_request', 415)
 const MALFORMED = refused('body_malformed')
 const TOO_LARGE = refused('body_too_large', 'invalid_request', 413)
 const NOT_AUTHENTICATED = refused('client_authentication_failed', 'invalid_client', 401)
-const NO_DPOP = refused('dpop_not_supported', 'invalid_dpop_proof')
+const NO_PROOF = refused('dpop_proof_not_acceptable', 'invalid_dpop_proof')
 
 /** A good request, sent in another way. */
 const sent = (title: string, how: (body: string) => Partial<Presented>, verdict = MEDIA_TYPE): Attack => ({
@@ -265,16 +265,20 @@ const headers: readonly Attack[] = [
     () => ({ headers: { Authorization: [`Basic ${SECRET}`, `Bearer ${SECRET}`] } }),
     NOT_AUTHENTICATED,
   ),
-  sent('E06 one DPoP proof', () => ({ headers: { DPoP: 'aaaaaaaa.bbbbbbbb.cccccccc' } }), NO_DPOP),
+  sent(
+    'E06 one DPoP proof that is none',
+    () => ({ headers: { DPoP: 'aaaaaaaa.bbbbbbbb.cccccccc' } }),
+    NO_PROOF,
+  ),
   sent(
     'E06 two DPoP proofs',
     () => ({ headers: { DPoP: ['aaaaaaaa.bbbbbbbb.cccccccc', 'dddddddd.eeeeeeee.ffffffff'] } }),
-    NO_DPOP,
+    NO_PROOF,
   ),
   sent(
     'E06 two DPoP proofs in one header',
     () => ({ headers: { DPOP: 'aaaaaaaa.bbbbbbbb.cccccccc, dddddddd.eeeeeeee.ffffffff' } }),
-    NO_DPOP,
+    NO_PROOF,
   ),
   sent(
     'E06 two idempotency keys',

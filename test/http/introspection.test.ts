@@ -58,7 +58,7 @@ describe('introspection', () => {
 
   it('passes on actor and confirmation, and calls no bound token a bearer token', async () => {
     const act = { sub: 'pod:worker' }
-    const cnf = { jkt: 'thumbprint' }
+    const cnf = { jkt: 'thumbprint'.padEnd(43, 'x') }
     expect((await introspect(await broker.own({ act, cnf }))).json).toMatchObject({
       act,
       cnf,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Grant } from '../../functions/core/policy/compiled.ts'
+import type { Grant, Target } from '../../functions/core/policy/compiled.ts'
 import { EMPTY_POLICY, policyOf, readable, resources, synthesize } from './synthesize.ts'
 
 const { service } = synthesize({ stage: 'test' })
@@ -242,6 +242,21 @@ describe('the permissions', () => {
   })
 
   const exchange = PERMISSIONS['Exchange'] ?? []
+  it('to make nonces are there, for one algorithm, only where a target asks for them', () => {
+    const { targets } = policyOf('kms')
+    const nonced = targets.map((target) => ({ ...target, binding: 'dpop', dpopNonce: true }) as Target)
+    const { service: withNonces } = synthesize({ stage: 'test' }, { ...EMPTY_POLICY, targets: nonced })
+    const makeNonces = {
+      actions: ['kms:GenerateMac'],
+      resource: '<DpopNoncesKey.Arn>',
+      conditions: { StringEquals: { 'kms:MacAlgorithm': 'HMAC_SHA_256' } },
+    }
+    expect(allowedTo('Exchange', withNonces)).toEqual(inAnyOrder([...exchange, makeNonces]))
+    expect(allowedTo('Exchange', withNonces)).toHaveLength(exchange.length + 1)
+    for (const name of ['Introspect', 'Revoke', 'Jwks'])
+      expect(allowedTo(name, withNonces)).toEqual(inAnyOrder(PERMISSIONS[name] ?? []))
+  })
+
   it.each([
     ['some targets', policyOf('kms', 'delegated'), [...exchange, UNWRAP]],
     ['all targets', policyOf('delegated'), [...exchange.filter((allowed) => allowed !== SIGN), UNWRAP]],

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import type { Target } from '../../functions/core/policy/compiled.ts'
 import { LOCAL_ISSUERS_VARIABLE } from '../../functions/settings.ts'
 import { EMPTY_POLICY, policyOf, readable, resources, synthesize } from './synthesize.ts'
 
@@ -236,6 +237,26 @@ describe('delegated signing', () => {
 
   it('has the first keys made when it begins and ends', () => {
     expect(only('Custom::SigningKeys', delegating)).toMatchObject({ delegated: 'true' })
+  })
+})
+
+describe('nonces of DPoP proofs', () => {
+  const targets = policyOf('kms').targets.map(
+    (target) => ({ ...target, binding: 'dpop', dpopNonce: true }) as Target,
+  )
+  const { service: withNonces } = synthesize({}, { ...policyOf('kms'), targets })
+
+  it('have a key for MACs that goes with the stack, and that the exchange function is told', () => {
+    const [key, ...others] = Object.values(resources(withNonces, 'AWS::KMS::Key'))
+    expect(others).toEqual([])
+    expect(key).toMatchObject({
+      DeletionPolicy: 'Delete',
+      Properties: { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' },
+    })
+    const told = Object.values(resources(withNonces, 'AWS::Lambda::Function')).filter(({ Properties }) =>
+      JSON.stringify(readable(Properties)).includes('"NONCE_KEY_ARN":"<DpopNoncesKey.Arn>"'),
+    )
+    expect(told).toHaveLength(1)
   })
 })
 

@@ -37,6 +37,8 @@ export function policyOf(...signing: readonly SigningMode[]): CompiledPolicy {
     format: 'jwt' as const,
     algorithm: 'ES256' as const,
     statusList: false,
+    binding: 'none' as const,
+    dpopNonce: false,
     signing: mode,
     maxLifetimeSeconds: 300,
   }))

@@ -70,7 +70,8 @@ function decisionOn(
   } as unknown as AuthenticToken
   const subject = validateSubject(jwt, issuer, { type: 'jwt', now })
   if ('refused' in subject) return subject.refused.kind
-  const authorised = authorise(index, { subject, client: undefined, target, scopes: asked.scopes }, now)
+  const question = { subject, client: undefined, target, scopes: asked.scopes, confirmation: {} }
+  const authorised = authorise(index, question, now)
   return 'refused' in authorised ? authorised.refused.kind : summaryOf(authorised, now)
 }
 

@@ -20,7 +20,7 @@ const ERRORS: ReadonlySet<string> = new Set([
   '400 invalid_request delegation is not allowed here',
   '400 invalid_request more than one method of client authentication is used',
   '400 unauthorized_client the client may not exchange such tokens for this target',
-  '400 invalid_dpop_proof DPoP proofs are not accepted here',
+  '400 invalid_dpop_proof the DPoP proof is not acceptable',
   '400 invalid_scope the scope is malformed or wider than allowed',
   '400 invalid_target audience and resource must name exactly one known target',
   '400 invalid_request the subject token is not acceptable',

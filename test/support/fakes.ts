@@ -9,6 +9,7 @@ import type {
   AuditObjects,
   ChainHints,
   CheckpointSigner,
+  DpopNonces,
   ExchangeLedger,
   ExchangeRecord,
   IssuerKeys,
@@ -293,6 +294,17 @@ export class MemoryIssuerKeys implements IssuerKeys {
     const known = this.keys.get(issuer.issuer)
     if (known === undefined) throw new DependencyUnavailable('issuer-keys', 'down')
     return known.get(kid)
+  }
+}
+
+/** Nonces that only this test run knows. */
+export class MemoryDpopNonces implements DpopNonces {
+  async at(now: number): Promise<readonly string[]> {
+    const slot = Math.floor(now / LIMITS.dpopNonceSeconds)
+    const ahead = Math.floor((now + LIMITS.clockSkewSeconds) / LIMITS.dpopNonceSeconds)
+    const nonceOf = (of: number) =>
+      createHash('sha256').update(`nonce ${of}`).digest('base64url').slice(0, 32)
+    return [...new Set([slot, slot - 1, ahead])].map(nonceOf)
   }
 }
 

@@ -57,6 +57,9 @@ function compileTokenTarget({ id, source }: Entry<TargetSource>, report: EntryRe
   // An RSA signature costs a function 18 times the CPU, and the key set has no room for a fourth ring.
   if (signing === 'delegated' && algorithm !== 'ES256')
     report(['token', 'signing'], foundInsteadOf(signing, 'kms, or delegated with algorithm: ES256'))
+  const { binding = 'none', dpop_nonce: dpopNonce = false } = token ?? {}
+  if (dpopNonce && binding !== 'dpop')
+    report(['token', 'dpop_nonce'], `found true beside binding ${binding}; allowed: only with binding dpop`)
   const max = { key: ['token', 'max_lifetime'], duration: token?.max_lifetime, otherwise: LIFETIME.max }
   return {
     id: id as TargetId,
@@ -67,6 +70,8 @@ function compileTokenTarget({ id, source }: Entry<TargetSource>, report: EntryRe
     algorithm,
     signing,
     maxLifetimeSeconds: secondsOf({ ...max, ...LIFETIME }, report),
+    binding,
+    dpopNonce,
     statusList: token?.status_list ?? false,
   }
 }

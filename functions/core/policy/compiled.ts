@@ -9,6 +9,7 @@ import type {
   SigningMode,
   SubjectAlgorithm,
   TargetId,
+  TokenBinding,
   TokenFormat,
 } from '../types.ts'
 import type { PresetName } from './presets.ts'
@@ -87,6 +88,10 @@ export interface TokenTarget {
   /** `delegated` only with ES256. */
   readonly signing: SigningMode
   readonly maxLifetimeSeconds: number
+  /** What its tokens are bound to, at least. */
+  readonly binding: TokenBinding
+  /** Whether proofs need a nonce of ours: only with `binding` `dpop`. */
+  readonly dpopNonce: boolean
   /** Whether resource servers can read in a status list that a token is revoked. */
   readonly statusList: boolean
 }

@@ -119,6 +119,7 @@ const target = closed({
     signing: oneOf(['kms', 'delegated']).optional(),
     max_lifetime: duration.optional(),
     binding: oneOf(['none', 'dpop', 'mtls']).optional(),
+    dpop_nonce: z.boolean({ error: 'true or false' }).optional(),
     status_list: z.boolean({ error: 'true or false' }).optional(),
   }).optional(),
   aws_role: string('the ARN of a role').optional(),

@@ -16,7 +16,7 @@ const UNAVAILABLE: readonly UnavailableFeature[] = [
     path: 'clients.*.authentication.method',
     values: ['tls_client_auth', 'self_signed_tls_client_auth'],
   },
-  { path: 'targets.*.token.binding', except: 'none' },
+  { path: 'targets.*.token.binding', values: ['mtls'] },
   { path: 'targets.*.aws_role' },
   { path: 'grants.*.delegation' },
 ]
