@@ -1,5 +1,6 @@
 /** `npm start`: the whole broker on loopback, from the template that deploys. */
 
+import { appendFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { decodeJwt } from 'jose'
 import { ConfigError } from '../lib/config.ts'
@@ -8,7 +9,7 @@ import { type LocalCloud, startLocalCloud } from '../lib/local/cloud.ts'
 import { Console } from '../lib/local/console/console.ts'
 import { DEMO_ISSUER_PATH } from '../lib/local/demo-issuer.ts'
 import { curlLine, type ExampleExchange, findExample, performExample } from '../lib/local/example-exchange.ts'
-import { shortLogLine } from '../lib/local/log-line.ts'
+import { isMeasurement, shortLogLine } from '../lib/local/log-line.ts'
 import { type Synthesis, synthesize } from '../lib/local/synthesize.ts'
 import { PolicyError } from '../lib/policy-folder.ts'
 
@@ -19,6 +20,7 @@ Runs the whole token broker on loopback, without an AWS account.
   --port PORT    port of the broker; 0 picks a free one (default 8080)
   --policy DIR   folder of the trust policy (default: that of cdk.json)
   --data DIR     keep tables and signing keys in DIR (default: in memory)
+  --emf FILE     write to FILE what the functions measure, for npm run alarms
   --aws-accounts DIR
                  CloudFormation templates of the accounts whose roles the broker gives out
   --quiet        print the ready line and errors only
@@ -32,6 +34,7 @@ interface Options {
   readonly port: number
   readonly policyFolder: string | undefined
   readonly dataFolder: string | undefined
+  readonly emfFile: string | undefined
   readonly accountsFolder: string | undefined
   readonly quiet: boolean
   readonly help: boolean
@@ -49,6 +52,7 @@ function readOptions(args: readonly string[]): Options {
         port: { type: 'string', default: '8080' },
         policy: { type: 'string' },
         data: { type: 'string' },
+        emf: { type: 'string' },
         'aws-accounts': { type: 'string' },
         quiet: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
@@ -57,8 +61,9 @@ function readOptions(args: readonly string[]): Options {
     if (!/^\d{1,5}$/.test(values.port) || Number(values.port) > 65_535) {
       throw new UsageError(`--port ${values.port}: allowed is a number from 0 to 65535`)
     }
-    const { policy: policyFolder, data: dataFolder, 'aws-accounts': accountsFolder, quiet, help } = values
-    return { port: Number(values.port), policyFolder, dataFolder, accountsFolder, quiet, help }
+    const { policy: policyFolder, data: dataFolder, emf: emfFile, quiet, help } = values
+    const { 'aws-accounts': accountsFolder, port } = values
+    return { port: Number(port), policyFolder, dataFolder, emfFile, accountsFolder, quiet, help }
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error))
   }
@@ -96,7 +101,8 @@ interface Running {
 }
 
 function start(options: Options, { interruption, synthesis, say, console }: Running): Promise<LocalCloud> {
-  const { accountsFolder } = options
+  const { accountsFolder, emfFile } = options
+  if (emfFile !== undefined) writeFileSync(emfFile, '')
   return startLocalCloud({
     assemblyFolder: synthesis.assemblyFolder,
     port: options.port,
@@ -108,6 +114,7 @@ function start(options: Options, { interruption, synthesis, say, console }: Runn
     ...console.listeners,
     onLog: (functionName, line) => {
       console.listeners.onLog(functionName, line)
+      if (emfFile !== undefined && isMeasurement(line)) appendFileSync(emfFile, `${line}\n`)
       const short = shortLogLine(line)
       if (short !== undefined) say(dim(`  ${functionName}: ${short}`))
     },

@@ -30,6 +30,8 @@ export type MetricQuery =
       readonly period: number
     }
   | { readonly kind: 'expression'; readonly expression: Expression }
+  /** By how much another query is above the band that CloudWatch has learned for its metric. */
+  | { readonly kind: 'above-band'; readonly of: string; readonly band: MetricId }
 
 export type Comparison = keyof typeof COMPARISONS
 
@@ -60,12 +62,6 @@ export interface MetricAlarm extends AlarmIdentity {
   readonly missingData: MissingData
 }
 
-/** An alarm that CloudWatch can evaluate and the replayer cannot: it says so, and never passes for OK. */
-export interface OpaqueAlarm extends AlarmIdentity {
-  readonly kind: 'opaque'
-  readonly reason: string
-}
-
 /** What keeps a composite alarm quiet. Periods in minutes. */
 export interface Suppressor {
   /** Name or ARN. */
@@ -81,4 +77,4 @@ export interface CompositeAlarm extends AlarmIdentity {
   readonly suppressor: Suppressor | undefined
 }
 
-export type AlarmDefinition = MetricAlarm | OpaqueAlarm | CompositeAlarm
+export type AlarmDefinition = MetricAlarm | CompositeAlarm

@@ -3,12 +3,21 @@ import { COMPARISONS, type MetricAlarm } from './alarm-definition.ts'
 import type { AlarmState } from './alarm-state.ts'
 import { ExpressionError } from './expression.ts'
 import { evaluateExpression, type MathScope } from './metric-math.ts'
-import { isMissing, type MetricId, metricKey, type Points, type Series } from './series.ts'
+import {
+  isMissing,
+  KNOWN_TO_CLOUDWATCH,
+  type MetricId,
+  metricKey,
+  type Points,
+  type Series,
+} from './series.ts'
 import { statisticOver, UnknownStatistic } from './statistic.ts'
 
 /** Where the replayer finds what was published. */
 export interface Metrics {
   readonly minutes: number
+  /** When the first minute begins. Epoch minutes. */
+  readonly startsAt: number
   /** `undefined` if nobody has told whether anything was published: not the same as nothing. */
   series(metric: MetricId): Series | undefined
 }
@@ -42,11 +51,39 @@ export function valuesOf(alarm: MetricAlarm, metrics: Metrics): Points {
   }
 }
 
+/** Every metric that an alarm looks at. */
+export function metricsRead(alarm: MetricAlarm): readonly MetricId[] {
+  const read: MetricId[] = []
+  const series = (metric: MetricId) => {
+    read.push(metric)
+    return []
+  }
+  valuesOf(alarm, { minutes: 0, startsAt: 0, series })
+  return read
+}
+
+export interface Rhythm {
+  /** Epoch minutes of the first minute. */
+  readonly startsAt: number
+  /** How often an alarm on more than a day is evaluated. */
+  readonly multiDayMinutes: number
+}
+
+/** CloudWatch evaluates an alarm on more than a day once an hour, on what was published until the hour. */
+export const MULTI_DAY_MINUTES = 60
+const DAY_MINUTES = 24 * 60
+
 /** The alarm's state after each minute, from the values that it compares. */
-export function statesOf(alarm: MetricAlarm, values: Points): readonly AlarmState[] {
+export function statesOf(
+  alarm: MetricAlarm,
+  values: Points,
+  { startsAt, multiDayMinutes }: Rhythm = { startsAt: 0, multiDayMinutes: MULTI_DAY_MINUTES },
+): readonly AlarmState[] {
+  const every = alarm.period * alarm.evaluationPeriods > DAY_MINUTES ? multiDayMinutes : 1
   let state: AlarmState = 'INSUFFICIENT_DATA'
   return Array.from(values, (_, minute) => {
-    state = stateAfter(alarm, pointsAt(alarm, values, minute), state)
+    if ((startsAt + minute + 1) % every === 0)
+      state = stateAfter(alarm, pointsAt(alarm, values, minute), state)
     return state
   })
 }
@@ -77,9 +114,6 @@ function stateAfter(alarm: MetricAlarm, range: readonly number[], current: Alarm
   const oldest = range.findLastIndex((value) => !isMissing(value)) + 1
   return existing.length > 0 && oldest >= datapointsToAlarm ? 'ALARM' : 'INSUFFICIENT_DATA'
 }
-
-/** The namespace under which the replayer looks for what rules of Contributor Insights count; CloudWatch has none for it. */
-export const INSIGHT_RULES = 'ContributorInsights'
 
 /** The metrics and expressions of one alarm, each computed once. */
 class AlarmScope implements MathScope {
@@ -119,8 +153,20 @@ class AlarmScope implements MathScope {
       .map(([id]) => this.series(id))
   }
 
+  quotaOf(id: string): Points {
+    const query = this.#alarm.queries.get(id)
+    if (query?.kind !== 'metric') throw new ExpressionError(`SERVICE_QUOTA(${id}): ${id} is no metric`)
+    const metric = { ...query.metric, namespace: KNOWN_TO_CLOUDWATCH.quotas, unit: undefined }
+    return this.#read(metric, 'Maximum', this.period)
+  }
+
   insightRule(rule: string, statistic: string): Points {
-    const metric = { namespace: INSIGHT_RULES, name: statistic, dimensions: { rule }, unit: undefined }
+    const metric = {
+      namespace: KNOWN_TO_CLOUDWATCH.insights,
+      name: statistic,
+      dimensions: { rule },
+      unit: undefined,
+    }
     // Of one contributor: what it counts adds up, how many there are does not.
     return this.#read(metric, statistic === 'UniqueContributors' ? 'Maximum' : 'Sum', this.period)
   }
@@ -128,9 +174,16 @@ class AlarmScope implements MathScope {
   #compute(id: string): Points {
     const query = this.#alarm.queries.get(id)
     if (query === undefined) throw new ExpressionError(`there is no metric or expression ${id}`)
-    return query.kind === 'expression'
-      ? evaluateExpression(query.expression, this)
-      : this.#read(query.metric, query.statistic, query.period)
+    switch (query.kind) {
+      case 'expression':
+        return evaluateExpression(query.expression, this)
+      case 'metric':
+        return this.#read(query.metric, query.statistic, query.period)
+      case 'above-band': {
+        const edge = this.#read(query.band, 'Maximum', this.period)
+        return this.series(query.of).map((value, minute) => value - (edge[minute] ?? Number.NaN))
+      }
+    }
   }
 
   #read(metric: MetricId, statistic: string, period: number): Points {

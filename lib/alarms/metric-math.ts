@@ -12,6 +12,8 @@ export interface MathScope {
   periodOf(id: string): number
   /** Those metrics whose id contains `text`. */
   metrics(text: string): readonly Points[]
+  /** The quota of what the usage metric with this id measures. */
+  quotaOf(id: string): Points
   /** What a Contributor Insights rule counts. */
   insightRule(rule: string, statistic: string): Points
 }
@@ -123,6 +125,7 @@ const FUNCTIONS: Readonly<Record<string, Call>> = {
     if (typeof value !== 'number') throw new ExpressionError('TIME_SERIES takes a number')
     return new Float64Array(scope.minutes).fill(value)
   },
+  SERVICE_QUOTA: (given, scope) => scope.quotaOf(wordOf(only(given))),
   INSIGHT_RULE_METRIC: ([rule, statistic], scope) => scope.insightRule(wordOf(rule), wordOf(statistic)),
   FILL: fill,
   IF: choose,

@@ -8,11 +8,10 @@ import {
   type CompositeAlarm,
   type MetricAlarm,
   type MetricQuery,
-  type OpaqueAlarm,
 } from './alarm-definition.ts'
 import { parseRule } from './composite-rule.ts'
 import { parseExpression } from './expression.ts'
-import type { MetricId } from './series.ts'
+import { KNOWN_TO_CLOUDWATCH, type MetricId } from './series.ts'
 
 const ARNS = z.array(z.string()).default([])
 const IDENTITY = {
@@ -136,32 +135,60 @@ function compositeAlarm(resource: ResolvedResource): CompositeAlarm {
   }
 }
 
-function metricAlarm(resource: ResolvedResource): MetricAlarm | OpaqueAlarm {
+function metricAlarm(resource: ResolvedResource): MetricAlarm {
   const properties = parsed(resource, METRIC_ALARM)
-  const identity = identityOf(resource, properties)
   const { where } = resource
-  if (properties.ThresholdMetricId !== undefined)
-    return { kind: 'opaque', ...identity, reason: 'its threshold is a band that CloudWatch learns' }
-  const {
-    Threshold: threshold,
-    ComparisonOperator: operator,
-    EvaluationPeriods: evaluationPeriods,
-  } = properties
-  if (threshold === undefined) throw new TemplateDefect(where, 'it has no threshold')
-  if (!isComparison(operator))
-    throw new TemplateDefect(where, `the comparison ${operator} is not known to the replayer`)
-  const queries = queriesOf(where, properties)
+  const { EvaluationPeriods: evaluationPeriods, DatapointsToAlarm: datapointsToAlarm } = properties
+  const compared =
+    properties.ThresholdMetricId === undefined ? comparedOf(where, properties) : aboveBand(where, properties)
   return {
     kind: 'metric',
-    ...identity,
-    ...queries,
-    comparison: operator,
-    threshold,
+    ...identityOf(resource, properties),
+    ...compared,
     evaluationPeriods,
-    datapointsToAlarm: properties.DatapointsToAlarm ?? evaluationPeriods,
-    missingData: properties.TreatMissingData ?? missingByDefault(queries.queries),
+    datapointsToAlarm: datapointsToAlarm ?? evaluationPeriods,
+    missingData: properties.TreatMissingData ?? missingByDefault(compared.queries),
   }
 }
+
+type Compared = Pick<MetricAlarm, 'queries' | 'returned' | 'period' | 'comparison' | 'threshold'>
+
+function comparedOf(where: string, properties: MetricAlarmProperties): Compared {
+  const { Threshold: threshold, ComparisonOperator: comparison } = properties
+  if (threshold === undefined) throw new TemplateDefect(where, 'it has no threshold')
+  if (!isComparison(comparison))
+    throw new TemplateDefect(where, `the comparison ${comparison} is not known to the replayer`)
+  return { ...queriesOf(where, properties), comparison, threshold }
+}
+
+/** An alarm on the upper edge of a band of anomaly detection: how far above it its metric is. */
+function aboveBand(
+  where: string,
+  { ThresholdMetricId, Metrics = [], ...properties }: MetricAlarmProperties,
+): Compared {
+  const { ComparisonOperator: comparison } = properties
+  if (comparison !== 'GreaterThanUpperThreshold')
+    throw new TemplateDefect(where, `the comparison ${comparison} with a band is not known to the replayer`)
+  const band = Metrics.find(({ Id }) => Id === ThresholdMetricId)?.Expression ?? ''
+  const [, of = ''] = /^ANOMALY_DETECTION_BAND\((\w+)(?:, *\d+(?:\.\d+)?)?\)$/.exec(band) ?? []
+  const query = Metrics.find(({ Id }) => Id === of)
+  const watched = query && queryOf(where, query)
+  if (watched?.kind !== 'metric') throw new TemplateDefect(where, 'its band is not one of one metric')
+  const learned = { ...watched.metric, namespace: KNOWN_TO_CLOUDWATCH.bands, unit: undefined }
+  return {
+    queries: new Map<string, MetricQuery>([
+      [of, watched],
+      [ABOVE_BAND, { kind: 'above-band', of, band: learned }],
+    ]),
+    returned: ABOVE_BAND,
+    period: watched.period,
+    comparison: 'GreaterThanThreshold',
+    threshold: 0,
+  }
+}
+
+/** No id of CloudWatch's: those have no hyphens. */
+const ABOVE_BAND = 'above-band'
 
 function isComparison(operator: string): operator is Comparison {
   return Object.hasOwn(COMPARISONS, operator)

@@ -3,7 +3,14 @@ import type { AlarmActions, AlarmDefinition, CompositeAlarm } from './alarm-defi
 import { historyOf, type ReplayedState, type StateHistory } from './alarm-state.ts'
 import { type ActionTaken, compositeState, suppressedActions } from './composite-alarm.ts'
 import { alarmsIn } from './composite-rule.ts'
-import { type Metrics, statesOf, UnknownMetric, valuesOf } from './metric-alarm.ts'
+import {
+  type Metrics,
+  MULTI_DAY_MINUTES,
+  type Rhythm,
+  statesOf,
+  UnknownMetric,
+  valuesOf,
+} from './metric-alarm.ts'
 import type { Points } from './series.ts'
 
 /** What happened to one alarm. */
@@ -27,9 +34,18 @@ export interface Notification {
 
 export interface Replay {
   readonly minutes: number
+  /** Epoch minutes of the first minute. */
+  readonly startsAt: number
   readonly alarms: readonly ReplayedAlarm[]
   /** In the order in which they go out. */
   readonly notifications: readonly Notification[]
+}
+
+export interface ReplayOptions {
+  /** @default - as CloudWatch: 60 */
+  readonly multiDayMinutes?: number
+  /** Told after each alarm. */
+  readonly onProgress?: (done: number, of: number) => void
 }
 
 /**
@@ -39,13 +55,14 @@ export interface Replay {
 export function replayAlarms(
   alarms: readonly AlarmDefinition[],
   metrics: Metrics,
-  onProgress: (done: number, of: number) => void = () => {},
+  { multiDayMinutes = MULTI_DAY_MINUTES, onProgress = () => {} }: ReplayOptions = {},
 ): Replay {
+  const { minutes, startsAt } = metrics
   const states = new Map<string, readonly ReplayedState[]>()
   const actions: { readonly alarm: AlarmDefinition; readonly taken: readonly ActionTaken[] }[] = []
   const replayed = inOrder(alarms).map((alarm): ReplayedAlarm => {
     const { values, reason } = evaluated(alarm, metrics)
-    const own = statesFor(alarm, values, { minutes: metrics.minutes, states })
+    const own = statesFor(alarm, values, { minutes, startsAt, multiDayMinutes, states })
     states.set(alarm.name, own)
     states.set(alarm.arn, own)
     actions.push({ alarm, taken: actionsOf(alarm, own, states) })
@@ -53,7 +70,8 @@ export function replayAlarms(
     return { definition: alarm, history: historyOf(own), values, reason }
   })
   return {
-    minutes: metrics.minutes,
+    minutes,
+    startsAt,
     alarms: replayed.toSorted((a, b) => alarms.indexOf(a.definition) - alarms.indexOf(b.definition)),
     notifications: actions
       .flatMap(({ alarm, taken }) => taken.flatMap((action) => notificationsOf(alarm, action)))
@@ -61,15 +79,14 @@ export function replayAlarms(
   }
 }
 
-interface Known {
+interface Known extends Rhythm {
   readonly minutes: number
   /** By name and by ARN. */
   readonly states: ReadonlyMap<string, readonly ReplayedState[]>
 }
 
 function evaluated(alarm: AlarmDefinition, metrics: Metrics): Pick<ReplayedAlarm, 'values' | 'reason'> {
-  if (alarm.kind !== 'metric')
-    return { values: undefined, reason: alarm.kind === 'opaque' ? alarm.reason : undefined }
+  if (alarm.kind !== 'metric') return { values: undefined, reason: undefined }
   try {
     return { values: valuesOf(alarm, metrics), reason: undefined }
   } catch (error) {
@@ -81,14 +98,15 @@ function evaluated(alarm: AlarmDefinition, metrics: Metrics): Pick<ReplayedAlarm
 function statesFor(
   alarm: AlarmDefinition,
   values: Points | undefined,
-  { minutes, states }: Known,
+  known: Known,
 ): readonly ReplayedState[] {
+  const { minutes, states } = known
   if (alarm.kind === 'composite')
     return Array.from({ length: minutes }, (_, minute) =>
       compositeState(alarm.rule, (other) => states.get(other)?.[minute] ?? 'NOT_EVALUATED'),
     )
-  return alarm.kind === 'metric' && values !== undefined
-    ? statesOf(alarm, values)
+  return values !== undefined
+    ? statesOf(alarm, values, known)
     : Array.from({ length: minutes }, () => 'NOT_EVALUATED' as const)
 }
 

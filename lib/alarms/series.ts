@@ -30,3 +30,13 @@ export function metricKey({ namespace, name, dimensions }: MetricId): string {
     .toSorted()
   return `${namespace} ${name}${pairs.length === 0 ? '' : ` {${pairs.join(', ')}}`}`
 }
+
+/**
+ * The namespaces under which the replayer looks for what CloudWatch knows by itself; there they have none. What a rule of
+ * Contributor Insights counts, the quota of a usage metric, and the upper edge of the band that is learned for a metric.
+ */
+export const KNOWN_TO_CLOUDWATCH = {
+  insights: 'ContributorInsights',
+  quotas: 'ServiceQuotas',
+  bands: 'AnomalyDetection',
+} as const

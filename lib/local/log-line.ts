@@ -1,3 +1,8 @@
+/** Whether a function's log line is one of CloudWatch's embedded metric format. */
+export function isMeasurement(line: string): boolean {
+  return isRecord(parse(line)?.['_aws'])
+}
+
 /** What a person at a terminal needs of a function's log line: refusals, faults and what is not JSON; else `undefined`. */
 export function shortLogLine(line: string): string | undefined {
   const entry = parse(line)

@@ -91,6 +91,15 @@ describe('an alarm', () => {
     expect(states).not.toContain('ALARM')
   })
 
+  it('on more than a day is evaluated once an hour, on what was published until the hour', () => {
+    const alarm = metricAlarm(metric({ Period: 3 * 86_400 }))
+    const values = new Float64Array(180).fill(0).fill(1, 61, 119)
+    const states = statesOf(alarm, values, { startsAt: 30, multiDayMinutes: 60 })
+    expect([states.indexOf('OK'), states.indexOf('ALARM'), states.lastIndexOf('ALARM')]).toEqual([
+      29, 89, 148,
+    ])
+  })
+
   it.each([
     ['GreaterThanThreshold', ['OK', 'OK', 'ALARM']],
     ['GreaterThanOrEqualToThreshold', ['OK', 'ALARM', 'ALARM']],

@@ -4,6 +4,7 @@ import type { JsonObject } from '../../lib/local/assembly.ts'
 import { alarmsOf, composite, math, metric, metricsOf, valuesAsSeries } from './template.ts'
 
 const PAGE = 'arn:aws:sns:eu-west-1:111111111111:page'
+const COUNT = { Namespace: 'Test', MetricName: 'Count' }
 const TICKET = 'arn:aws:sns:eu-west-1:111111111111:ticket'
 
 /** `minute topic alarm state` of every notification. */
@@ -77,7 +78,10 @@ describe('a replay', () => {
           ComparisonOperator: 'GreaterThanUpperThreshold',
           EvaluationPeriods: 1,
           ThresholdMetricId: 'band',
-          Metrics: [{ Id: 'band', Expression: 'ANOMALY_DETECTION_BAND(m, 2)' }],
+          Metrics: [
+            { Id: 'band', Expression: 'ANOMALY_DETECTION_BAND(m, 2)' },
+            { Id: 'm', MetricStat: { Metric: COUNT, Period: 60, Stat: 'Sum' } },
+          ],
         },
       },
       Either: composite('ALARM("stack-Unknown") OR ALARM("stack-A")'),
@@ -91,10 +95,37 @@ describe('a replay', () => {
     ])
     expect(told).toEqual([
       ['Unknown', ['NOT_EVALUATED'], 'nothing is known of Test Other'],
-      ['Band', ['NOT_EVALUATED'], 'its threshold is a band that CloudWatch learns'],
+      ['Band', ['NOT_EVALUATED'], 'nothing is known of AnomalyDetection Count'],
       ['Either', ['NOT_EVALUATED', 'ALARM'], undefined],
       ['A', ['OK', 'ALARM'], undefined],
     ])
+  })
+
+  it('compares with the band that it is told, the quota and what an insight rule counts', () => {
+    const series = {
+      'Test Count': valuesAsSeries([5, 15, 5]),
+      'AnomalyDetection Count': valuesAsSeries([10, 10, 10]),
+      'Test a': valuesAsSeries([5, 9, 5]),
+      'ServiceQuotas a': valuesAsSeries([10, 10, 10]),
+      'ContributorInsights SampleCount {rule=refusals}': valuesAsSeries([0, 4, 0]),
+    }
+    const band = {
+      ComparisonOperator: 'GreaterThanUpperThreshold',
+      EvaluationPeriods: 1,
+      ThresholdMetricId: 'band',
+      Metrics: [
+        { Id: 'band', Expression: 'ANOMALY_DETECTION_BAND(m, 2)' },
+        { Id: 'm', MetricStat: { Metric: COUNT, Period: 60, Stat: 'Sum' } },
+      ],
+    }
+    const alarms = alarmsOf({
+      Band: { Type: 'AWS::CloudWatch::Alarm', Properties: band },
+      Quota: math('a / SERVICE_QUOTA(a) * 100', { Threshold: 80 }),
+      Rule: math('INSIGHT_RULE_METRIC("refusals", "SampleCount")', { Threshold: 3 }),
+    })
+    const { alarms: replayed } = replayAlarms(alarms, metricsOf(series))
+    for (const { history } of replayed)
+      expect(history.map(({ state }) => state)).toEqual(['OK', 'ALARM', 'OK'])
   })
 
   it.each<[string, Parameters<typeof alarmsOf>[0]]>([

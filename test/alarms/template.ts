@@ -71,7 +71,7 @@ export const valuesAsSeries = (values: readonly (number | undefined)[]): Series 
 /** What was published, by `Test a` and so on. */
 export function metricsOf(series: Readonly<Record<string, Series>>): Metrics {
   const [any = []] = Object.values(series)
-  return { minutes: any.length, series: (id) => series[metricKey(id)] }
+  return { minutes: any.length, startsAt: 0, series: (id) => series[metricKey(id)] }
 }
 
 export const samples = (...values: readonly number[]): readonly Sample[] =>

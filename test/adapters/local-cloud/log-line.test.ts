@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { shortLogLine } from '../../../lib/local/log-line.ts'
+import { isMeasurement, shortLogLine } from '../../../lib/local/log-line.ts'
 
 describe('a log line at the terminal', () => {
   it.each([
@@ -41,4 +41,15 @@ describe('a log line at the terminal', () => {
       expect(shortLogLine(line)).toBeUndefined()
     },
   )
+})
+
+describe('a measurement', () => {
+  it.each([
+    [JSON.stringify({ _aws: { Timestamp: 1 } }), true],
+    [JSON.stringify({ message: '"_aws"' }), false],
+    [JSON.stringify({ _aws: 'no' }), false],
+    ['"_aws"', false],
+  ])('%s: %s', (line, expected) => {
+    expect(isMeasurement(line)).toBe(expected)
+  })
 })

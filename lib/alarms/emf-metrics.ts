@@ -1,0 +1,121 @@
+import { z } from 'zod'
+import { METRICS_NAMESPACE } from '../../functions/telemetry.ts'
+import type { Metrics } from './metric-alarm.ts'
+import { type MetricId, metricKey, type Sample, type Series } from './series.ts'
+
+/** Lines of EMF cannot be used. The message says which line. */
+export class EmfError extends Error {
+  override readonly name = 'EmfError'
+}
+
+const NAMES = z.array(z.string()).max(100)
+const LINE = z.looseObject({
+  _aws: z.looseObject({
+    Timestamp: z.number().positive(),
+    CloudWatchMetrics: z.array(
+      z.looseObject({
+        Namespace: z.string(),
+        Dimensions: z.array(NAMES).max(30),
+        Metrics: z.array(z.looseObject({ Name: z.string(), Unit: z.string().optional() })).max(100),
+      }),
+    ),
+  }),
+})
+type Line = z.output<typeof LINE>
+
+const MINUTE_MILLISECONDS = 60_000
+/** A file of one bad timestamp must not become a timeline of years. */
+const MAX_MINUTES = 60 * 24 * 60
+
+interface Published {
+  readonly metric: MetricId
+  readonly minute: number
+  readonly samples: readonly Sample[]
+}
+
+/**
+ * What a run of the broker has published, as CloudWatch would read it from its log. Before and after it nothing was
+ * published; of what AWS publishes itself nothing is known.
+ */
+export class EmfMetrics implements Metrics {
+  readonly minutes: number
+  readonly startsAt: number
+  readonly #published = new Map<string, Published[]>()
+
+  /** Throws {@link EmfError}. `after` minutes without anything follow the last line. */
+  constructor(text: string, after: number) {
+    const all = publishedIn(text)
+    const [first, last] = extremes(all.map(({ minute }) => minute))
+    if (last - first + after > MAX_MINUTES)
+      throw new EmfError(
+        `the lines are ${last - first} minutes apart; at most ${MAX_MINUTES} can be replayed`,
+      )
+    this.startsAt = first
+    this.minutes = last - first + 1 + after
+    for (const one of all) {
+      const key = metricKey(one.metric)
+      const known = this.#published.get(key)
+      if (known === undefined) this.#published.set(key, [one])
+      else known.push(one)
+    }
+  }
+
+  series(metric: MetricId): Series | undefined {
+    const published = this.#published.get(metricKey(metric))
+    if (published === undefined && metric.namespace !== METRICS_NAMESPACE) return undefined
+    const series: (readonly Sample[] | undefined)[] = Array.from({ length: this.minutes }, () => undefined)
+    for (const { metric: own, minute, samples } of published ?? []) {
+      if (metric.unit !== undefined && metric.unit !== own.unit) continue
+      const at = minute - this.startsAt
+      series[at] = [...(series[at] ?? []), ...samples]
+    }
+    return series
+  }
+}
+
+function publishedIn(text: string): readonly Published[] {
+  const all = text.split('\n').flatMap((line, at) => {
+    if (!line.includes('"_aws"')) return []
+    return publishedBy(parsedLine(line, at + 1))
+  })
+  if (all.length === 0) throw new EmfError('there is no line of EMF')
+  return all
+}
+
+function parsedLine(line: string, number: number): Line {
+  try {
+    const result = LINE.safeParse(JSON.parse(line))
+    if (result.success) return result.data
+  } catch {
+    // Said below.
+  }
+  throw new EmfError(`line ${number} is no EMF`)
+}
+
+function publishedBy(line: Line): readonly Published[] {
+  const { Timestamp, CloudWatchMetrics } = line._aws
+  const minute = Math.floor(Timestamp / MINUTE_MILLISECONDS)
+  return CloudWatchMetrics.flatMap(({ Namespace: namespace, Dimensions, Metrics: metrics }) =>
+    Dimensions.flatMap((names) => {
+      const dimensions = Object.fromEntries(names.map((name) => [name, String(line[name])]))
+      return metrics.map(({ Name: name, Unit: unit }) => ({
+        metric: { namespace, name, dimensions, unit },
+        minute,
+        samples: valuesIn(line[name]).map((value) => ({ value, count: 1 })),
+      }))
+    }),
+  )
+}
+
+function valuesIn(value: unknown): readonly number[] {
+  return (Array.isArray(value) ? (value as readonly unknown[]) : [value]).filter(
+    (one) => typeof one === 'number',
+  )
+}
+
+function extremes(minutes: readonly number[]): readonly [number, number] {
+  return minutes.reduce(([low, high], minute) => [Math.min(low, minute), Math.max(high, minute)] as const, [
+    Number.POSITIVE_INFINITY,
+    Number.NEGATIVE_INFINITY,
+  ] as readonly [number, number])
+}

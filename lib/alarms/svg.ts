@@ -1,0 +1,296 @@
+import { METRICS_NAMESPACE } from '../../functions/telemetry.ts'
+import type { AppAlarms } from './app-alarms.ts'
+import { type Metrics, metricsRead } from './metric-alarm.ts'
+import type { Replay, ReplayedAlarm } from './replay.ts'
+import type { Message, Report, Ringing } from './report.ts'
+import { isMissing, type Points } from './series.ts'
+import { statisticOver } from './statistic.ts'
+import { element, pathThrough, plain, text } from './svg-elements.ts'
+
+export interface Drawing {
+  readonly report: Report
+  readonly replay: Replay
+  readonly metrics: Metrics
+  readonly app: AppAlarms
+  readonly warmUp: number
+}
+
+const WIDTH = 1120
+const LEFT = 250
+const RIGHT = 40
+const PLOT = WIDTH - LEFT - RIGHT
+const PANEL = 120
+const GAP = 46
+const ROW = 24
+const BAR = 14
+const INK = '#1f2933'
+const FAINT = '#6b7785'
+const LINE = '#d9dfe6'
+const TRAFFIC = '#b8cde6'
+const BAD = '#c62828'
+const COLOURS = { page: BAD, ticket: '#d98200', nobody: '#7b8ca3' } as const
+/** Told apart also by those who see few colours. */
+const CURVES = ['#0b5cad', '#c2410c', '#2e7d32', '#7b1fa2', '#00838f', '#8d6e00'] as const
+
+/** A picture of a replay: traffic, burn rates, who rang when and whom that called. No script, one file, light. */
+export function drawReplay(drawing: Drawing): string {
+  const { report } = drawing
+  const rows = rowsOf(report)
+  const curves = curvesOf(drawing)
+  const trafficAt = 100
+  const burnAt = trafficAt + PANEL + GAP
+  const rowsAt = curves.length === 0 ? burnAt : burnAt + PANEL + GAP
+  const axisAt = rowsAt + Math.max(1, rows.length) * ROW + 8
+  const height = axisAt + 74
+  const content = [
+    element('rect', { width: WIDTH, height, fill: '#ffffff' }),
+    text(24, 38, report.title, { 'font-size': 20, 'font-weight': 600, fill: INK }),
+    text(24, 62, report.about, { 'font-size': 13, fill: FAINT }),
+    ...grid(report, { from: trafficAt, to: axisAt }),
+    ...trafficPanel(drawing, trafficAt),
+    ...(curves.length === 0 ? [] : burnPanel(curves, report.minutes, burnAt)),
+    ...rows.flatMap((row, at) => band(row, report, rowsAt + at * ROW)),
+    ...axis(report, axisAt),
+    ...legend(height - 18),
+  ]
+  const attributes = {
+    xmlns: 'http://www.w3.org/2000/svg',
+    viewBox: `0 0 ${WIDTH} ${Math.round(height)}`,
+    width: WIDTH,
+    height,
+    'font-family': 'Helvetica, Arial, sans-serif',
+    role: 'img',
+  }
+  return `${element('svg', attributes, `\n${element('title', {}, plain(report.title))}\n${content.join('\n')}\n`)}\n`
+}
+
+const xOf = (minute: number, minutes: number): number => LEFT + (minute / minutes) * PLOT
+
+/** The highest value of each column that can be told apart. */
+function columnsOf(points: Points): readonly { readonly minute: number; readonly value: number }[] {
+  const width = Math.max(1, Math.ceil(points.length / PLOT))
+  return Array.from({ length: Math.ceil(points.length / width) }, (_, column) => {
+    const values = [...points.slice(column * width, (column + 1) * width)].filter(
+      (value) => !isMissing(value),
+    )
+    return { minute: column * width, value: Math.max(0, ...values) }
+  })
+}
+
+function area(
+  points: Points,
+  { top, highest, fill }: { top: number; highest: number; fill: string },
+): string {
+  const bottom = top + PANEL
+  // Steps: a minute is as high from its beginning to its end.
+  const width = Math.max(1, Math.ceil(points.length / PLOT))
+  const steps = columnsOf(points).flatMap(({ minute, value }) => {
+    const y = bottom - (value / highest) * PANEL
+    const end = Math.min(points.length, minute + width)
+    return [[xOf(minute, points.length), y] as const, [xOf(end, points.length), y] as const]
+  })
+  const d = `${pathThrough([[LEFT, bottom], ...steps, [LEFT + PLOT, bottom]])}Z`
+  return element('path', { d, fill })
+}
+
+function trafficPanel({ app, metrics, warmUp }: Drawing, top: number): readonly string[] {
+  const [requests, failed] = ['Requests', 'Failed'].map((name) => sumsOf(name, app, metrics).slice(warmUp))
+  if (requests === undefined || failed === undefined) return []
+  const highest = Math.max(1, ...columnsOf(requests).map(({ value }) => value)) * 1.1
+  return [
+    heading(top, 'Requests a minute', 'red: failed'),
+    area(requests, { top, highest, fill: TRAFFIC }),
+    area(failed, { top, highest, fill: BAD }),
+    text(LEFT - 8, top + 10, String(Math.round(highest / 1.1)), {
+      'font-size': 11,
+      'text-anchor': 'end',
+      fill: FAINT,
+    }),
+    text(LEFT - 8, top + PANEL, '0', { 'font-size': 11, 'text-anchor': 'end', fill: FAINT }),
+  ]
+}
+
+/** What was published each minute of one of the broker's own metrics. */
+function sumsOf(name: string, { alarms }: AppAlarms, metrics: Metrics): Points {
+  const metric = alarms
+    .flatMap((alarm) => (alarm.kind === 'metric' ? metricsRead(alarm) : []))
+    .find((read) => read.namespace === METRICS_NAMESPACE && read.name === name)
+  const series = metric && metrics.series(metric)
+  return series === undefined ? new Float64Array(metrics.minutes) : statisticOver('Sum', series, 1)
+}
+
+function heading(top: number, title: string, more: string): string {
+  return [
+    text(24, top + 14, title, { 'font-size': 13, 'font-weight': 600, fill: INK }),
+    text(24, top + 32, more, { 'font-size': 11, fill: FAINT }),
+  ].join('')
+}
+
+interface Curve {
+  readonly label: string
+  /** In multiples of the alarm's threshold. */
+  readonly points: Points
+}
+
+const BURN = /burn-(\w+(?:-\w+)*?)-over-(\d+)m$/
+
+/** The burn rates of the windows that judge, of objectives of which something rang: the longer of each two. */
+function curvesOf({ replay, report, app, warmUp }: Drawing): readonly Curve[] {
+  const rang = new Set(report.rang.map(({ alarm }) => alarm))
+  const windows = replay.alarms.flatMap((alarm) => {
+    const id = app.idOf(alarm.definition.name)
+    const [, , minutes] = BURN.exec(id) ?? []
+    return minutes === undefined || !rang.has(id) ? [] : [{ alarm, id, minutes: Number(minutes) }]
+  })
+  return windows
+    .filter(({ id, minutes }) => {
+      const rule = id.replace(/-over-\d+m$/, '')
+      return !windows.some((other) => other.id.startsWith(`${rule}-over-`) && other.minutes > minutes)
+    })
+    .slice(0, CURVES.length)
+    .map(({ alarm, id }) => ({ label: id.replace('-burn', ''), points: relative(alarm, warmUp) }))
+}
+
+function relative({ definition, values }: ReplayedAlarm, warmUp: number): Points {
+  const threshold = definition.kind === 'metric' ? definition.threshold : 1
+  return (values ?? new Float64Array()).slice(warmUp).map((value) => value / threshold)
+}
+
+const LOWEST = 0.1
+const HIGHEST = 100
+const DECADES = Math.log10(HIGHEST / LOWEST)
+
+function burnPanel(curves: readonly Curve[], minutes: number, top: number): readonly string[] {
+  const yOf = (value: number): number => {
+    const within = Math.min(HIGHEST, Math.max(LOWEST, value))
+    return top + PANEL - (Math.log10(within / LOWEST) / DECADES) * PANEL
+  }
+  const levels = [0.1, 1, 10, 100].map((value) => [
+    element('line', {
+      x1: LEFT,
+      x2: LEFT + PLOT,
+      y1: yOf(value),
+      y2: yOf(value),
+      stroke: value === 1 ? BAD : LINE,
+      ...(value === 1 && { 'stroke-dasharray': '5 3' }),
+    }),
+    text(LEFT - 8, yOf(value) + 4, `${value} ×`, { 'font-size': 11, 'text-anchor': 'end', fill: FAINT }),
+  ])
+  const drawn = curves.map(({ points }, at) => {
+    const d = pathThrough(
+      columnsOf(points).map(({ minute, value }) => [xOf(minute + 1, minutes), yOf(value)]),
+    )
+    return element('path', { d, fill: 'none', stroke: CURVES[at] ?? INK, 'stroke-width': 1.8 })
+  })
+  const labels = curves.map(({ label }, at) =>
+    text(24, top + 52 + at * 15, `― ${label}`, { 'font-size': 11, fill: CURVES[at] ?? INK }),
+  )
+  return [
+    heading(top, 'Burn rate, of the threshold', 'dashed: there the window rings'),
+    ...levels.flat(),
+    ...labels,
+    ...drawn,
+  ]
+}
+
+interface Row {
+  readonly alarm: string
+  readonly rings: readonly Ringing[]
+  readonly messages: readonly Message[]
+}
+
+/** What rang, in the order in which it did; what called somebody last, where the eye ends. */
+function rowsOf({ rang, messages }: Report): readonly Row[] {
+  const names = [
+    ...new Set([
+      ...rang.toSorted((a, b) => a.from - b.from).map(({ alarm }) => alarm),
+      ...messages.map(({ alarm }) => alarm),
+    ]),
+  ]
+  const rows = names.map((alarm) => ({
+    alarm,
+    rings: rang.filter((ring) => ring.alarm === alarm),
+    messages: messages.filter((message) => message.alarm === alarm),
+  }))
+  return rows.toSorted((a, b) => Number(a.messages.length > 0) - Number(b.messages.length > 0))
+}
+
+function band({ alarm, rings, messages }: Row, { minutes }: Report, top: number): readonly string[] {
+  const audience = messages.find(({ state }) => state === 'ALARM')?.to ?? 'nobody'
+  const fill = audience === 'page' || audience === 'ticket' ? COLOURS[audience] : COLOURS.nobody
+  const isCalling = messages.length > 0
+  const centre = top + BAR / 2
+  return [
+    text(LEFT - 8, top + 11, alarm, {
+      'font-size': 12,
+      'text-anchor': 'end',
+      'font-weight': isCalling ? 600 : 400,
+      fill: INK,
+    }),
+    element('rect', { x: LEFT, y: top, width: PLOT, height: BAR, fill: '#f3f5f8' }),
+    ...rings.map(({ from, until = minutes }) => {
+      const x = xOf(from, minutes)
+      const width = Math.max(2, xOf(Math.min(minutes, until), minutes) - x)
+      return element('rect', { x, y: top, width, height: BAR, fill, opacity: isCalling ? 1 : 0.6 })
+    }),
+    ...messages.map((message) => mark(message, xOf(message.minute, minutes), centre)),
+  ]
+}
+
+/** Filled: it rings. Hollow: it has returned. */
+function mark({ to, state }: Message, x: number, y: number): string {
+  const colour = to === 'ticket' ? COLOURS.ticket : COLOURS.page
+  const isRinging = state === 'ALARM'
+  return element('circle', {
+    cx: x,
+    cy: y,
+    r: 6,
+    fill: isRinging ? colour : '#ffffff',
+    stroke: isRinging ? '#ffffff' : colour,
+    'stroke-width': 2,
+  })
+}
+
+/** Between two ticks; the first that leaves them apart. Minutes. */
+const TICKS = [1, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7200] as const
+const MOST_TICKS = 12
+
+function ticksOf(minutes: number): readonly number[] {
+  const step = TICKS.find((each) => minutes / each <= MOST_TICKS) ?? 14_400
+  return Array.from({ length: Math.floor(minutes / step) + 1 }, (_, at) => at * step)
+}
+
+function grid({ minutes }: Report, { from, to }: { from: number; to: number }): readonly string[] {
+  return ticksOf(minutes).map((minute) => {
+    const x = xOf(minute, minutes)
+    return element('line', { x1: x, x2: x, y1: from, y2: to, stroke: LINE })
+  })
+}
+
+function axis({ minutes, startsAt }: Report, top: number): readonly string[] {
+  return ticksOf(minutes).map((minute) => {
+    const clock = new Date((startsAt + minute) * 60_000).toISOString()
+    const label = minutes > 2880 ? clock.slice(5, 10) : clock.slice(11, 16)
+    return text(xOf(minute, minutes), top + 16, label, {
+      'font-size': 11,
+      'text-anchor': 'middle',
+      fill: FAINT,
+    })
+  })
+}
+
+function legend(y: number): readonly string[] {
+  const items = [
+    ['page', COLOURS.page, 'calls whoever is on call'],
+    ['ticket', COLOURS.ticket, 'can wait for the morning'],
+    ['calls nobody', COLOURS.nobody, 'part of another'],
+  ] as const
+  const drawn = items.flatMap(([name, fill, meaning], at) => {
+    const x = LEFT + at * 220
+    return [
+      element('rect', { x, y: y - 10, width: 12, height: 12, fill }),
+      text(x + 18, y, `${name}: ${meaning}`, { 'font-size': 11, fill: INK }),
+    ]
+  })
+  return [...drawn, text(LEFT + 3 * 220, y, '● called  ○ is over', { 'font-size': 11, fill: INK })]
+}

@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { metricsRead } from '../../lib/alarms/metric-alarm.ts'
+import { replayAlarms } from '../../lib/alarms/replay.ts'
+import { reportOf } from '../../lib/alarms/report.ts'
+import { SCENARIOS, scenarioNames } from '../../lib/alarms/run.ts'
+import { parseScenario, readScenario } from '../../lib/alarms/scenario.ts'
+import { checkNames, ScenarioMetrics, WARM_UP_MINUTES } from '../../lib/alarms/scenario-metrics.ts'
+import { statisticOver } from '../../lib/alarms/statistic.ts'
+import { appAlarms } from './app.ts'
+
+const app = appAlarms()
+
+describe('the scenarios that come with the project', () => {
+  it.each(scenarioNames())('%s calls whom it says, once each, and nobody else', (name) => {
+    const scenario = readScenario(join(SCENARIOS, `${name}.yaml`))
+    expect(scenario.expect).toBeDefined()
+    checkNames(scenario, app)
+    const replay = replayAlarms(app.alarms, new ScenarioMetrics(scenario))
+    const { title, about, expect: expected } = scenario
+    const report = reportOf(replay, app, { title, about, expect: expected, warmUp: WARM_UP_MINUTES })
+    expect(report.unexpected).toEqual([])
+  })
+})
+
+const TEXT = readFileSync(join(SCENARIOS, 'outage.yaml'), 'utf8')
+
+describe('a scenario file', () => {
+  it.each([
+    [
+      'an unknown key',
+      'failed: 100%',
+      'fails: 100%',
+      /^outage\.yaml:5:24 incidents\[0\]\.fails: found the unknown key/,
+    ],
+    [
+      'a number for a part',
+      'failed: 100%',
+      'failed: 1',
+      /^outage\.yaml:5:24 .*found 1; allowed: a part of all/,
+    ],
+    ['more than all', '100%', '101%', /a part of all/],
+    ['a time without a unit', 'at: 30m', 'at: 30', /^outage\.yaml:5:6 .*a time such as 5m/],
+    ['a time that is too long', 'lasts: 8h', 'lasts: 99d', /at most 60 days/],
+    ['no title', /^title: .*\n/, '', /title: found nothing/],
+    ['invalid YAML', '{at', '{{at', /invalid YAML/],
+    ['an alias', '100%', '*all', /found an alias/],
+    ['the key __proto__', 'failed: 100%', '__proto__: 1', /__proto__/],
+  ])('with %s is refused with file, line and column', (_name, from, to, message) => {
+    expect(() => parseScenario('outage.yaml', TEXT.replace(from, to))).toThrow(message)
+  })
+
+  it('that names a metric that no alarm reads, or an alarm that is not there, is refused', () => {
+    const metric = TEXT.replace('failed: 100%', 'metrics: {Faild: 1}')
+    expect(() => checkNames(parseScenario('a.yaml', metric), app)).toThrow('metrics.Faild: no alarm reads it')
+    const alarm = TEXT.replace('availability-burn-fast', 'availability')
+    expect(() => checkNames(parseScenario('a.yaml', alarm), app)).toThrow('there is no alarm availability')
+  })
+
+  it('that is not there is refused', () => {
+    expect(() => readScenario('nowhere.yaml')).toThrow('nowhere.yaml: there is no such file')
+  })
+})
+
+describe('what is published in a scenario', () => {
+  const metric = (name: string) => {
+    const all = app.alarms.flatMap((alarm) => (alarm.kind === 'metric' ? metricsRead(alarm) : []))
+    const found = all.find((one) => one.namespace === 'TokenBroker' && one.name === name)
+    if (found === undefined) throw new Error(`no alarm reads ${name}`)
+    return found
+  }
+  /** The sum of each of the first minutes after the warm-up. */
+  const sums = (text: string, name: string, minutes = 4) => {
+    const metrics = new ScenarioMetrics(parseScenario('a.yaml', `title: a\nabout: a\nlasts: 1h\n${text}`))
+    const series = metrics.series(metric(name)) ?? []
+    return [...statisticOver('Sum', series, 1).slice(WARM_UP_MINUTES, WARM_UP_MINUTES + minutes)]
+  }
+
+  it('is what a healthy broker publishes, until an incident says otherwise, and after it', () => {
+    expect(sums('incidents: [{at: 1m, for: 2m, failed: 50%}]', 'Failed')).toEqual([0.12, 300, 300, 0.12])
+    expect(sums('incidents: [{at: 1m, for: 2m, requests: 0}]', 'Requests')).toEqual([600, NaN, NaN, 600])
+    expect(sums('background: {requests: 10}', 'Requests', 1)).toEqual([10])
+  })
+
+  it('can be said metric by metric, in its own rhythm', () => {
+    expect(sums('incidents: [{at: 1m, for: 1m, metrics: {Failed: 7}}]', 'Failed')).toEqual([
+      0.12, 7, 0.12, 0.12,
+    ])
+    expect(sums('incidents: [{at: 0m, metrics: {Failed: none}}]', 'Failed', 1)).toEqual([NaN])
+    const everyOther = 'background: {metrics: {Failed: {value: 2, times: 3, every: 2m}}}'
+    expect(sums(everyOther, 'Failed')).toEqual([6, NaN, 6, NaN])
+  })
+
+  it('is less at night', () => {
+    const night = 'starts: 2026-03-02T05:58:00Z\nnights: {from: 22, until: 6, requests: 5}'
+    expect(sums(night, 'Requests')).toEqual([5, 5, 600, 600])
+  })
+
+  it('is the same for the same seed, whole, and about as much', () => {
+    const drawn = sums('seed: 1', 'Requests', 60)
+    expect(drawn).toEqual(sums('seed: 1', 'Requests', 60))
+    expect(drawn).not.toEqual(sums('seed: 2', 'Requests', 60))
+    expect(drawn.every(Number.isInteger)).toBe(true)
+    const mean = drawn.reduce((sum, one) => sum + one, 0) / drawn.length
+    expect(Math.abs(mean - 600)).toBeLessThan(15)
+  })
+})
