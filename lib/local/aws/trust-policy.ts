@@ -112,7 +112,7 @@ function obstaclesOf(statements: readonly CompiledStatement[], request: TrustReq
   if (meant.length === 0)
     return [`no statement has the Principal ${Object.values(request.names).flat().join(' or ')}`]
   const acting = meant.filter(({ source }) => unconditional(source).decide(request) === 'allowed')
-  if (acting.length === 0) return [`no statement for this Principal has the Action ${request.action}`]
+  if (acting.length === 0) return [`no statement for this Principal allows ${request.action}`]
   return acting.flatMap(({ source }) => failingConditions(source, request))
 }
 

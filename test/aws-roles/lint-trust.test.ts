@@ -1,0 +1,234 @@
+import { describe, expect, it } from 'vitest'
+import { lintTrust } from '../../lib/aws-roles/lint-trust.ts'
+import { trustStatement } from '../../lib/aws-roles/role-trust.ts'
+import { trustOfTarget } from '../../lib/aws-roles/target-trust.ts'
+import type { TrustPolicy } from '../../lib/local/aws/trust-policy.ts'
+import { BROKER_ROLE, deployTarget, ISSUER, ownRoleTarget } from './targets.ts'
+
+const BROKER = { issuer: ISSUER, brokerRole: BROKER_ROLE }
+const web = trustOfTarget(deployTarget(), BROKER)
+const own = trustOfTarget(ownRoleTarget(), BROKER)
+const PROVIDER = 'arn:aws:iam::222222222222:oidc-provider/tokens.example.com'
+
+type Statement = ReturnType<typeof trustStatement>
+type Changes = { readonly [Key in keyof Statement]?: unknown }
+
+/** The statement that is printed, with changes. */
+function policyWith(changes: Changes = {}, trust = web): TrustPolicy {
+  return {
+    Version: '2012-10-17',
+    Statement: [{ ...trustStatement(trust), ...changes }],
+  } as unknown as TrustPolicy
+}
+
+/** Its conditions without some keys. */
+function without(...keys: readonly string[]) {
+  const entries = Object.entries(trustStatement(web).Condition).map(([operator, block]) => [
+    operator,
+    Object.fromEntries(Object.entries(block).filter(([key]) => !keys.includes(key))),
+  ])
+  return { Condition: Object.fromEntries(entries) }
+}
+
+const found = (policy: TrustPolicy, trust = web) =>
+  lintTrust(policy, trust).map(({ severity, message }) => `${severity}: ${message}`)
+
+describe('the linter of trust policies', () => {
+  it('has nothing against what is printed', () => {
+    expect(lintTrust(policyWith(), web)).toEqual([])
+    expect(lintTrust(policyWith({}, own), own)).toEqual([])
+    const plain = trustOfTarget({ ...deployTarget(), sessionTags: {}, transitiveTags: [] }, BROKER)
+    expect(lintTrust(policyWith({}, plain), plain)).toEqual([])
+  })
+
+  it('has nothing against what is narrower than what is printed', () => {
+    const { Condition } = trustStatement(web)
+    const narrow = {
+      ...Condition,
+      StringLike: {
+        ...Condition['StringLike'],
+        'aws:RequestTag/repository': 'octo-org/*',
+        'aws:RequestTag/run': 'run-7',
+      },
+    }
+    expect(found(policyWith({ Condition: narrow }))).toEqual([])
+  })
+
+  const sub = `${'tokens.example.com'}:sub`
+  const aud = `${'tokens.example.com'}:aud`
+  const anySub = 'error: other targets of the broker may take this role: its sub is not pinned'
+  const { StringEquals } = trustStatement(web).Condition
+  const withSub = (block: object) => ({ Condition: { ...without(sub).Condition, ...block } })
+  it.each([
+    ['no sub', without(sub), [anySub]],
+    [
+      'a sub by pattern',
+      withSub({ StringLike: { ...trustStatement(web).Condition['StringLike'], [sub]: 'target:*' } }),
+      [anySub],
+    ],
+    [
+      'a sub that may go on',
+      withSub({
+        ArnLike: {},
+        StringLike: { ...trustStatement(web).Condition['StringLike'], [sub]: 'target:deploy-prod*' },
+      }),
+      [anySub],
+    ],
+    ['no aud', without(aud), ['error: any audience is let in: its aud is not pinned']],
+    [
+      'no tag',
+      without('aws:RequestTag/repository'),
+      ['warning: a session without the tag repository is let in'],
+    ],
+    [
+      'no value of a fixed tag',
+      without('aws:RequestTag/environment'),
+      [
+        'warning: a session without the tag environment is let in',
+        'warning: any value of the tag environment is let in',
+      ],
+    ],
+    ['no list of tags', without('aws:TagKeys'), ['warning: tags that the target does not have are let in']],
+    [
+      'no source identity',
+      without('sts:SourceIdentity'),
+      ['warning: a session without source identity is let in'],
+    ],
+    [
+      'every condition gone',
+      { Condition: {} },
+      expect.arrayContaining([anySub, 'error: any audience is let in: its aud is not pinned']),
+    ],
+    [
+      'a condition that holds where nothing is asked',
+      {
+        Condition: {
+          ...trustStatement(web).Condition,
+          StringEquals: { [aud]: 'sts.amazonaws.com', 'aws:RequestTag/environment': 'production' },
+          StringEqualsIfExists: { [sub]: 'target:deploy-prod' },
+        },
+      },
+      [],
+    ],
+    ['anybody', { Principal: '*' }, ['error: tokens of any issuer are let in']],
+    ['anybody of AWS', { Principal: { AWS: '*' } }, ['error: tokens of any issuer are let in']],
+    [
+      'another issuer too',
+      { Principal: { Federated: [PROVIDER, 'arn:aws:iam::222222222222:oidc-provider/a.example'] } },
+      [],
+    ],
+  ])('finds %s', (_, changes, expected) => {
+    expect(found(policyWith(changes))).toEqual(expected)
+  })
+
+  it.each([
+    ['the wrong issuer', { Principal: { Federated: `${PROVIDER}.evil` } }, 'no statement has the Principal'],
+    [
+      'no sts:TagSession',
+      { Action: ['sts:AssumeRoleWithWebIdentity', 'sts:SetSourceIdentity'] },
+      'sts:TagSession: no statement for this Principal allows it',
+    ],
+    [
+      'no sts:SetSourceIdentity',
+      { Action: ['sts:AssumeRoleWithWebIdentity', 'sts:TagSession'] },
+      'sts:SetSourceIdentity: no statement',
+    ],
+    [
+      'the wrong way',
+      { Action: ['sts:AssumeRole', 'sts:TagSession'] },
+      'sts:AssumeRoleWithWebIdentity, sts:SetSourceIdentity: no statement',
+    ],
+    [
+      'another audience',
+      { Condition: { StringEquals: { ...StringEquals, [aud]: 'sts.amazonaws.com.cn' } } },
+      `${aud} wants "sts.amazonaws.com.cn", found "sts.amazonaws.com"`,
+    ],
+    [
+      'a typing error in sub',
+      { Condition: { StringEquals: { ...StringEquals, [sub]: 'target:deploy_prod' } } },
+      `${sub} wants "target:deploy_prod", found "target:deploy-prod"`,
+    ],
+    [
+      'the condition key of another host',
+      { Condition: { StringEquals: { 'token.example.com:sub': 'target:deploy-prod' } } },
+      'found nothing',
+    ],
+    [
+      'a tag that the target does not have',
+      { Condition: { StringEquals: { ...StringEquals, 'aws:RequestTag/team': 'a' } } },
+      'aws:RequestTag/team',
+    ],
+    ['a denial', { Effect: 'Deny' }, 'denies'],
+  ])('says that the broker is refused by %s, and what to write', (_, changes, message) => {
+    const findings = lintTrust(policyWith(changes), web)
+    expect(findings).toContainEqual({
+      severity: 'error',
+      message: expect.stringContaining(message),
+      instead: expect.stringMatching(/^\{"(Action|Condition)":/),
+    })
+  })
+
+  it('says what to write instead, with the target’s own values', () => {
+    expect(lintTrust(policyWith(without(sub)), web)).toMatchObject([
+      { instead: '{"Condition":{"StringEquals":{"tokens.example.com:sub":"target:deploy-prod"}}}' },
+    ])
+  })
+
+  it('cannot judge what it does not understand, and says so', () => {
+    const unknown = { Condition: { IpAddress: { 'aws:SourceIp': '192.0.2.0/24' } } }
+    expect(found(policyWith(unknown))).toEqual([expect.stringMatching(/^error: cannot be judged: /)])
+  })
+
+  it('mentions whoever is trusted beside the broker', () => {
+    const { Statement } = policyWith() as { readonly Statement: readonly object[] }
+    const more = {
+      Effect: 'Allow',
+      Principal: { AWS: 'arn:aws:iam::222222222222:root' },
+      Action: 'sts:AssumeRole',
+    }
+    const policy = { Statement: [...Statement, more] } as unknown as TrustPolicy
+    expect(found(policy)).toEqual([
+      'warning: trusts somebody else too: {"AWS":"arn:aws:iam::222222222222:root"}',
+    ])
+  })
+
+  it.each([
+    [
+      'a whole account',
+      { Principal: { AWS: 'arn:aws:iam::111111111111:root' } },
+      ['error: any role of the broker’s account may take this role'],
+    ],
+    [
+      'an account by its number',
+      { Principal: { AWS: '111111111111' } },
+      ['error: any role of the broker’s account may take this role'],
+    ],
+    ['anybody', { Principal: '*' }, ['error: any role of the broker’s account may take this role']],
+  ])('finds %s where the broker comes with a role of its own', (_, changes, expected) => {
+    expect(found(policyWith(changes, own), own)).toEqual(expected)
+  })
+
+  it('finds an external id that is not asked for', () => {
+    const { 'sts:ExternalId': _, ...rest } = trustStatement(own).Condition['StringEquals'] as Record<
+      string,
+      string
+    >
+    const { StringEquals: __, ...others } = trustStatement(own).Condition
+    expect(found(policyWith({ Condition: { ...others, StringEquals: rest } }, own), own)).toEqual([
+      'error: any external id is let in',
+    ])
+  })
+
+  it('finds tags and source identities that a target without them lets in', () => {
+    const plain = trustOfTarget(
+      { ...deployTarget(), sessionTags: {}, transitiveTags: [], sourceIdentity: [] },
+      BROKER,
+    )
+    const bare = { ...plain, sourceIdentity: undefined }
+    const Action = 'sts:*'
+    expect(found(policyWith({ Action }, bare), bare)).toEqual([
+      'warning: tags that the target does not have are let in',
+      'warning: any source identity may be set',
+    ])
+  })
+})
