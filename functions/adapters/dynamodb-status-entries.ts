@@ -85,7 +85,8 @@ function tokenIn(item: Item): string | undefined {
 function entryOf(list: number, item: Item): StatusEntry {
   return {
     status: { list, index: Number(item['idx']?.N) },
-    facts: JSON.parse(item['facts']?.S ?? '') as StatusFacts,
+    // An entry of a broker that knew no actors has no such member.
+    facts: { actorKeys: [], ...(JSON.parse(item['facts']?.S ?? '') as Omit<StatusFacts, 'actorKeys'>) },
     expiresAt: Number(item['expires_at']?.N),
   }
 }

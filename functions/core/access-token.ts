@@ -1,3 +1,4 @@
+import { actClaim } from './act-claim.ts'
 import type { Authorised } from './authorise.ts'
 import { confirmationClaim } from './confirmation.ts'
 import type { ManifestKey } from './key-lifecycle.ts'
@@ -43,7 +44,8 @@ export function accessTokenClaims(
   issued: IssuedIdentity,
   issuer: string,
 ): JsonObject {
-  const { subject, target, grant, scopes } = authorised
+  const { subject, target, grant, scopes, actorKeys } = authorised
+  const act = actClaim(authorised.actors)
   return {
     ...authorised.mappedClaims,
     iss: issuer,
@@ -61,6 +63,8 @@ export function accessTokenClaims(
     ...(subject.signedBy.length > 0 && { lineage_keys: subject.signedBy }),
     ...(subject.clients.length > 0 && { lineage_clients: subject.clients }),
     idp: subject.idp,
+    ...(act !== undefined && { act }),
+    ...(actorKeys.length > 0 && { lineage_actors: actorKeys }),
     ...confirmationClaim(authorised.confirmation),
     ...(issued.status && { status: { status_list: statusClaim(issuer, issued.status) } }),
   }

@@ -39,6 +39,14 @@ export interface GrantedEvent {
   readonly kid?: string
   readonly txn: string
   readonly lineage: readonly TokenId[]
+  /** Who was presented as acting for the subject. */
+  readonly actor?: string
+  readonly actor_issuer?: string
+  readonly actor_token?: TokenId
+  /** Whom the token names as actors, the current one first. */
+  readonly actors?: readonly string[]
+  /** What could revoke the token because of them. */
+  readonly lineage_actors?: readonly RevocationKey[]
 }
 
 /** Who was refused, and the exact reason that the answer on the wire withholds. */
@@ -74,6 +82,11 @@ export interface KnownFacts {
   readonly issuer?: string
   readonly subject?: string
   readonly subject_token?: TokenId
+  readonly actor_issuer?: string
+  readonly actor?: string
+  readonly actor_token?: TokenId
+  /** Set where it refused because of the actor's token, and not the subject's. */
+  readonly of?: 'actor_token'
   readonly target?: string
   readonly grant?: string
   /** A token of ours that the request is about. */
@@ -113,6 +126,16 @@ export function grantedEvent(
     ...(context.kid !== undefined && { kid: context.kid }),
     txn: context.txn,
     lineage: subject.lineage,
+    ...actorsIn(authorised),
+  }
+}
+
+type ActorFacts = Pick<GrantedEvent, 'actor' | 'actor_issuer' | 'actor_token' | 'actors' | 'lineage_actors'>
+
+function actorsIn({ actor, actors, actorKeys }: Authorised): ActorFacts {
+  return {
+    ...(actor && { actor: actor.subject, actor_issuer: actor.issuer, actor_token: actor.tokenId }),
+    ...(actors.length > 0 && { actors, lineage_actors: actorKeys }),
   }
 }
 

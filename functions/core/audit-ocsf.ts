@@ -139,6 +139,7 @@ export function ocsfEventOf(entry: AuditEntry): OcsfEvent {
 function authentication(event: Event): Readonly<Record<string, unknown>> {
   const issuer = event['issuer']
   const client = event['client_id']
+  const actor = event['actor']
   return {
     ...OAUTH_2,
     user: {
@@ -149,6 +150,10 @@ function authentication(event: Event): Readonly<Record<string, unknown>> {
     },
     service: { name: text(event['target']) },
     ...(typeof client === 'string' && { actor: { user: { uid: client } } }),
+    // Whoever acts for the user comes before the client through which it does.
+    ...(typeof actor === 'string' && {
+      actor: { user: { uid: actor }, ...(typeof client === 'string' && { app_name: client }) },
+    }),
   }
 }
 

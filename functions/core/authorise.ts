@@ -1,5 +1,6 @@
 import type { AuthenticatedClient } from './client-authentication.ts'
 import type { Confirmation } from './confirmation.ts'
+import { type Delegation, delegate } from './delegation.ts'
 import { LIMITS } from './limits.ts'
 import type { Grant, TokenTarget } from './policy/compiled.ts'
 import { decideGrant, type PolicyIndex } from './policy/decide.ts'
@@ -27,15 +28,16 @@ export type Authorised = Brand<
     readonly mappedClaims: Readonly<Record<string, string>>
     /** The latest time at which the issued token may expire, epoch seconds. */
     readonly expiresAt: number
-  },
+  } & Delegation,
   'Authorised'
 >
 
-/** Decides by policy alone: grant, then scope, claims and lifetime. `now` in epoch seconds. */
+/** Decides by policy alone: delegation, grant, then scope, claims and lifetime. `now` in epoch seconds. */
 export function authorise(
   policy: PolicyIndex,
   asked: {
     readonly subject: ValidatedSubject
+    readonly actor: ValidatedSubject | undefined
     readonly client: AuthenticatedClient | undefined
     readonly target: TokenTarget
     readonly scopes: TokenRequest['scopes']
@@ -43,21 +45,25 @@ export function authorise(
   },
   now: number,
 ): Authorised | Refused {
-  const { subject, target, confirmation } = asked
+  const { subject, actor, target, confirmation } = asked
+  const delegation = delegate(subject, actor, policy.maxDelegationDepth)
+  if ('refused' in delegation) return delegation
   const client = asked.client?.client
   const { issuer: issuerId, claims } = subject
-  const grant = decideGrant(policy, { issuerId, claims, clientId: client?.id, target })
+  const acting = actor && { issuerId: actor.issuer, claims: actor.claims }
+  const grant = decideGrant(policy, { issuerId, claims, clientId: client?.id, actor: acting, target })
   if ('kind' in grant) return refuse(grant)
   const scopes = grantedScopes(grant, subject.scopes, asked.scopes)
   if (scopes === 'not_allowed') return refuse({ kind: 'scope_not_allowed' })
   const mapped = renderClaims(grant, subject.claims)
   if (mapped.kind !== 'rendered') return refuse(mapped)
-  const expiresAt = latestExpiry(subject, grant, target, now)
+  const expiresAt = latestExpiry(asked, grant, now)
   // Within the clock skew an expired token is still authentic, but it has no time left to pass on.
   if (expiresAt <= now) return refuse({ kind: 'token_expired' })
   const clientId = client?.id ?? subject.subject
   const { claims: mappedClaims } = mapped
-  return { subject, target, grant, scopes, clientId, confirmation, mappedClaims, expiresAt } as Authorised
+  const facts = { subject, target, grant, scopes, clientId, confirmation, mappedClaims, expiresAt }
+  return { ...facts, ...delegation } as Authorised
 }
 
 /** The requested scopes, all allowed by grant and parent; left out, the grant's defaults as far as the parent has them. */
@@ -71,7 +77,11 @@ function grantedScopes(
   return requested.every((scope) => grant.scopes.includes(scope) && isHeld(scope)) ? requested : 'not_allowed'
 }
 
-function latestExpiry(subject: ValidatedSubject, grant: Grant, target: TokenTarget, now: number): number {
+function latestExpiry(
+  { subject, actor, target }: Pick<Authorised, 'subject' | 'actor' | 'target'>,
+  grant: Grant,
+  now: number,
+): number {
   const lifetime = Math.min(grant.lifetimeSeconds, target.maxLifetimeSeconds, LIMITS.maxLifetimeSeconds)
-  return Math.min(subject.expiresAt, now + lifetime)
+  return Math.min(subject.expiresAt, actor?.expiresAt ?? subject.expiresAt, now + lifetime)
 }

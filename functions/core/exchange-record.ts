@@ -3,12 +3,9 @@ import { type AuditContext, grantedEvent } from './audit-event.ts'
 import type { Authorised } from './authorise.ts'
 import type { TrustedIssuer } from './policy/compiled.ts'
 import type { ExchangeRecord, IssuedIdentity } from './ports.ts'
-import { replayKeyOf } from './replay.ts'
+import { MARGIN_SECONDS, replayKeyOf } from './replay.ts'
 import { digestOf } from './token-id.ts'
 import type { TokenRequest } from './token-request.ts'
-
-/** Kept beyond the last moment at which the subject token could still be presented. */
-const MARGIN_SECONDS = 60
 
 /** All that is written, once, before a token is released: replay claim, ledger entry and audit event in one item. */
 export function exchangeRecordOf(
@@ -39,9 +36,9 @@ export function exchangeRecordOf(
   }
 }
 
-/** Equal for two requests exactly if they ask the same of the same token under the same idempotency key. */
+/** Equal for two requests exactly if they ask the same of the same tokens under the same idempotency key. */
 function fingerprintOf(authorised: Authorised, request: TokenRequest): string {
-  const { subject, target, clientId, scopes, confirmation } = authorised
+  const { subject, actor, target, clientId, scopes, confirmation } = authorised
   return digestOf(
     JSON.stringify([
       request.idempotencyKey,
@@ -52,6 +49,7 @@ function fingerprintOf(authorised: Authorised, request: TokenRequest): string {
       request.requestedTokenType,
       confirmation.jkt ?? null,
       confirmation['x5t#S256'] ?? null,
+      actor?.tokenId ?? null,
     ]),
   )
 }

@@ -1,8 +1,9 @@
+import { type AcceptedToken, acceptToken, type TokenRefused } from './accept-token.ts'
 import { identifyIssued } from './access-token.ts'
 import { type AuditContext, type KnownFacts, type RefusedEvent, refusedEvent } from './audit-event.ts'
-import { identifyToken, type TokenAuthentication } from './authentic-token.ts'
+import type { TokenAuthentication } from './authentic-token.ts'
 import { authorise } from './authorise.ts'
-import { authenticateClient, type ClientAuthenticationWorld, refuseClient } from './client-authentication.ts'
+import { authenticateClient, type ClientAuthenticationWorld } from './client-authentication.ts'
 import { tokenTypeOf } from './confirmation.ts'
 import { exchangeRecordOf } from './exchange-record.ts'
 import { DependencyUnavailable } from './fault.ts'
@@ -20,10 +21,9 @@ import type {
 import { type PossessionWorld, provePossession } from './possession.ts'
 import { rateRuleFor } from './rate.ts'
 import { type Refused, refuse } from './refusal.ts'
-import { replayScopeOf } from './replay.ts'
-import { findRevocation, revocationKeysFor } from './revocation.ts'
+import { replayScopeOf, usesBeside } from './replay.ts'
+import { refuseRevoked, revocationKeysFor } from './revocation.ts'
 import { ringOfTarget } from './signing-ring.ts'
-import { validateSubject } from './subject-token.ts'
 import { readTokenRequest, TOKEN_PATH, type TokenRequestInput, tokenTypeUri } from './token-request.ts'
 
 /** What an exchange needs of the world. */
@@ -63,10 +63,11 @@ export type ExchangeOutcome =
     })
 
 /**
- * THE FLOW. One token exchange, in the one order that every path follows: parse → authenticate client → pre-parse JWT →
- * issuer → key → signature (or look a handle up) → claims → possession of keys → authorise → record ‖ claim what is used once ‖ revocation
- * check ‖ mint → release. The last four run at the same time, and the token is released only if all agree. Until client and subject
- * token are known to be authentic and policy has agreed, nothing is written and nothing consumed.
+ * THE FLOW. One token exchange, in the one order that every path follows: parse → authenticate client → accept the subject's
+ * token (pre-parse JWT → issuer → key → signature, or look a handle up → claims), and in the same way the actor's →
+ * possession of keys → authorise → record ‖ claim what is used once ‖ revocation check ‖ mint → release. The last four run at
+ * the same time, and the token is released only if all agree. Until client and tokens are known to be authentic and policy has
+ * agreed, nothing is written and nothing consumed.
  *
  * Returns a refusal; throws {@link DependencyUnavailable} or another fault, and then nothing is released either.
  */
@@ -78,7 +79,10 @@ export async function exchange(
   const { issuer: brokerIssuer, policy } = world
   const audit = { ...at, policy: policy.digest }
   let known: KnownFacts = {}
-  const refused = ({ refused }: Refused) => ({ refused, event: refusedEvent(refused, known, audit) })
+  const refused = ({ refused, of }: Refused) => {
+    const facts = of === undefined ? known : { ...known, of }
+    return { refused, event: refusedEvent(refused, facts, audit) }
+  }
 
   const request = readTokenRequest(input)
   if ('refused' in request) return refused(request)
@@ -87,20 +91,15 @@ export async function exchange(
   if (client !== undefined && 'refused' in client) return refused(client)
   if (client !== undefined) known = { client_id: client.client.id }
 
-  const presented = { token: request.subjectToken, type: request.subjectTokenType }
-  const identified = await identifyToken(presented, world)
-  if ('refused' in identified) return refused(identified)
-  const { issuer } = identified
-  known = { ...known, issuer: issuer.id }
-  if (issuer.clientAuthentication === 'required' && client === undefined)
-    return refused(refuseClient('authentication_missing'))
-
-  const token = await identified.authenticate()
-  if ('refused' in token) return refused(token)
-
-  const subject = validateSubject(token, issuer, { type: request.subjectTokenType, now: at.now })
+  const by = { client, now: at.now }
+  const subject = await acceptToken(request.subject, by, world)
+  known = { ...known, ...subjectFacts(subject) }
   if ('refused' in subject) return refused(subject)
-  known = { ...known, subject: subject.subject, subject_token: subject.tokenId }
+  const { issuer } = subject
+
+  const actor = request.actor && (await acceptToken(request.actor, by, world))
+  known = { ...known, ...actorFacts(actor) }
+  if (actor !== undefined && 'refused' in actor) return refused({ ...actor, of: 'actor_token' })
 
   const target = resolveTarget(policy, { ...request, issuer, client: client?.client })
   if ('kind' in target) return refused(refuse(target))
@@ -110,13 +109,16 @@ export async function exchange(
   if (target.format === 'reference' && request.requestedTokenType === 'jwt')
     return refused(refuse({ kind: 'requested_token_type_not_supported' }))
 
-  const bindings = [subject.confirmation]
-  const proven = { method: 'POST', path: TOKEN_PATH, token: request.subjectToken, bindings, target, ...at }
+  const tokens = { subject: subject.accepted, actor: actor?.accepted }
+  const bindings = [tokens.subject, ...(tokens.actor ? [tokens.actor] : [])].map(
+    (token) => token.confirmation,
+  )
+  const proven = { method: 'POST', path: TOKEN_PATH, token: request.subject.token, bindings, target, ...at }
   const possession = await provePossession(input, proven, world)
   if ('refused' in possession) return refused(possession)
 
   const { confirmation } = possession
-  const asked = { subject, client, target, scopes: request.scopes, confirmation }
+  const asked = { ...tokens, client, target, scopes: request.scopes, confirmation }
   const authorised = authorise(policy, asked, at.now)
   if ('refused' in authorised) return refused(authorised)
   known = { ...known, grant: authorised.grant.id }
@@ -136,7 +138,11 @@ export async function exchange(
   const attempt = world.randomId()
   const record = exchangeRecordOf(authorised, issued, { request, issuer, kid: key?.kid, attempt, audit })
   const ownKeys = key === undefined ? [] : [`key#${key.kid}` as const]
-  const oneTime = [...(client?.assertion ? [client.assertion] : []), ...possession.spent]
+  const oneTime = [
+    ...(client?.assertion ? [client.assertion] : []),
+    ...possession.spent,
+    ...usesBeside(authorised, { subject: issuer, actor: actor?.issuer }, { record, policy }),
+  ]
   const [recorded, replay, cutOffs, speculative] = await Promise.all([
     world.ledger.record(record),
     claimOnce(oneTime, world.oneTime, client?.client),
@@ -145,8 +151,8 @@ export async function exchange(
   ])
   if (recorded.kind === 'recorded') known = { ...known, ...withheldFact(record) }
   if (replay !== undefined) return refused(replay)
-  const revokedBy = findRevocation(subject, cutOffs)
-  if (revokedBy !== undefined) return refused(refuse({ kind: 'token_revoked', by: revokedBy }))
+  const revoked = refuseRevoked(authorised, issued, cutOffs)
+  if (revoked !== undefined) return refused(revoked)
   if (ownKeys.some((own) => cutOffs.has(own))) {
     // Its revocation names another in the manifest: the next request is to find that, not what is cached here.
     world.signer.forget(ringOfTarget(target))
@@ -167,6 +173,23 @@ export async function exchange(
       expires_in: released.expiresAt - at.now,
       ...(authorised.scopes.length > 0 && { scope: authorised.scopes.join(' ') }),
     },
+  }
+}
+
+/** What is known of the subject's token, accepted or not. */
+function subjectFacts(token: AcceptedToken | TokenRefused): KnownFacts {
+  const { issuer } = token
+  if ('refused' in token) return issuer === undefined ? {} : { issuer: issuer.id }
+  return { issuer: token.issuer.id, subject: token.accepted.subject, subject_token: token.accepted.tokenId }
+}
+
+/** The same of the actor's. */
+function actorFacts(token: AcceptedToken | TokenRefused | undefined): KnownFacts {
+  const { issuer, subject, subject_token } = token === undefined ? {} : subjectFacts(token)
+  return {
+    ...(issuer !== undefined && { actor_issuer: issuer }),
+    ...(subject !== undefined && { actor: subject }),
+    ...(subject_token !== undefined && { actor_token: subject_token }),
   }
 }
 

@@ -1,8 +1,9 @@
+import type { AcceptedToken, TokenRefused } from './accept-token.ts'
 import { type Authorised, authorise } from './authorise.ts'
 import { type AuthenticatedClient, refuseClient } from './client-authentication.ts'
 import { BROKER, type Target, type TrustedIssuer } from './policy/compiled.ts'
 import { type ExplainedGrant, explainGrants, type PolicyIndex, resolveTarget } from './policy/decide.ts'
-import type { Refusal } from './refusal.ts'
+import { type Refusal, type Refused, refuse } from './refusal.ts'
 import { type AuthenticToken, validateSubject } from './subject-token.ts'
 import { trustedIssuerOf } from './trusted-issuer.ts'
 import type { ClientId, JsonObject } from './types.ts'
@@ -10,6 +11,8 @@ import type { ClientId, JsonObject } from './types.ts'
 /** An exchange as far as policy goes: claims that somebody might present, and what they would ask for. */
 export interface Question {
   readonly claims: JsonObject
+  /** Claims of the actor's token, if one is presented. */
+  readonly actor?: JsonObject | undefined
   readonly clientId?: ClientId | undefined
   readonly audiences: readonly string[]
   readonly resources: readonly string[]
@@ -32,6 +35,8 @@ export type Explanation =
       /** As far as it was known by then. */
       readonly issuer: TrustedIssuer | undefined
       readonly target: Target | undefined
+      /** Set where the reason is about the actor's token. */
+      readonly of?: Refused['of']
       readonly candidates: readonly ExplainedGrant[]
     }
 
@@ -46,41 +51,63 @@ export function explainExchange(
   at: { readonly now: number; readonly brokerIssuer: string },
 ): Explanation {
   const { claims, clientId } = question
-  const refused = (
-    refusal: Refusal,
-    known: { issuer?: TrustedIssuer; target?: Target } = {},
-  ): Explanation => ({
-    outcome: 'refused',
-    refusal,
-    issuer: known.issuer,
-    target: known.target,
-    candidates: [],
-  })
-  const issuer = trustedIssuerOf(policy, claims, at.brokerIssuer)
-  if (issuer === undefined) return refused({ kind: 'issuer_not_trusted' })
-  const subject = validateSubject(unverifiedToken(claims, issuer), issuer, {
-    type: 'jwt',
-    now: at.now,
-  })
-  if ('refused' in subject) return refused(subject.refused, { issuer })
   const client = assumedClient(policy, clientId)
-  if (issuer.clientAuthentication === 'required' && client === undefined)
-    return refused(refuseClient('authentication_missing').refused, { issuer })
+  const subject = assumeToken(policy, claims, { ...at, client })
+  if ('refused' in subject) return refusedBy(subject, { issuer: subject.issuer })
+  const { issuer, accepted } = subject
+  const actor = question.actor && assumeToken(policy, question.actor, { ...at, client })
+  if (actor !== undefined && 'refused' in actor)
+    return refusedBy({ ...actor, of: 'actor_token' }, { issuer: actor.issuer })
   const target = resolveTarget(policy, { ...question, issuer, client: client?.client })
-  if ('kind' in target) return refused(target, { issuer })
+  if ('kind' in target) return refusedBy(refuse(target), { issuer })
   if (target.format === 'aws-credentials')
-    return refused({ kind: 'requested_token_type_not_supported' }, { issuer, target })
+    return refusedBy(refuse({ kind: 'requested_token_type_not_supported' }), { issuer, target })
   const candidates = explainGrants(policy, {
-    issuerId: subject.issuer,
-    claims: subject.claims,
+    issuerId: accepted.issuer,
+    claims: accepted.claims,
     clientId,
+    actor: actor && { issuerId: actor.accepted.issuer, claims: actor.accepted.claims },
     target,
   })
-  const { confirmation } = subject
-  const asked = { subject, client, target, scopes: question.scopes, confirmation }
+  const { confirmation } = accepted
+  const asked = {
+    subject: accepted,
+    actor: actor?.accepted,
+    client,
+    target,
+    scopes: question.scopes,
+    confirmation,
+  }
   const authorised = authorise(policy, asked, at.now)
-  if ('refused' in authorised) return { ...refused(authorised.refused, { issuer, target }), candidates }
+  if ('refused' in authorised) return { ...refusedBy(authorised, { issuer, target }), candidates }
   return { outcome: 'granted', issuer, target, authorised, candidates }
+}
+
+function refusedBy(
+  { refused, of }: Refused,
+  known: { readonly issuer?: TrustedIssuer | undefined; readonly target?: Target },
+): Explanation {
+  const { issuer, target } = known
+  return { outcome: 'refused', refusal: refused, issuer, target, candidates: [], ...(of && { of }) }
+}
+
+/** As `acceptToken` does, without what makes claims authentic. */
+function assumeToken(
+  policy: PolicyIndex,
+  claims: JsonObject,
+  at: {
+    readonly now: number
+    readonly brokerIssuer: string
+    readonly client: AuthenticatedClient | undefined
+  },
+): AcceptedToken | TokenRefused {
+  const issuer = trustedIssuerOf(policy, claims, at.brokerIssuer)
+  if (issuer === undefined) return refuse({ kind: 'issuer_not_trusted' })
+  const accepted = validateSubject(unverifiedToken(claims, issuer), issuer, { type: 'jwt', now: at.now })
+  if ('refused' in accepted) return { ...accepted, issuer }
+  if (issuer.clientAuthentication === 'required' && at.client === undefined)
+    return { ...refuseClient('authentication_missing'), issuer }
+  return { accepted, issuer }
 }
 
 /** The client as if it had proved who it is. */

@@ -126,6 +126,7 @@ const HIDDEN: ReadonlySet<string> = new Set([
   'lineage',
   'lineage_keys',
   'lineage_clients',
+  'lineage_actors',
   'active',
   'token_type',
 ])

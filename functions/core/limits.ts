@@ -15,8 +15,12 @@ export const LIMITS = {
   jtiCharacters: 255,
   /** Of an issuer, target, client or grant in policy. */
   idCharacters: 63,
+  /** Actors that one token may name, one behind the other. */
+  delegationDepth: 3,
   /** Ancestors of one token: they are all read in the one batch that checks revocations. */
   lineage: 16,
+  /** Cut-offs that could end one token: they, its own and the signing key's are to fit into one batch of 100. */
+  revocationKeys: 90,
   jwksBytes: 100 * 1024,
   jwksKeys: 100,
   defaultLifetimeSeconds: 5 * 60,

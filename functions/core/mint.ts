@@ -69,8 +69,8 @@ function statusEntryOf(
 ): StatusEntry {
   const own = readOwnClaims(claims, signed)
   if ('refused' in own) throw new Error('what we are about to sign is no token of ours')
-  const { tokenId, lineage, txn, subject, clients, idp, signedBy, issuedAt, expiresAt } = own
-  const facts = { tokenId, lineage, txn, subject, clients, idp, signedBy, issuedAt }
+  const { tokenId, lineage, txn, subject, clients, idp, signedBy, issuedAt, actorKeys, expiresAt } = own
+  const facts = { tokenId, lineage, txn, subject, clients, idp, signedBy, issuedAt, actorKeys }
   // As long as its revocation: verifiers whose clocks are behind must not see that end before the token does.
   return { status, facts, expiresAt: expiresAt + KEPT_AFTER_EXPIRY_SECONDS }
 }

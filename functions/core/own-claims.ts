@@ -1,4 +1,6 @@
+import { readActors } from './act-claim.ts'
 import { type Confirmation, readConfirmation } from './confirmation.ts'
+import type { RevocationKey } from './ports.ts'
 import { type Refused, refuse } from './refusal.ts'
 import { tokenIdOf } from './token-id.ts'
 import type { JsonObject, JsonValue, TokenId } from './types.ts'
@@ -24,6 +26,10 @@ export interface OwnClaims {
   readonly clients: readonly string[]
   /** The keys that its holder must prove to have. */
   readonly confirmation: Confirmation
+  /** Who acts for the subject, and who did before, as subjects of ours; the current actor first (RFC 8693 §4.1). */
+  readonly actors: readonly string[]
+  /** What could revoke the token because of those who act or did. */
+  readonly actorKeys: readonly RevocationKey[]
 }
 
 /**
@@ -35,6 +41,7 @@ export function readOwnClaims(
   issued: { readonly issuer: string; readonly signedBy: string | undefined },
 ): OwnClaims | Refused {
   const { lineage, lineage_keys: keys = [], lineage_clients: clients = [], scope, exp, iat } = claims
+  const { lineage_actors: actorKeys = [] } = claims
   const missing = TEXTS.find((name) => typeof claims[name] !== 'string' || claims[name] === '')
   if (missing !== undefined) return refuse({ kind: 'claim_malformed', claim: missing })
   if (!isTexts(lineage)) return refuse({ kind: 'claim_malformed', claim: 'lineage' })
@@ -42,6 +49,9 @@ export function readOwnClaims(
   if (!isTexts(clients)) return refuse({ kind: 'claim_malformed', claim: 'lineage_clients' })
   const confirmation = readConfirmation(claims['cnf'])
   if (confirmation === undefined) return refuse({ kind: 'claim_malformed', claim: 'cnf' })
+  if (!isTexts(actorKeys)) return refuse({ kind: 'claim_malformed', claim: 'lineage_actors' })
+  const actors = readActors(claims['act'])
+  if (actors === 'malformed') return refuse({ kind: 'claim_malformed', claim: 'act' })
   if (typeof exp !== 'number') return refuse({ kind: 'claim_malformed', claim: 'exp' })
   if (typeof iat !== 'number') return refuse({ kind: 'claim_malformed', claim: 'iat' })
   const { sub, aud, client_id, jti, txn, idp } = claims as Readonly<Record<(typeof TEXTS)[number], string>>
@@ -61,6 +71,8 @@ export function readOwnClaims(
     // `sub` stands there where no client was authenticated.
     clients: [...new Set([...clients, ...(client_id === sub ? [] : [client_id])])],
     confirmation,
+    actors,
+    actorKeys: actorKeys as readonly RevocationKey[],
   }
 }
 

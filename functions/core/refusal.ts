@@ -20,7 +20,7 @@ export type RequestRefusal =
   | { readonly kind: 'requested_token_type_not_supported' }
   | { readonly kind: 'idempotency_key_malformed' }
   | { readonly kind: 'actor_token_incomplete' }
-  | { readonly kind: 'delegation_not_allowed' }
+  | { readonly kind: 'actor_token_type_not_supported' }
   | { readonly kind: 'too_many_targets' }
   | { readonly kind: 'resource_malformed' }
   | { readonly kind: 'scope_malformed' }
@@ -45,7 +45,7 @@ export type RequestRefusal =
   /** The whole token that an operator wants to revoke is none that can be, and why. */
   | { readonly kind: 'revocation_token_not_acceptable'; readonly because: string }
 
-/** The subject token is not acceptable. On the wire all of these are one. */
+/** The subject's or the actor's token is not acceptable. On the wire all of these are one. */
 export type SubjectRefusal =
   | { readonly kind: 'token_malformed'; readonly malformation: JwtMalformation | 'not_a_handle' }
   | { readonly kind: 'handle_unknown' }
@@ -61,6 +61,16 @@ export type SubjectRefusal =
   | { readonly kind: 'token_lifetime_too_long' }
   | { readonly kind: 'token_bound_to_key'; readonly because: BindingFailure }
   | { readonly kind: 'lineage_too_long' }
+
+/** The two tokens are acceptable, but not together. On the wire all of these are one with {@link SubjectRefusal}. */
+export type DelegationRefusal =
+  /** `may_act` of the subject's token names somebody else. */
+  | { readonly kind: 'actor_not_named' }
+  /** The actor's token itself has an actor: whoever presents it is not its subject. */
+  | { readonly kind: 'actor_has_actor' }
+  /** The actor is the subject, or acts already. */
+  | { readonly kind: 'delegation_loop' }
+  | { readonly kind: 'delegation_too_deep' }
 
 /** A member of an operator's request, or any other name. */
 export type RevocationMember = 'kind' | 'id' | 'token' | 'reason' | '(unknown)'
@@ -83,6 +93,7 @@ export type AuthorisationRefusal =
 export type Refusal =
   | RequestRefusal
   | SubjectRefusal
+  | DelegationRefusal
   | TargetRefusal
   | AuthorisationRefusal
   | ForeignTokenRefusal
@@ -90,6 +101,8 @@ export type Refusal =
 /** What a stage returns instead of its result. */
 export interface Refused {
   readonly refused: Refusal
+  /** Set where it is about the actor's token: on the wire that makes no difference. */
+  readonly of?: 'actor_token'
 }
 
 /** Makes the answer of a stage that refuses. */
@@ -110,7 +123,7 @@ const MALFORMED = { ...INVALID_REQUEST, description: 'the request is malformed' 
 /** One answer for every unacceptable token, whatever the reason: anything finer would be an oracle. */
 const TOKEN_NOT_ACCEPTABLE = {
   ...INVALID_REQUEST,
-  description: 'the subject token is not acceptable',
+  description: 'the subject or actor token is not acceptable',
 } as const
 const INVALID_TARGET = {
   status: 400,
@@ -184,8 +197,8 @@ export function wireErrorFor(refusal: Refusal): WireError {
       return { ...INVALID_REQUEST, description: 'the requested_token_type is not supported' }
     case 'actor_token_incomplete':
       return { ...INVALID_REQUEST, description: 'actor_token and actor_token_type go together' }
-    case 'delegation_not_allowed':
-      return { ...INVALID_REQUEST, description: 'delegation is not allowed here' }
+    case 'actor_token_type_not_supported':
+      return { ...INVALID_REQUEST, description: 'the actor_token_type is not supported' }
     case 'client_authenticated_twice':
       return { ...INVALID_REQUEST, description: 'more than one method of client authentication is used' }
     case 'client_authentication_failed':
@@ -244,6 +257,12 @@ export function wireErrorFor(refusal: Refusal): WireError {
     case 'token_lifetime_too_long':
     case 'token_bound_to_key':
     case 'lineage_too_long':
+    case 'actor_not_named':
+    case 'actor_has_actor':
+    case 'delegation_loop':
+    case 'delegation_too_deep':
+    case 'actor_not_allowed':
+    case 'actor_missing':
     case 'no_grant_matches':
     case 'several_grants_match':
     case 'claim_not_insertable':

@@ -4,44 +4,51 @@ import { LIMITS } from './limits.ts'
 import type { OwnClaims } from './own-claims.ts'
 import type { OwnToken } from './own-token.ts'
 import type { IssuedIdentity, Revocation, RevocationKey } from './ports.ts'
-import type { ValidatedSubject } from './subject-token.ts'
+import { type Refused, refuse } from './refusal.ts'
 
 /** These name one thing that is dead as a whole; a cut-off by subject, client or issuer spares what was issued later. */
 const DEAD_AS_A_WHOLE = new Set(['token', 'lineage', 'key'])
 
-/**
- * Every cut-off that could forbid this exchange: of the subject token and each of its ancestors, of the token about to
- * be issued (a retry must not bring a revoked one back), of the subject, first issuer and lineage, of the client that
- * presents it and of those to which it and its ancestors were issued, and of every key of ours that signed one of them.
- */
-export function revocationKeysFor(authorised: Authorised, issued: IssuedIdentity): readonly RevocationKey[] {
-  const { subject, clientId } = authorised
-  return [
-    ...subject.lineage.map((id): RevocationKey => `token#${id}`),
-    `token#${issued.id}`,
-    `subject#${subject.subject}`,
-    ...[...subject.clients, subject.subject, clientId].map((id): RevocationKey => `client#${id}`),
-    `issuer#${subject.idp}`,
-    `lineage#${txnOf(authorised, issued)}`,
-    ...subject.signedBy.map((kid): RevocationKey => `key#${kid}`),
-  ]
-}
-
-/** What a token can be revoked by. */
+/** What a token can be revoked by. `txn` is unknown of one that no exchange has made. */
 export type Revocable = Pick<
   OwnClaims,
-  'lineage' | 'subject' | 'clients' | 'idp' | 'txn' | 'signedBy' | 'issuedAt'
->
+  'lineage' | 'subject' | 'clients' | 'idp' | 'signedBy' | 'actorKeys'
+> & {
+  readonly txn: string | undefined
+  readonly issuedAt: number | undefined
+}
 
-/** Every cut-off that could have ended this token: its own and its ancestors', by whatever they share. */
+/**
+ * Every cut-off that could have ended this token: its own and its ancestors', by whatever they share, and those of all who
+ * act for its subject or did.
+ */
 export function revocationKeysOf(token: Revocable): readonly RevocationKey[] {
   return [
     ...token.lineage.map((id): RevocationKey => `token#${id}`),
     `subject#${token.subject}`,
     ...[...token.clients, token.subject].map((id): RevocationKey => `client#${id}`),
     `issuer#${token.idp}`,
-    `lineage#${token.txn}`,
+    ...(token.txn === undefined ? [] : [`lineage#${token.txn}` as const]),
     ...token.signedBy.map((kid): RevocationKey => `key#${kid}`),
+    ...token.actorKeys,
+  ]
+}
+
+/**
+ * Every cut-off that could forbid this exchange: of the subject's and the actor's token and each of their ancestors, of the
+ * token about to be issued (a retry must not bring a revoked one back), of its lineage, and of the client that presents them.
+ */
+export function revocationKeysFor(authorised: Authorised, issued: IssuedIdentity): readonly RevocationKey[] {
+  const { actor } = authorised
+  return [...subjectKeysFor(authorised, issued), ...(actor === undefined ? [] : revocationKeysOf(actor))]
+}
+
+function subjectKeysFor(authorised: Authorised, issued: IssuedIdentity): readonly RevocationKey[] {
+  const { subject, clientId } = authorised
+  return [
+    ...revocationKeysOf({ ...subject, txn: txnOf(authorised, issued) }),
+    `token#${issued.id}`,
+    `client#${clientId}`,
   ]
 }
 
@@ -83,25 +90,38 @@ export function cutOffOf(token: OwnToken, why: RevocationReason): Revocation {
   }
 }
 
-/** The kind of the first cut-off that covers the token, or `undefined`. Without `iat` every cut-off covers it. */
+/** The kind of the first cut-off that covers the token, or `undefined`. Others may be among them. */
 export function findRevocation(
-  subject: Pick<ValidatedSubject, 'issuedAt' | 'signedBy'>,
+  token: Revocable,
   cutOffs: ReadonlyMap<RevocationKey, number>,
 ): string | undefined {
-  for (const [key, cutOff] of cutOffs) {
-    const [kind = ''] = key.split('#')
-    // The key that is about to sign is read in the same batch; its revocation says nothing about the subject.
-    if (kind === 'key' && !subject.signedBy.includes(key.slice('key#'.length))) continue
-    if (DEAD_AS_A_WHOLE.has(kind) || (subject.issuedAt ?? 0) <= cutOff) return kind
-  }
-  return undefined
+  return firstCovering(revocationKeysOf(token), token.issuedAt, cutOffs)
 }
 
-/** Whether one of all cut-offs that there are covers the token. */
-export function isRevoked(token: Revocable, cutOffs: ReadonlyMap<RevocationKey, number>): boolean {
-  const ofToken = revocationKeysOf(token).flatMap((key) => {
+/** The refusal of an exchange that one of these cut-offs forbids; each token is held against its own. */
+export function refuseRevoked(
+  authorised: Authorised,
+  issued: IssuedIdentity,
+  cutOffs: ReadonlyMap<RevocationKey, number>,
+): Refused | undefined {
+  const { subject, actor } = authorised
+  const by = firstCovering(subjectKeysFor(authorised, issued), subject.issuedAt, cutOffs)
+  if (by !== undefined) return refuse({ kind: 'token_revoked', by })
+  const ofActor = actor === undefined ? undefined : findRevocation(actor, cutOffs)
+  if (ofActor === undefined) return undefined
+  return { ...refuse({ kind: 'token_revoked', by: ofActor }), of: 'actor_token' }
+}
+
+/** Without `issuedAt` every cut-off covers. */
+function firstCovering(
+  keys: readonly RevocationKey[],
+  issuedAt: number | undefined,
+  cutOffs: ReadonlyMap<RevocationKey, number>,
+): string | undefined {
+  for (const key of keys) {
     const cutOff = cutOffs.get(key)
-    return cutOff === undefined ? [] : [[key, cutOff] as const]
-  })
-  return findRevocation(token, new Map(ofToken)) !== undefined
+    const [kind = ''] = key.split('#')
+    if (cutOff !== undefined && (DEAD_AS_A_WHOLE.has(kind) || (issuedAt ?? 0) <= cutOff)) return kind
+  }
+  return undefined
 }

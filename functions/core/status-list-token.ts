@@ -8,7 +8,7 @@ import type {
   StatusEntries,
   StatusEntry,
 } from './ports.ts'
-import { isRevoked, revocationKeysOf } from './revocation.ts'
+import { findRevocation, revocationKeysOf } from './revocation.ts'
 import {
   encodeStatuses,
   STATUS_DELAYS,
@@ -46,7 +46,9 @@ export async function statusListToken(
     world.signer.forget(key.algorithm)
     throw new DependencyUnavailable('kms', 'the active signing key is revoked')
   }
-  const invalid = entries.filter(({ facts }) => isRevoked(facts, cutOffs)).map(({ status }) => status.index)
+  const invalid = entries
+    .filter(({ facts }) => findRevocation(facts, cutOffs) !== undefined)
+    .map(({ status }) => status.index)
   const claims = {
     sub: statusListUri(world.issuer, list),
     iat: now,

@@ -32,7 +32,7 @@ export const STATUS_BLOCK_SIZE = 64
 /** What decides whether a token is revoked. Ids only. */
 export type StatusFacts = Pick<
   OwnClaims,
-  'tokenId' | 'lineage' | 'txn' | 'subject' | 'clients' | 'idp' | 'signedBy' | 'issuedAt'
+  'tokenId' | 'lineage' | 'txn' | 'subject' | 'clients' | 'idp' | 'signedBy' | 'issuedAt' | 'actorKeys'
 >
 
 /** The place of the number-th index that was leased. */

@@ -5,7 +5,7 @@ import type { PreparsedJwt } from './jwt-preparse.ts'
 import { LIMITS } from './limits.ts'
 import { readOwnClaims } from './own-claims.ts'
 import { BROKER, SPIFFE_SCHEME, type TrustedIssuer } from './policy/compiled.ts'
-import type { VerificationKey } from './ports.ts'
+import type { RevocationKey, VerificationKey } from './ports.ts'
 import { type Refusal, type Refused, refuse } from './refusal.ts'
 import { tokenIdOf } from './token-id.ts'
 import type { SubjectTokenType } from './token-request.ts'
@@ -48,9 +48,13 @@ interface SubjectFacts {
   readonly clients: readonly string[]
   /** The keys that whoever presents it must prove to have. */
   readonly confirmation: Confirmation
+  /** As of {@link OwnClaims}; none for an external token: what it says in `act` nobody has verified. */
+  readonly actors: readonly string[]
+  /** As of {@link OwnClaims}; none for an external token. */
+  readonly actorKeys: readonly RevocationKey[]
 }
 
-/** A token that the broker accepts as a subject. Only {@link validateSubject} makes one. */
+/** A token that the broker accepts, of a subject or of an actor. Only {@link validateSubject} makes one. */
 export type ValidatedSubject = Brand<SubjectFacts, 'ValidatedSubject'>
 
 const SUBJECT = /^[\x20\x21\x23-\x26\x28-\x5b\x5d-\x5f\x61-\x7e]+$/
@@ -104,6 +108,8 @@ function externalSubject(token: AuthenticToken, issuer: TrustedIssuer, sub: stri
     scopes: undefined,
     signedBy: [],
     clients: [],
+    actors: [],
+    actorKeys: [],
   }
   return facts as ValidatedSubject
 }
@@ -113,7 +119,7 @@ function ownSubject(token: AuthenticToken, issuer: TrustedIssuer): ValidatedSubj
   const own = readOwnClaims(token.claims, { issuer: issuer.issuer, signedBy: token.kid })
   if ('refused' in own) return own
   if (own.lineage.length > LIMITS.lineage) return refuse({ kind: 'lineage_too_long' })
-  const { subject, lineage, txn, idp, scopes, signedBy, clients } = own
+  const { subject, lineage, txn, idp, scopes, signedBy, clients, actors, actorKeys } = own
   const facts: SubjectFacts = {
     ...commonFacts(token, issuer),
     subject,
@@ -123,6 +129,8 @@ function ownSubject(token: AuthenticToken, issuer: TrustedIssuer): ValidatedSubj
     scopes,
     signedBy,
     clients,
+    actors,
+    actorKeys,
   }
   return facts as ValidatedSubject
 }

@@ -16,6 +16,11 @@ const SUBJECT_TOKEN_TYPES = ['jwt', 'access_token', 'id_token'] as const
 const REQUESTED_TOKEN_TYPES = ['access_token', 'jwt'] as const
 
 export type SubjectTokenType = (typeof SUBJECT_TOKEN_TYPES)[number]
+/** A token as it is presented, and what its sender says that it is. */
+export interface TypedToken {
+  readonly token: string
+  readonly type: SubjectTokenType
+}
 export type RequestedTokenType = (typeof REQUESTED_TOKEN_TYPES)[number]
 
 /** The token type URI (RFC 8693 §3) of a short name. */
@@ -34,8 +39,9 @@ export interface TokenRequestInput extends PresentedCredentials, PresentedKeys {
 /** A well-formed token exchange request (RFC 8693 §2.1). Only {@link readTokenRequest} makes one. */
 export type TokenRequest = Brand<
   {
-    readonly subjectToken: string
-    readonly subjectTokenType: SubjectTokenType
+    readonly subject: TypedToken
+    /** Who is to act for the subject (RFC 8693 §1.1); `undefined` where nobody is. */
+    readonly actor: TypedToken | undefined
     readonly requestedTokenType: RequestedTokenType
     readonly audiences: readonly string[]
     readonly resources: readonly string[]
@@ -58,24 +64,14 @@ export function readTokenRequest(input: TokenRequestInput): TokenRequest | Refus
   const grantType = form.one('grant_type')
   if (grantType === undefined) return refuse({ kind: 'parameter_missing', parameter: 'grant_type' })
   if (grantType !== TOKEN_EXCHANGE_GRANT) return refuse({ kind: 'grant_type_not_supported' })
-  return unservedIn(form) ?? tokenRequestOf(input, form)
-}
-
-/** Delegation: a request that relies on it must not be served without it. */
-function unservedIn(form: Parameters): Refused | undefined {
-  const actor = [form.one('actor_token'), form.one('actor_token_type')].filter((value) => value !== undefined)
-  if (actor.length === 1) return refuse({ kind: 'actor_token_incomplete' })
-  if (actor.length === 2) return refuse({ kind: 'delegation_not_allowed' })
-  return undefined
+  return tokenRequestOf(input, form)
 }
 
 function tokenRequestOf(input: TokenRequestInput, form: Parameters): TokenRequest | Refused {
-  const subjectToken = form.one('subject_token')
-  if (subjectToken === undefined) return refuse({ kind: 'parameter_missing', parameter: 'subject_token' })
-  const uri = form.one('subject_token_type')
-  if (uri === undefined) return refuse({ kind: 'parameter_missing', parameter: 'subject_token_type' })
-  const subjectTokenType = SUBJECT_TOKEN_TYPES.find((type) => tokenTypeUri(type) === uri)
-  if (subjectTokenType === undefined) return refuse({ kind: 'subject_token_type_not_supported' })
+  const subject = readSubject(form)
+  if ('refused' in subject) return subject
+  const actor = readActor(form)
+  if (actor !== undefined && 'refused' in actor) return actor
   const requestedUri = form.one('requested_token_type') ?? tokenTypeUri('access_token')
   const requestedTokenType = REQUESTED_TOKEN_TYPES.find((type) => tokenTypeUri(type) === requestedUri)
   if (requestedTokenType === undefined) return refuse({ kind: 'requested_token_type_not_supported' })
@@ -89,14 +85,37 @@ function tokenRequestOf(input: TokenRequestInput, form: Parameters): TokenReques
   if (furtherKeys.length > 0 || (idempotencyKey !== undefined && !IDEMPOTENCY_KEY.test(idempotencyKey)))
     return refuse({ kind: 'idempotency_key_malformed' })
   return {
-    subjectToken,
-    subjectTokenType,
+    subject,
+    actor,
     requestedTokenType,
     audiences,
     resources,
     scopes,
     idempotencyKey,
   } as TokenRequest
+}
+
+function readSubject(form: Parameters): TypedToken | Refused {
+  const token = form.one('subject_token')
+  if (token === undefined) return refuse({ kind: 'parameter_missing', parameter: 'subject_token' })
+  const uri = form.one('subject_token_type')
+  if (uri === undefined) return refuse({ kind: 'parameter_missing', parameter: 'subject_token_type' })
+  const type = typeOf(uri)
+  return type === undefined ? refuse({ kind: 'subject_token_type_not_supported' }) : { token, type }
+}
+
+/** Both or neither (RFC 8693 §2.1): a half must not make an exchange without an actor. */
+function readActor(form: Parameters): TypedToken | Refused | undefined {
+  const token = form.one('actor_token')
+  const uri = form.one('actor_token_type')
+  if (token === undefined && uri === undefined) return undefined
+  if (token === undefined || uri === undefined) return refuse({ kind: 'actor_token_incomplete' })
+  const type = typeOf(uri)
+  return type === undefined ? refuse({ kind: 'actor_token_type_not_supported' }) : { token, type }
+}
+
+function typeOf(uri: string): SubjectTokenType | undefined {
+  return SUBJECT_TOKEN_TYPES.find((type) => tokenTypeUri(type) === uri)
 }
 
 function readScopes(scope: string | undefined): readonly string[] | undefined | 'malformed' {

@@ -83,9 +83,13 @@ function describe(node: LineageNode, wanted: string, terminal: Terminal): string
   const what =
     issued === undefined
       ? 'external token'
-      : `${issued.target} for ${issued.client}, by grant ${issued.grant}, ${timeOf(issued.issuedAt)} to ${timeOf(issued.expiresAt)}`
+      : `${issued.target} for ${issued.client}${actorText(issued)}, by grant ${issued.grant}, ${timeOf(issued.issuedAt)} to ${timeOf(issued.expiresAt)}`
   const revoked = revokedBy.length === 0 ? '' : terminal.style('red', `  REVOKED by ${revokedBy.join(', ')}`)
   return `${name}  ${what}${withheld === undefined ? '' : withheldText(withheld, terminal)}${revoked}`
+}
+
+function actorText({ actor }: NonNullable<LineageNode['issued']>): string {
+  return actor === undefined ? '' : `, with ${actor.name} acting (${actor.token})`
 }
 
 function withheldText({ reason, butForRetry }: Withheld, terminal: Terminal): string {

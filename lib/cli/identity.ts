@@ -13,29 +13,53 @@ export const OWN_ISSUER = 'https://broker.invalid'
 
 const CLAIMS_RULE = 'a map of claims'
 
-/** Somebody who could present a token: for examples, not a token itself. */
-export const IDENTITY = {
+const TOKEN = {
   issuer: z.string('the id of an issuer in the policy').min(1),
   claims: z.record(z.string(), z.json({ error: CLAIMS_RULE }), { error: CLAIMS_RULE }).default({}),
+}
+
+/** Somebody who could present a token, and whoever acts for them: for examples, not the tokens themselves. */
+export const IDENTITY = {
+  ...TOKEN,
+  actor: z.strictObject(TOKEN, 'a map with the keys issuer, claims').optional(),
   client: z.string('the id of a client in the policy').min(1).optional(),
 }
 
-/** An identity as it stands in a file. */
-export interface Identity {
+/** A token as it stands in a file. */
+interface ExampleToken {
   readonly issuer: string
   readonly claims: Readonly<Record<string, unknown>>
+}
+
+/** An identity as it stands in a file. */
+export interface Identity extends ExampleToken {
+  readonly actor?: ExampleToken | undefined
   readonly client?: string | undefined
 }
 
 const LIFETIME_SECONDS = 300
 
+/** The claims of an identity's tokens; or the issuer that the policy does not have. */
+export type PresentedClaims =
+  | { readonly claims: JsonObject; readonly actor: JsonObject | undefined }
+  | { readonly unknown: string }
+
+/** What an identity would present. `now` in epoch seconds. */
+export function presentedClaims(identity: Identity, policy: PolicyIndex, now: number): PresentedClaims {
+  const claims = claimsOf(identity, policy, now)
+  if (claims === undefined) return { unknown: identity.issuer }
+  const actor = identity.actor && claimsOf(identity.actor, policy, now)
+  if (identity.actor !== undefined && actor === undefined) return { unknown: identity.actor.issuer }
+  return { claims, actor }
+}
+
 /**
- * The claims of a token of this identity: what its file leaves out of `iss`, `aud`, `sub`, `iat` and `exp` is filled with
+ * The claims of such a token: what its file leaves out of `iss`, `aud`, `sub`, `iat` and `exp` is filled with
  * what its issuer would be accepted with. `undefined` if the policy has no such issuer. `now` in epoch seconds.
  */
-export function claimsOf(identity: Identity, policy: PolicyIndex, now: number): JsonObject | undefined {
-  const issuer = [...policy.issuers.values()].find(({ id }) => id === identity.issuer)
-  if (issuer === undefined && identity.issuer !== BROKER) return undefined
+function claimsOf(token: ExampleToken, policy: PolicyIndex, now: number): JsonObject | undefined {
+  const issuer = [...policy.issuers.values()].find(({ id }) => id === token.issuer)
+  if (issuer === undefined && token.issuer !== BROKER) return undefined
   const defaults =
     issuer === undefined
       ? {
@@ -50,7 +74,7 @@ export function claimsOf(identity: Identity, policy: PolicyIndex, now: number): 
   const lifetime = Math.min(LIFETIME_SECONDS, issuer?.maxLifetimeSeconds ?? LIFETIME_SECONDS)
   const times = { sub: 'example', iat: now, exp: now + lifetime }
   // What YAML reads is JSON: its schema has nothing else.
-  return { ...times, ...defaults, ...identity.claims } as JsonObject
+  return { ...times, ...defaults, ...token.claims } as JsonObject
 }
 
 /** Reads a YAML or JSON file by a schema. Throws {@link CommandFailed} with everything that is wrong with it. */

@@ -30,6 +30,8 @@ export interface IssuedToken {
   readonly issuedAt: number
   readonly expiresAt: number
   readonly kid: string
+  /** Who was presented as acting for the subject: its name, and the id of its token. */
+  readonly actor?: { readonly name: string; readonly token: string }
 }
 
 /** A cut-off: what was issued until then is revoked. Epoch seconds. */
@@ -44,7 +46,7 @@ export class LineageSearch {
   readonly #withheld = new Map<string, Withheld>()
   readonly #cutOffs = new Map<string, number>()
 
-  /** `wanted` is a token's id, its `jti`, or the `txn` of the family. */
+  /** `wanted` is a token's id, its `jti`, or the `txn` of the family; an actor's token is of every family that it took part in. */
   constructor(wanted: string) {
     this.#wanted = wanted
   }
@@ -85,7 +87,7 @@ export class LineageSearch {
   #family(): readonly Event[] {
     const all = [...this.#grants.values()]
     const found = all.filter((event) =>
-      ['token', 'jti', 'txn', 'subject_token'].some((name) => event[name] === this.#wanted),
+      ['token', 'jti', 'txn', 'subject_token', 'actor_token'].some((name) => event[name] === this.#wanted),
     )
     const families = new Set(found.map((event) => event['txn']))
     return all.filter((event) => families.has(event['txn']))
@@ -124,6 +126,7 @@ function keysOf(event: Event): readonly string[] {
     `subject#${String(event['subject'])}`,
     `client#${String(event['client_id'])}`,
     `key#${String(event['kid'])}`,
+    ...[event['lineage_actors'] ?? []].flat().map(String),
   ]
 }
 
@@ -143,5 +146,6 @@ function issuedIn(event: Event): IssuedToken {
     issuedAt: Number(event['time']),
     expiresAt: Number(event['expires_at']),
     kid: text('kid'),
+    ...(text('actor') !== '' && { actor: { name: text('actor'), token: text('actor_token') } }),
   }
 }

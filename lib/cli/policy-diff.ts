@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { explainExchange } from '../../functions/core/explain.ts'
 import type { ClientId } from '../../functions/core/types.ts'
 import { type Command, UsageError } from './command.ts'
-import { claimsOf, IDENTITY, type Identity, OWN_ISSUER, readDataFile } from './identity.ts'
+import { IDENTITY, type Identity, OWN_ISSUER, presentedClaims, readDataFile } from './identity.ts'
 import { type LoadedPolicy, loadFor } from './policy-source.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -11,7 +11,7 @@ const IDENTITIES = z.strictObject(
     identities: z.array(
       z.strictObject(
         { name: z.string('what to call it'), ...IDENTITY },
-        'a map with the keys name, issuer, claims, client',
+        'a map with the keys name, issuer, claims, actor, client',
       ),
       'a list of identities',
     ),
@@ -38,7 +38,7 @@ export const policyDiff: Command = {
   arguments: '<old folder> <new folder>',
   summary: 'say who gains and who loses what between two policies',
   details:
-    'The identities to ask for come from a YAML or JSON file: a list identities of {name, issuer, claims, client}.',
+    'The identities to ask for come from a YAML or JSON file: a list identities of {name, issuer, claims, actor, client}.',
   example: 'npx token-broker policy diff policy ../proposed/policy --identities identities.yaml',
   options: {
     identities: { type: 'string', value: 'FILE', description: 'whose access is compared (required)' },
@@ -78,10 +78,10 @@ function accessOf(
   audience: string,
   { policy: { index }, now }: { readonly policy: LoadedPolicy; readonly now: number },
 ): Access | undefined {
-  const claims = claimsOf(identity, index, now)
-  if (claims === undefined) return undefined
+  const presented = presentedClaims(identity, index, now)
+  if ('unknown' in presented) return undefined
   const clientId = identity.client as ClientId | undefined
-  const question = { claims, clientId, audiences: [audience], resources: [], scopes: undefined }
+  const question = { ...presented, clientId, audiences: [audience], resources: [], scopes: undefined }
   const explanation = explainExchange(index, question, { now, brokerIssuer: OWN_ISSUER })
   if (explanation.outcome === 'refused') return undefined
   const { grant } = explanation.authorised

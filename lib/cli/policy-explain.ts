@@ -4,14 +4,15 @@ import { preparseJwt } from '../../functions/core/jwt-preparse.ts'
 import type { PolicyIndex } from '../../functions/core/policy/decide.ts'
 import type { ClientId, JsonObject } from '../../functions/core/types.ts'
 import { type Command, type CommandContext, CommandFailed, UsageError } from './command.ts'
-import { claimsOf, IDENTITY, OWN_ISSUER, readDataFile } from './identity.ts'
+import { IDENTITY, OWN_ISSUER, presentedClaims, readDataFile } from './identity.ts'
 import { loadFor, POLICY_OPTION } from './policy-source.ts'
 import { candidateText, refusalText } from './refusal-text.ts'
 import type { Terminal } from './terminal.ts'
 
-const DETAILS = `The token is read from standard input, so that it does not stand in the process list, and is not sent anywhere. Its
+const DETAILS = `The token is read from standard input, so that it does not stand in the process list, and is not sent anywhere; after
+it, separated by white space, may stand the token of an actor. Its
 signature is not checked, nor whether it was used or revoked: this is about the policy. With --claims, a YAML or JSON
-file says who asks: {issuer: github, claims: {…}}; what is left out of iss, aud, sub, iat and exp is filled in.`
+file says who asks: {issuer: github, claims: {…}}, and who acts: actor: {issuer: cluster, claims: {…}}; what is left out of iss, aud, sub, iat and exp is filled in.`
 
 export const policyExplain: Command = {
   path: ['policy', 'explain'],
@@ -34,9 +35,9 @@ export const policyExplain: Command = {
   run: async (context) => {
     const { text, flag, terminal, now } = context
     const { index } = loadFor(text('policy'))
-    const { claims, client } = await presented(context, index)
+    const { client, ...tokens } = await presented(context, index)
     const asked = {
-      claims,
+      ...tokens,
       clientId: (text('client') ?? client) as ClientId | undefined,
       audiences: listed(text('audience')),
       resources: listed(text('resource')),
@@ -44,32 +45,43 @@ export const policyExplain: Command = {
     }
     const at = { now: now(), brokerIssuer: text('issuer') ?? OWN_ISSUER }
     const explanation = explainExchange(index, asked, at)
-    if (flag('json')) terminal.out(JSON.stringify(explanationAsJson(explanation, claims, index), null, 2))
-    else print(terminal, { explanation, claims, policy: index })
+    const explained = { explanation, ...tokens, policy: index }
+    if (flag('json')) terminal.out(JSON.stringify(explanationAsJson(explained), null, 2))
+    else print(terminal, explained)
     return explanation.outcome === 'granted' ? 0 : 1
   },
 }
 
-/** Who asks: the claims of a token, or those of a file. */
-async function presented(
-  { text, terminal, now }: CommandContext,
-  policy: PolicyIndex,
-): Promise<{ readonly claims: JsonObject; readonly client?: string | undefined }> {
+interface Presented {
+  readonly claims: JsonObject
+  readonly actor?: JsonObject | undefined
+  readonly client?: string | undefined
+}
+
+/** Who asks, and who acts: the claims of tokens, or those of a file. */
+async function presented({ text, terminal, now }: CommandContext, policy: PolicyIndex): Promise<Presented> {
   const file = text('claims')
   if (file !== undefined) {
     const identity = readDataFile(
       file,
-      z.strictObject(IDENTITY, 'a map with the keys issuer, claims, client'),
+      z.strictObject(IDENTITY, 'a map with the keys issuer, claims, actor, client'),
     )
-    const claims = claimsOf(identity, policy, now())
-    if (claims !== undefined) return { claims, client: identity.client }
+    const tokens = presentedClaims(identity, policy, now())
+    if (!('unknown' in tokens)) return { ...tokens, client: identity.client }
     const known = [...policy.issuers.values()].map(({ id }) => id).join(', ')
-    throw new CommandFailed(`the policy has no issuer ${identity.issuer}`, `known are ${known}`)
+    throw new CommandFailed(`the policy has no issuer ${tokens.unknown}`, `known are ${known}`)
   }
   if (terminal.isInteractive)
     throw new UsageError('no token: give it on standard input, or a file of claims with --claims')
-  const jwt = preparseJwt((await terminal.readInput()).trim())
-  if (typeof jwt !== 'string') return { claims: jwt.claims }
+  const [token = '', actor, ...more] = (await terminal.readInput()).trim().split(/\s+/)
+  if (more.length > 0)
+    throw new UsageError('more than two tokens: give the subject’s, and the actor’s after it')
+  return { claims: claimsIn(token), actor: actor === undefined ? undefined : claimsIn(actor) }
+}
+
+function claimsIn(token: string): JsonObject {
+  const jwt = preparseJwt(token)
+  if (typeof jwt !== 'string') return jwt.claims
   throw new CommandFailed(
     `standard input is no token that the broker would look at: ${jwt.replaceAll('_', ' ')}`,
     'give the token alone, as the platform handed it out',
@@ -83,22 +95,25 @@ function listed(value: string | undefined): readonly string[] {
 interface Explained {
   readonly explanation: Explanation
   readonly claims: JsonObject
+  readonly actor?: JsonObject | undefined
   readonly policy: PolicyIndex
 }
 
-function print(terminal: Terminal, { explanation, claims, policy }: Explained): void {
+function print(terminal: Terminal, explained: Explained): void {
+  const { explanation } = explained
   const { issuer, target, candidates } = explanation
   const place = `tokens of ${issuer?.id ?? '?'} for ${target?.id ?? '?'}`
   if (explanation.outcome === 'granted') {
-    const { grant, scopes, mappedClaims } = explanation.authorised
+    const { grant, scopes, mappedClaims, actors } = explanation.authorised
     terminal.out(`${terminal.style('green', 'granted')} by ${terminal.style('bold', grant.id)}: ${place}`)
     terminal.out(`  scopes    ${scopes.join(' ') || '(none)'}`)
     terminal.out(`  lifetime  ${grant.lifetimeSeconds} s at most, and never longer than the token itself`)
+    if (actors.length > 0) terminal.out(`  actors    ${actors.join(', before that ')}`)
     for (const [name, value] of Object.entries(mappedClaims))
       terminal.out(`  claim     ${name} = ${JSON.stringify(value)}`)
     return
   }
-  const { why, change } = refusalText({ explanation, claims, policy })
+  const { why, change } = refusalText({ ...explained, explanation })
   terminal.out(`${terminal.style('red', 'refused')}: ${why}`)
   if (candidates.length > 0) terminal.out(`  ${place}; grants looked at: ${candidates.length}`)
   for (const candidate of candidates) terminal.out(`  ${candidateText(candidate)}`)
@@ -106,7 +121,8 @@ function print(terminal: Terminal, { explanation, claims, policy }: Explained): 
 }
 
 /** An explanation for machines: names as in policy files. */
-export function explanationAsJson(explanation: Explanation, claims: JsonObject, policy: PolicyIndex): object {
+export function explanationAsJson(explained: Explained): object {
+  const { explanation } = explained
   const { issuer, target, candidates } = explanation
   const common = { issuer: issuer?.id, target: target?.id, candidates }
   if (explanation.outcome === 'refused') {
@@ -115,11 +131,18 @@ export function explanationAsJson(explanation: Explanation, claims: JsonObject, 
       outcome: 'refused',
       reason: kind,
       detail,
-      ...refusalText({ explanation, claims, policy }),
+      ...(explanation.of && { of: explanation.of }),
+      ...refusalText({ ...explained, explanation }),
       ...common,
     }
   }
-  const { grant, scopes, mappedClaims } = explanation.authorised
-  const granted = { grant: grant.id, scopes, lifetime_seconds: grant.lifetimeSeconds, claims: mappedClaims }
+  const { grant, scopes, mappedClaims, actors } = explanation.authorised
+  const granted = {
+    grant: grant.id,
+    scopes,
+    lifetime_seconds: grant.lifetimeSeconds,
+    claims: mappedClaims,
+    ...(actors.length > 0 && { actors }),
+  }
   return { outcome: 'granted', ...granted, ...common }
 }

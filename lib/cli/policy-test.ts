@@ -6,7 +6,7 @@ import type { PolicyIndex } from '../../functions/core/policy/decide.ts'
 import type { ClientId } from '../../functions/core/types.ts'
 import { TEST_FILE } from '../policy-folder.ts'
 import { type Command, CommandFailed } from './command.ts'
-import { claimsOf, IDENTITY, OWN_ISSUER, readDataFile } from './identity.ts'
+import { IDENTITY, OWN_ISSUER, presentedClaims, readDataFile } from './identity.ts'
 import { loadFor, POLICY_OPTION } from './policy-source.ts'
 import { candidateText, refusalText } from './refusal-text.ts'
 
@@ -34,7 +34,7 @@ const example = z.strictObject(
       .default({}),
     expect: expectation,
   },
-  'a map with the keys name, issuer, claims, client, request, expect',
+  'a map with the keys name, issuer, claims, actor, client, request, expect',
 )
 /** The form of a `*.test.yaml` file. `policy/policy-test.schema.json` is made from it. */
 export const EXAMPLES = z.strictObject(
@@ -55,7 +55,7 @@ export const policyTest: Command = {
   path: ['policy', 'test'],
   summary: 'check the examples beside a policy: who gets what, and who must not',
   details:
-    'Examples stand in *.test.yaml in the folder of the policy: a list tests of {name, issuer, claims, client, request, expect}.',
+    'Examples stand in *.test.yaml in the folder of the policy: a list tests of {name, issuer, claims, actor, client, request, expect}.',
   example: 'npx token-broker policy test --policy policy',
   options: POLICY_OPTION,
   run: async ({ text, flag, terminal, now }) => {
@@ -87,13 +87,13 @@ function exampleFiles(folder: string): readonly string[] {
 }
 
 function problemWith(one: Example, policy: PolicyIndex, now: number): string | undefined {
-  const claims = claimsOf(one, policy, now)
-  if (claims === undefined) return `the policy has no issuer ${one.issuer}`
+  const presented = presentedClaims(one, policy, now)
+  if ('unknown' in presented) return `the policy has no issuer ${presented.unknown}`
   const { audience, resource, scope } = one.request
   const explanation = explainExchange(
     policy,
     {
-      claims,
+      ...presented,
       clientId: one.client as ClientId | undefined,
       audiences: audience === undefined ? [] : [audience],
       resources: resource === undefined ? [] : [resource],
@@ -105,7 +105,7 @@ function problemWith(one: Example, policy: PolicyIndex, now: number): string | u
   const wanted = Object.entries(one.expect).filter(([, value]) => value !== undefined)
   const differs = wanted.some(([key, value]) => JSON.stringify(found[key]) !== JSON.stringify(value))
   if (!differs) return undefined
-  const why = explanation.outcome === 'refused' ? whyRefused({ explanation, claims, policy }) : ''
+  const why = explanation.outcome === 'refused' ? whyRefused({ explanation, ...presented, policy }) : ''
   return `expected ${JSON.stringify(one.expect)}, found ${JSON.stringify(found)}${why}`
 }
 

@@ -1,6 +1,6 @@
 import type { Explanation } from '../../functions/core/explain.ts'
-import type { Matcher } from '../../functions/core/policy/compiled.ts'
-import type { ExplainedGrant, PolicyIndex } from '../../functions/core/policy/decide.ts'
+import type { Condition, Matcher } from '../../functions/core/policy/compiled.ts'
+import type { ExplainedGrant, GrantMismatch, PolicyIndex } from '../../functions/core/policy/decide.ts'
 import type { Refusal } from '../../functions/core/refusal.ts'
 import type { JsonObject } from '../../functions/core/types.ts'
 
@@ -8,6 +8,7 @@ import type { JsonObject } from '../../functions/core/types.ts'
 export interface RefusedQuestion {
   readonly explanation: Extract<Explanation, { readonly outcome: 'refused' }>
   readonly claims: JsonObject
+  readonly actor?: JsonObject | undefined
   readonly policy: PolicyIndex
 }
 
@@ -79,11 +80,45 @@ const TEXTS: { readonly [Kind in Refusal['kind']]?: TextOf<Kind> } = {
     why: `the grant makes ${claim} from a claim that the token lacks, or that is no text, number or boolean`,
     change: 'make it from another claim',
   }),
+  actor_missing: (_, { claims }) =>
+    claims['may_act'] === undefined
+      ? {
+          why: 'a grant is for such a token, but only with an actor',
+          change: 'send an actor_token, or add a grant without delegation',
+        }
+      : {
+          why: `its may_act says who may act: ${shown(claims['may_act'])}`,
+          change: 'send the actor_token of that party',
+        },
+  actor_not_allowed: () => ({
+    why: 'a grant is for such a token, but not with this actor',
+    change: 'add the actor to its delegation, or leave the actor_token out where it has none',
+  }),
+  actor_not_named: (_, { claims, actor }) => ({
+    why: `may_act is ${shown(claims['may_act'])}, and the actor ${shown({ iss: actor?.['iss'], sub: actor?.['sub'] })}`,
+    change: 'may_act must have exactly the iss and the sub of the actor’s token, and nothing else',
+  }),
+  actor_has_actor: () => ({
+    why: 'the actor’s token has an act itself: who presents it is not its subject',
+    change: 'send a token in which nobody acts for the actor',
+  }),
+  delegation_loop: () => ({
+    why: 'the actor is the subject, or acts for it already',
+    change: 'leave the actor_token out: the actors of a token are passed on',
+  }),
+  delegation_too_deep: (_, { policy }) => ({
+    why: `more than ${policy.maxDelegationDepth} would act, one behind the other`,
+    change: 'exchange an earlier token, or raise defaults.max_delegation_depth',
+  }),
 }
 
 /** Puts a refusal into words. Values are shown as JSON, shortened and in ASCII: a claim may hold anything. */
 export function refusalText(question: RefusedQuestion): RefusalText {
-  const { refusal, issuer } = question.explanation
+  const { refusal, issuer, of } = question.explanation
+  if (of !== undefined && question.actor !== undefined) {
+    const { why, change } = refusalText({ ...question, ...aboutActor(question, question.actor) })
+    return { why: `of the actor’s token, ${why}`, change }
+  }
   // The table gives each kind its own refusal; that the two belong together is beyond TypeScript.
   const textOf = TEXTS[refusal.kind] as TextOf<Refusal['kind']> | undefined
   if (textOf === undefined)
@@ -91,14 +126,32 @@ export function refusalText(question: RefusedQuestion): RefusalText {
   return textOf(refusal as never, { ...question, issuerName: issuer?.id ?? 'the issuer' })
 }
 
+/** The same question, as if the actor's token was the one that is exchanged. */
+function aboutActor({ explanation }: RefusedQuestion, claims: JsonObject): Partial<RefusedQuestion> {
+  const { of: _, ...rest } = explanation
+  return { explanation: rest, claims, actor: undefined }
+}
+
 /** One line for a grant: that it matches, or the first thing in its way, with what was expected and what was found. */
 export function candidateText({ grant, mismatch }: ExplainedGrant): string {
   if (mismatch === undefined) return `${grant}: matches`
   if (mismatch.kind === 'client')
     return `${grant}: the client must be ${mismatch.expected}, found ${mismatch.found ?? 'none'}`
+  if (mismatch.kind === 'actor') return `${grant}: ${actorText(mismatch)}`
   const expected = mismatch.expected.map(matcherText).join(' or ')
   const found = mismatch.found === undefined ? 'no such claim' : shown(mismatch.found)
   return `${grant}: ${mismatch.path.join(' › ')} must be ${expected}, found ${found}`
+}
+
+function actorText({ expected, found }: Extract<GrantMismatch, { readonly kind: 'actor' }>): string {
+  if (expected === undefined) return 'there must be no actor, as it has no delegation'
+  const actors = expected.map(({ issuer, when }) => `${issuer} with ${when.map(conditionText).join(' and ')}`)
+  const presented = found === undefined ? 'no actor token' : `another token of ${found}`
+  return `the actor must be ${actors.join(' or ')}, found ${presented}`
+}
+
+function conditionText({ path, anyOf }: Condition): string {
+  return `${path.join(' › ')} ${anyOf.map(matcherText).join(' or ')}`
 }
 
 function noGrantText({

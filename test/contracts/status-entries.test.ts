@@ -41,6 +41,7 @@ function entryOf(list: number, index: number, changes: Partial<StatusEntry> = {}
     subject: 'ci:é',
     clients: ['checkout'],
     idp: 'https://ci.example.com',
+    actorKeys: [],
     signedBy: ['kid'],
     issuedAt: NOW,
   }

@@ -163,7 +163,12 @@ describe('a request that is refused before the signature check', () => {
       {},
       'requested_token_type_not_supported',
     ],
-    ['an actor token', { actor_token: 'a', actor_token_type: 'b' }, {}, 'delegation_not_allowed'],
+    [
+      'an actor token of another type',
+      { actor_token: 'a', actor_token_type: 'b' },
+      {},
+      'actor_token_type_not_supported',
+    ],
     ['an actor token without its type', { actor_token: 'a' }, {}, 'actor_token_incomplete'],
     ['an actor token type without token', { actor_token_type: 'b' }, {}, 'actor_token_incomplete'],
     ['a client secret', { client_id: 'me', client_secret: 'x' }, {}, 'client_authentication_failed'],

@@ -187,7 +187,7 @@ describe('a bad request over HTTP', () => {
     const expired = await broker.exchange(await github({ exp: 1000, iat: 900, nbf: 900 }))
     expect(expired).toMatchObject({
       status: 400,
-      body: { error: 'invalid_request', error_description: 'the subject token is not acceptable' },
+      body: { error: 'invalid_request', error_description: 'the subject or actor token is not acceptable' },
     })
     expect(expired.headers.get('cache-control')).toBe('no-store')
     expect(expired.headers.get('x-correlation-id')).toMatch(/^[\w=-]+$/)

@@ -20,6 +20,7 @@ afterAll(() => {
 
 export const EMPTY_POLICY: CompiledPolicy = {
   format: 1,
+  maxDelegationDepth: 3,
   digest: 'none',
   issuers: [],
   clients: [],

@@ -233,7 +233,14 @@ class World {
     const issuer = { id: 'ci', replay: this.setting.mode, clockSkewSeconds: UNIT } as TrustedIssuer
     const expiresAt = TOKENS[ask.token ?? 'first'].expiresAt * UNIT
     const subject = { tokenId: 'first', expiresAt, lineage: ['first'] }
-    const parts = { subject, target: { id: ask.target ?? 'payments' }, grant: {}, scopes: [], expiresAt }
+    const parts = {
+      subject,
+      target: { id: ask.target ?? 'payments' },
+      grant: {},
+      scopes: [],
+      actors: [],
+      expiresAt,
+    }
     const authorised = parts as unknown as Authorised
     const retry = { idempotencyKey: ask.idempotencyKey, scope: replayScopeOf(authorised, issuer) }
     const issued = identifyIssued(authorised, retry, {

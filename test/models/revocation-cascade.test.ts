@@ -17,10 +17,19 @@ const CUT_OFFS: Setting = {
   end: 1,
 }
 const RIVALS: Setting = { ...CUT_OFFS, exchanges: 1, revocations: 2, kinds: ['subject'], end: 2 }
+const ACTORS: Setting = {
+  ...CASCADE,
+  exchanges: 3,
+  kinds: ['token', 'lineage', 'client', 'key', 'issuer'],
+  actors: true,
+}
+const ACTORS_IN_TIME: Setting = { ...CUT_OFFS, exchanges: 2, actors: true }
 const SETTINGS: readonly (readonly [string, Setting])[] = [
   ['a token, lineage, client or key, among four exchanges', CASCADE],
   ['a cut-off, in time, among three exchanges', CUT_OFFS],
   ['two cut-offs of one subject', RIVALS],
+  ['whatever an actor can be revoked by, among three exchanges', ACTORS],
+  ['a cut-off of a subject or an actor, in time', ACTORS_IN_TIME],
 ]
 
 describe('once a revocation is answered', () => {
@@ -44,6 +53,9 @@ describe('once a revocation is answered', () => {
       { carriesNothingOfAncestors: true },
       /active|extended/,
     ],
+    ['does not pass on actors to descendants', { carriesNothingOfActors: true }, /active|extended/, ACTORS],
+    ['does not look at the actor', { ignoresActors: true }, /extended/, ACTORS],
+    ['does not look at the actor in time', { ignoresActors: true }, /extended/, ACTORS_IN_TIME],
     ['answers before it writes', { answersBeforeItWrites: true }, /active|extended/],
     ['lets a cut-off shrink', { lastWriteWins: true }, /active|extended/, RIVALS],
   ])('that does not hold for a broker that %s', (_mistake, mistakes, violation, setting = CASCADE) => {

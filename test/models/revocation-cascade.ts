@@ -1,9 +1,23 @@
 import type { Authorised } from '../../functions/core/authorise.ts'
 import type { OwnToken } from '../../functions/core/own-token.ts'
 import type { IssuedIdentity, RevocationKey } from '../../functions/core/ports.ts'
-import { findRevocation, revocationKeysFor, revocationKeysOf } from '../../functions/core/revocation.ts'
+import {
+  findRevocation,
+  refuseRevoked,
+  revocationKeysFor,
+  revocationKeysOf,
+} from '../../functions/core/revocation.ts'
 import type { Model } from './explore.ts'
-import { type Facts, factsOf, isWithin, loginOf, type World } from './token-tree.ts'
+import {
+  actorLoginOf,
+  delegationOf,
+  type Facts,
+  factsOf,
+  isWithin,
+  loginOf,
+  parentsOf,
+  type World,
+} from './token-tree.ts'
 
 /*
  * Invariant I9. Exchanges make a tree of tokens, each in three steps: it begins, with the time that will be the token's
@@ -28,6 +42,10 @@ export interface Mistakes {
   readonly ignoresAncestors?: boolean
   /** Tokens say neither to whom their ancestors were issued nor which key signed them. */
   readonly carriesNothingOfAncestors?: boolean
+  /** Tokens do not say what could revoke them because of their actors. */
+  readonly carriesNothingOfActors?: boolean
+  /** What is revoked of the actor's token is not asked for. */
+  readonly ignoresActors?: boolean
   readonly answersBeforeItWrites?: boolean
   /** A cut-off replaces another, even a later one. */
   readonly lastWriteWins?: boolean
@@ -40,6 +58,8 @@ export interface Setting {
   /** How far an exchange's clock may be ahead of a revocation's. */
   readonly clocks: readonly number[]
   readonly end: number
+  /** Whether somebody may act for a subject. @default false */
+  readonly actors?: boolean
 }
 
 export type Kind = 'token' | 'lineage' | 'subject' | 'client' | 'issuer' | 'key'
@@ -109,13 +129,31 @@ function exchangesBegun(state: CascadeState, setting: Setting, mistakes: Mistake
   const released = exchanges.flatMap(({ stage }, place) => (stage === 'released' ? [place] : []))
   const answered = state.revocations.flatMap(({ stage }, place) => (stage === 'answered' ? [place] : []))
   const logins = time === 0 ? [loginOf(0)] : [loginOf(0), loginOf(time)]
+  const stage = mistakes.readsTooLate === true ? 'clear' : 'begun'
+  const begun = (parent: number, actor: number | undefined, issuedAt: number): Action => {
+    const exchange = { parent, actor, issuedAt, stage, age: 0, answered } as const
+    const name = `exchange ${exchanges.length} of ${parent} begins, with ${actor}, at ${issuedAt}`
+    return [name, { ...state, exchanges: [...exchanges, exchange] }]
+  }
   return [...logins, ...released].flatMap((parent) =>
-    setting.clocks.map((ahead): Action => {
-      const stage = mistakes.readsTooLate === true ? 'clear' : 'begun'
-      const begun = { parent, issuedAt: time + ahead, stage, age: 0, answered } as const
-      const name = `exchange ${exchanges.length} of ${parent} begins, at ${time + ahead}`
-      return [name, { ...state, exchanges: [...exchanges, begun] }]
-    }),
+    [undefined, ...actorsOf(state, parent, { setting, released })].flatMap((actor) =>
+      setting.clocks.map((ahead) => begun(parent, actor, time + ahead)),
+    ),
+  )
+}
+
+/** Whoever has logged in as the actor, or acts with a token of ours, unless the deployed code forbids it for this subject. */
+function actorsOf(
+  state: CascadeState,
+  parent: number,
+  { setting, released }: { readonly setting: Setting; readonly released: readonly number[] },
+): readonly number[] {
+  if (setting.actors !== true) return []
+  const { time } = state
+  const logins = time === 0 ? [actorLoginOf(0)] : [actorLoginOf(0), actorLoginOf(time)]
+  const subject = factsOf(state, parent)
+  return [...logins, ...released].filter(
+    (actor) => !('refused' in delegationOf(subject, factsOf(state, actor))),
   )
 }
 
@@ -138,14 +176,19 @@ function isRefused(
   store: CascadeState['store'],
   mistakes: Mistakes,
 ): boolean {
-  const subject = carried(factsOf(state, state.exchanges[place]?.parent ?? 0), mistakes)
+  const [parent = 0, acting] = parentsOf(state, place)
+  const subject = carried(factsOf(state, parent), mistakes)
+  const actor =
+    acting === undefined || mistakes.ignoresActors === true
+      ? undefined
+      : carried(factsOf(state, acting), mistakes)
   const token = factsOf(state, place)
-  const authorised = { subject, clientId: token.clients.at(-1) } as unknown as Authorised
+  const authorised = { subject, actor, clientId: token.clients.at(-1) } as unknown as Authorised
   const issued = { id: token.tokenId, jti: token.tokenId } as unknown as IssuedIdentity
   const keys = revocationKeysFor(authorised, issued)
   const asked = mistakes.ignoresAncestors === true ? keys.filter((key) => !isOfAncestor(key, subject)) : keys
   const isKeyRevoked = store[`key#${token.signedBy.at(-1)}`] !== undefined
-  return isKeyRevoked || findRevocation(subject as never, cutOffsIn(store, asked)) !== undefined
+  return isKeyRevoked || refuseRevoked(authorised, issued, cutOffsIn(store, asked)) !== undefined
 }
 
 /** As the deployed introspection decides. */
@@ -157,8 +200,9 @@ function isActive(state: CascadeState, place: number, mistakes: Mistakes): boole
   return findRevocation(token as never, cutOffsIn(store, asked)) === undefined
 }
 
-function carried(facts: Facts, { carriesNothingOfAncestors }: Mistakes): Facts {
-  if (carriesNothingOfAncestors !== true) return facts
+function carried(all: Facts, mistakes: Mistakes): Facts {
+  const facts = mistakes.carriesNothingOfActors === true ? { ...all, actorKeys: [] } : all
+  if (mistakes.carriesNothingOfAncestors !== true) return facts
   return { ...facts, clients: facts.clients.slice(-1), signedBy: facts.signedBy.slice(-1) }
 }
 
@@ -174,7 +218,10 @@ function cutOffsIn(store: CascadeState['store'], keys: readonly RevocationKey[])
 function revocationsBegun(state: CascadeState, { revocations, kinds }: Setting): readonly Action[] {
   if (state.revocations.length === revocations) return []
   const released = state.exchanges.flatMap(({ stage }, place) => (stage === 'released' ? [place] : []))
-  const facts = [loginOf(0), ...released].map((place) => factsOf(state, place))
+  const logins = state.exchanges.some(({ actor }) => actor !== undefined)
+    ? [loginOf(0), actorLoginOf(0)]
+    : [loginOf(0)]
+  const facts = [...logins, ...released].map((place) => factsOf(state, place))
   const named: Readonly<Record<Kind, readonly string[]>> = {
     token: facts.map(({ tokenId }) => tokenId),
     lineage: facts.flatMap(({ txn }) => txn ?? []),
@@ -233,8 +280,9 @@ function violationIn(state: CascadeState, mistakes: Mistakes): string | undefine
 function covers(state: CascadeState, { key, begunAt, begunBefore }: Revocation, place: number): boolean {
   if (!isWithin(state, place, key)) return false
   const [kind] = key.split('#') as [Kind]
-  if (!CUT_OFFS.has(kind) || place < begunBefore) return true
-  const parent = state.exchanges[place]?.parent ?? 0
-  const isOldLogin = parent < 0 && (factsOf(state, parent).issuedAt ?? 0) < begunAt
-  return isOldLogin || (parent >= 0 && covers(state, { key, begunAt, begunBefore } as Revocation, parent))
+  if (!CUT_OFFS.has(kind)) return true
+  if (place < 0) return factsOf(state, place).issuedAt < begunAt
+  if (place < begunBefore) return true
+  const revocation = { key, begunAt, begunBefore } as Revocation
+  return parentsOf(state, place).some((from) => covers(state, revocation, from))
 }

@@ -1,9 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Authorised, authorise } from '../../functions/core/authorise.ts'
-import type { CompiledPolicy, Condition, Grant } from '../../functions/core/policy/compiled.ts'
+import type { ActorRule, CompiledPolicy, Condition, Grant } from '../../functions/core/policy/compiled.ts'
 import { decideGrant, indexPolicy, type PolicyIndex } from '../../functions/core/policy/decide.ts'
-import { type AuthenticToken, validateSubject } from '../../functions/core/subject-token.ts'
+import {
+  type AuthenticToken,
+  type ValidatedSubject,
+  validateSubject,
+} from '../../functions/core/subject-token.ts'
 import { tokenIdOf } from '../../functions/core/token-id.ts'
 import type { JsonObject, TargetId } from '../../functions/core/types.ts'
 import { findingsIn, PAYMENTS_CI, withGrant } from '../core/policy/policy-fixture.ts'
@@ -32,6 +36,14 @@ const question = fc.record({
     { nil: undefined },
   ),
   exp: fc.integer({ min: -60, max: 4000 }),
+  actor: fc.option(
+    fc.record({
+      from: fc.constantFrom(...ISSUERS),
+      claims: claimSet,
+      exp: fc.integer({ min: -60, max: 4000 }),
+    }),
+    { nil: undefined, freq: 2 },
+  ),
 })
 type Question = typeof question extends fc.Arbitrary<infer Q> ? Q : never
 
@@ -48,35 +60,47 @@ function decisionOn(
   { now = NOW, rename = (name) => name }: At = {},
 ): unknown {
   const index = indexPolicy(policy)
-  const issuer = policy.issuers.find(({ id }) => id === rename(asked.from))
   const target = index.targets.get(rename(asked.target) as TargetId)
-  if (issuer === undefined || target === undefined || target.format === 'aws-credentials') return 'unknown'
-  const claims = {
-    ...asked.claims,
-    iss: issuer.issuer,
-    sub: 's',
-    aud: AUDIENCE,
-    jti: 'j',
-    iat: now,
-    exp: now + asked.exp,
-  }
-  const jwt = {
-    compact: '',
-    signingInput: '',
-    algorithm: 'ES256',
-    kid: 'k',
-    type: 'jwt',
-    claims,
-  } as unknown as AuthenticToken
-  const subject = validateSubject(jwt, issuer, { type: 'jwt', now })
-  if ('refused' in subject) return subject.refused.kind
-  const question = { subject, client: undefined, target, scopes: asked.scopes, confirmation: {} }
-  const authorised = authorise(index, question, now)
+  if (target === undefined || target.format === 'aws-credentials') return 'unknown'
+  const subject = acceptedBy(policy, { ...asked, sub: 's' }, { now, rename })
+  if (typeof subject === 'string') return subject
+  const actor = asked.actor && acceptedBy(policy, { ...asked.actor, sub: 'actor' }, { now, rename })
+  if (typeof actor === 'string') return actor
+  const authorised = authorise(
+    index,
+    { subject, actor, client: undefined, target, scopes: asked.scopes, confirmation: {} },
+    now,
+  )
   return 'refused' in authorised ? authorised.refused.kind : summaryOf(authorised, now)
 }
 
-function summaryOf({ grant, target, scopes, expiresAt }: Authorised, now: number) {
-  return { grant: String(grant.id), target: String(target.id), scopes, seconds: expiresAt - now }
+/** A token as its issuer would have signed it, or why it is not accepted. */
+function acceptedBy(
+  policy: CompiledPolicy,
+  asked: { readonly from: string; readonly claims: object; readonly exp: number; readonly sub: string },
+  { now, rename }: Required<At>,
+): ValidatedSubject | string {
+  const issuer = policy.issuers.find(({ id }) => id === rename(asked.from))
+  if (issuer === undefined) return 'unknown'
+  const { sub, exp } = asked
+  const standard = { iss: issuer.issuer, sub, aud: AUDIENCE, jti: 'j', iat: now, exp: now + exp }
+  const jwt = { type: 'jwt', signingInput: '', kid: 'k', claims: { ...asked.claims, ...standard } }
+  const accepted = validateSubject(jwt as unknown as AuthenticToken, issuer, { type: 'jwt', now })
+  return 'refused' in accepted ? accepted.refused.kind : accepted
+}
+
+function summaryOf({ grant, target, scopes, expiresAt, actors }: Authorised, now: number) {
+  return {
+    actors: actors.length,
+    grant: String(grant.id),
+    target: String(target.id),
+    scopes,
+    seconds: expiresAt - now,
+  }
+}
+
+function withActors(grant: Grant, change: (actors: readonly ActorRule[]) => readonly ActorRule[]): Grant {
+  return grant.actors === undefined ? grant : { ...grant, actors: change(grant.actors) }
 }
 
 function grantsMatching(grants: readonly Grant[], asked: Question): readonly string[] {
@@ -85,12 +109,17 @@ function grantsMatching(grants: readonly Grant[], asked: Question): readonly str
     .map(({ id }) => id)
 }
 
-function matches(index: PolicyIndex, { from, claims, target }: Question): boolean {
+function matches(index: PolicyIndex, { from, claims, target, actor }: Question): boolean {
   const found = index.targets.get(target as TargetId)
   if (found === undefined) return false
-  return !(
-    'kind' in decideGrant(index, { issuerId: from as never, claims: claims as JsonObject, target: found })
-  )
+  const acting = actor && { issuerId: actor.from as never, claims: actor.claims as JsonObject }
+  const decision = decideGrant(index, {
+    issuerId: from as never,
+    claims: claims as JsonObject,
+    actor: acting,
+    target: found,
+  })
+  return !('kind' in decision)
 }
 
 describe('of every decision', () => {
@@ -118,9 +147,14 @@ describe('of every decision', () => {
       .filter((when) => when.length > 0)
     await holds(
       fc.property(grantList, question, further, (grants, asked, [condition]) => {
-        const narrowed = grants.map((grant) => ({ ...grant, when: [...grant.when, condition as Condition] }))
+        const narrow = <T extends { readonly when: readonly Condition[] }>(rule: T): T => ({
+          ...rule,
+          when: [...rule.when, condition as Condition],
+        })
         const before = new Set(grantsMatching(grants, asked))
-        for (const id of grantsMatching(narrowed, asked)) expect(before).toContain(id)
+        const ofActors = grants.map((grant) => withActors(grant, (actors) => actors.map(narrow)))
+        for (const narrowed of [grants.map(narrow), ofActors])
+          for (const id of grantsMatching(narrowed, asked)) expect(before).toContain(id)
       }),
     )
   })
@@ -151,6 +185,23 @@ describe('of every decision', () => {
     )
   })
 
+  it('I4 an exchange has an actor exactly where its grant wants one, and one that the grant is for', async () => {
+    await holds(
+      fc.property(grantList, question, (grants, asked) => {
+        const decision = decisionOn(policyOf({ grants }), asked)
+        if (typeof decision === 'string') return
+        const { grant, actors } = decision as { readonly grant: string; readonly actors: number }
+        const rules = grants.find(({ id }) => id === grant)?.actors
+        expect([actors, rules === undefined]).toEqual(asked.actor === undefined ? [0, true] : [1, false])
+        if (asked.actor !== undefined)
+          expect(rules?.map(({ issuer }) => String(issuer))).toContain(asked.actor.from)
+        const without = decisionOn(policyOf({ grants }), { ...asked, actor: undefined })
+        if (asked.actor !== undefined && typeof without !== 'string')
+          expect((without as { readonly grant: string }).grant).not.toBe(grant)
+      }),
+    )
+  })
+
   it('I20 the order of rules, conditions, issuers and targets decides nothing', async () => {
     await holds(
       fc.property(rivalGrants, question, fc.integer(), (grants, anything, seed) => {
@@ -168,6 +219,9 @@ describe('of every decision', () => {
               ...condition,
               anyOf: shuffled(condition.anyOf),
             })),
+            ...(grant.actors && {
+              actors: shuffled(grant.actors).map((actor) => ({ ...actor, when: shuffled(actor.when) })),
+            }),
           })),
         }
         const decision = decisionOn(policy, asked)
@@ -199,7 +253,9 @@ describe('of every decision', () => {
             grants: grants.map(
               (grant) =>
                 ({
-                  ...grant,
+                  ...withActors(grant, (actors) =>
+                    actors.map((actor) => ({ ...actor, issuer: rename(actor.issuer) as never })),
+                  ),
                   id: rename(grant.id),
                   issuer: rename(grant.issuer),
                   target: rename(grant.target),

@@ -1,13 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { actClaim } from '../../functions/core/act-claim.ts'
 import type { ExchangeOutcome } from '../../functions/core/exchange.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
+import type { ActorRule, Condition } from '../../functions/core/policy/compiled.ts'
+import type { IssuerId } from '../../functions/core/types.ts'
 import { decode } from '../support/tokens.ts'
 import {
   claimSet,
   type GrantSketch,
   grantOf,
   grantSketch,
+  ISSUERS,
   issuerOf,
   issuerUrl,
   policyOf,
@@ -24,6 +28,7 @@ import {
   grantedIn,
   holds,
   NOW,
+  ownToken,
   PropertyBroker,
   reasonIn,
   signed,
@@ -55,8 +60,26 @@ const onward = (scopes: readonly string[], at: number) =>
     `onward-${at}`,
   )
 
+const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt'
+const ANYBODY: readonly ActorRule[] = ISSUERS.map((issuer) => ({
+  issuer: issuer as IssuerId,
+  when: whenSubject,
+}))
+/** From outside and onward, with an actor and without one. */
+const FOR_ANYBODY = ['one', 'broker'].flatMap((issuer) => [
+  grantOf({ ...OPEN, issuer }, `${issuer}-plain`),
+  grantOf({ ...OPEN, issuer, actors: ANYBODY }, `${issuer}-acted`),
+])
+
+function namesIn(act: unknown): readonly string[] {
+  if (act === undefined) return []
+  const { sub, act: earlier, ...others } = act as { readonly sub: string; readonly act?: unknown }
+  expect(others).toEqual({})
+  return [sub, ...namesIn(earlier)]
+}
+
 describe('of every exchange', () => {
-  it('I1 the token ends no later than the subject’s, the grant, the target and the limit allow', async () => {
+  it('I1 the token ends no later than the subject’s, the actor’s, the grant, the target and the limit allow', async () => {
     const seconds = fc.integer({ min: 1, max: 86_400 })
     const when = fc.record({
       exp: fc.oneof(
@@ -69,12 +92,14 @@ describe('of every exchange', () => {
       target: fc.integer({ min: 1, max: 10_000 }),
       most: seconds,
       skew: fc.integer({ min: 0, max: 60 }),
+      actor: fc.option(fc.integer({ min: -100, max: 3600 })),
     })
     await holds(
-      fc.asyncProperty(when, async ({ exp, iat, nbf, grant, target, most, skew }) => {
+      fc.asyncProperty(when, async ({ exp, iat, nbf, grant, target, most, skew, actor }) => {
+        const actors = actor === null ? undefined : ANYBODY
         const policy = policyOf({
-          grants: [grantOf({ ...OPEN, lifetime: grant }, 'open')],
-          issuers: [issuerOf('one', { maxLifetimeSeconds: most, clockSkewSeconds: skew })],
+          grants: [grantOf({ ...OPEN, lifetime: grant, actors }, 'open')],
+          issuers: [issuerOf('one', { maxLifetimeSeconds: most, clockSkewSeconds: skew }), issuerOf('two')],
           targets: [targetOf('red', { maxLifetimeSeconds: target })],
         })
         const times = {
@@ -84,11 +109,22 @@ describe('of every exchange', () => {
         }
         const token = signed('one', { ...subjectClaims('one'), iat: undefined, ...times })
         const answer = grantedIn(
-          await new PropertyBroker(policy).present({ subject_token: token, audience: RED }),
+          await new PropertyBroker(policy).present({
+            subject_token: token,
+            audience: RED,
+            ...(actor !== null && {
+              actor_token: signed(
+                'two',
+                subjectClaims('two', { sub: 'actor', exp: NOW + actor, iat: NOW - 100 }),
+              ),
+              actor_token_type: JWT_TYPE,
+            }),
+          }),
         )
         const isTimely = Math.floor(NOW + exp) > NOW && (iat ?? 0) <= skew && (nbf ?? 0) <= skew
         if (answer === undefined) return
         expect(isTimely).toBe(true)
+        expect(claimsOf(answer)['exp']).toBeLessThanOrEqual(NOW + (actor ?? LIMITS.maxLifetimeSeconds))
         expect(Math.floor(exp) - (iat ?? 0)).toBeLessThanOrEqual(most)
         const claims = claimsOf(answer) as Record<'exp' | 'iat' | 'nbf', number>
         expect(claims.exp).toBeLessThanOrEqual(
@@ -173,7 +209,7 @@ describe('of every exchange', () => {
     )
   })
 
-  it('I4 an act that somebody else wrote decides nothing and is not passed on, and no actor is let in', async () => {
+  it('I4 an act that somebody else wrote decides nothing and is not passed on; a may_act that names nobody lets nobody in', async () => {
     const act: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
       act: fc.record(
         { sub: fc.string({ maxLength: 5 }), iss: fc.constantFrom(issuerUrl('two'), 'x'), act: tie('act') },
@@ -185,27 +221,109 @@ describe('of every exchange', () => {
         grantSketch,
         claimSet,
         fc.oneof(act, fc.jsonValue({ maxDepth: 2 })),
-        fc.boolean(),
-        async (sketch, claims, actor, withActor) => {
+        fc.constantFrom('act', 'may_act', 'both tokens'),
+        async (sketch, claims, written, where) => {
           const grants = [grantOf({ ...sketch, issuer: 'one' }, 'only')]
           const ask = async (more: object, form: FormFields = {}) => {
             const subject_token = signed('one', subjectClaims('one', { ...claims, ...more }))
             const broker = new PropertyBroker(policyOf({ grants }))
             return broker.present({ subject_token, audience: targetUrl(sketch.target), ...form })
           }
-          const without = await ask({})
-          const chained = await ask({ act: actor, may_act: actor })
+          const actor = (more: object) => ({
+            actor_token: signed('two', subjectClaims('two', { sub: 'actor', ...more })),
+            actor_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+          })
+          if (where === 'may_act') {
+            expect(grantedIn(await ask({ may_act: written }))).toBeUndefined()
+            expect(grantedIn(await ask({ may_act: written }, actor({})))).toBeUndefined()
+            return
+          }
+          const form = where === 'act' ? {} : actor({})
+          const without = await ask({}, form)
+          const chained = await ask({ act: written }, form)
           if (reasonIn(chained) !== 'token_malformed') expect(reasonIn(chained)).toBe(reasonIn(without))
           const answer = grantedIn(chained)
-          expect(answer === undefined ? {} : claimsOf(answer)).not.toHaveProperty('act')
-          if (withActor)
-            expect(
-              reasonIn(
-                await ask({}, { actor_token: signed('two', subjectClaims('two')), actor_token_type: 'x' }),
-              ),
-            ).toBe('delegation_not_allowed')
+          if (answer !== undefined)
+            expect(claimsOf(answer)['act']).toEqual(where === 'act' ? undefined : { sub: 'two:actor' })
+          if (where === 'both tokens')
+            expect(grantedIn(await ask({}, actor({ act: written })))).toBeUndefined()
         },
       ),
+    )
+  })
+
+  it('I4 actors are put in front, none is dropped, none comes twice, and there are as many as policy allows', async () => {
+    const hop = fc.record({
+      actor: fc.constantFrom(undefined, 'a', 'b', 'c', 'd', 'subject'),
+      exp: fc.integer({ min: 1, max: 600 }),
+    })
+    const hops = fc.array(hop, { minLength: 1, maxLength: 4 })
+    await holds(
+      fc.asyncProperty(hops, fc.integer({ min: 0, max: 3 }), async (drawn, maxDelegationDepth) => {
+        const broker = new PropertyBroker({ ...policyOf({ grants: FOR_ANYBODY }), maxDelegationDepth })
+        let token = signed('one', subjectClaims('one', { exp: NOW + 500 }))
+        let actors: readonly string[] = []
+        let end = NOW + 300
+        for (const { actor, exp } of drawn) {
+          const from = actor === 'subject' ? 'one' : 'two'
+          const actorToken =
+            actor && signed(from, subjectClaims(from, { sub: actor, exp: NOW + exp, jti: actor }))
+          const outcome = await broker.present({
+            subject_token: token,
+            audience: RED,
+            ...(actorToken && { actor_token: actorToken, actor_token_type: JWT_TYPE }),
+          })
+          const named = actor === undefined ? [] : [`${from}:${actor}`]
+          const isLoop = named.some((name) => ['one:subject', ...actors].includes(name))
+          const isTooDeep = actors.length + named.length > maxDelegationDepth
+          const expected = isLoop ? 'delegation_loop' : isTooDeep ? 'delegation_too_deep' : 'granted'
+          expect(reasonIn(outcome)).toBe(expected)
+          const answer = grantedIn(outcome)
+          if (answer === undefined) return
+          const claims = claimsOf(answer)
+          actors = [...named, ...actors]
+          end = Math.min(end, actor === undefined ? end : NOW + exp)
+          expect(namesIn(claims['act'])).toEqual(actors)
+          expect([claims['sub'], claims['exp']]).toEqual(['one:subject', end])
+          const carried = (claims['lineage_actors'] as string[] | undefined) ?? []
+          for (const name of actors) expect(carried).toContain(`subject#${name}`)
+          token = answer.access_token
+        }
+      }),
+    )
+  })
+
+  it('I4 earlier actors decide nothing', async () => {
+    const names = fc.uniqueArray(fc.constantFrom('two:a', 'two:b', 'two:c', 'one:d', 'x'), {
+      minLength: 2,
+      maxLength: 2,
+    })
+    const current = fc.constantFrom<Condition>(
+      { path: ['act', 'sub'], anyOf: [{ kind: 'equals', value: 'two:current' }] },
+      { path: ['act', 'sub'], anyOf: [{ kind: 'glob', pattern: 'two:a' }] },
+    )
+    await holds(
+      fc.asyncProperty(current, names, names, fc.boolean(), async (condition, one, other, withActor) => {
+        const grants = [
+          grantOf({ ...OPEN, issuer: 'broker', when: [...whenSubject, condition] }, 'plain'),
+          grantOf({ ...OPEN, issuer: 'broker', when: [...whenSubject, condition], actors: ANYBODY }, 'acted'),
+        ]
+        const ask = async (earlier: readonly string[]) => {
+          const act = actClaim(['two:current', ...earlier.slice(0, 1)])
+          return new PropertyBroker(policyOf({ grants })).present({
+            subject_token: await ownToken({ act }),
+            audience: RED,
+            ...(withActor && {
+              actor_token: signed('two', subjectClaims('two', { sub: 'new' })),
+              actor_token_type: JWT_TYPE,
+            }),
+          })
+        }
+        const [first, second] = [await ask(one), await ask(other)]
+        expect(reasonIn(second)).toBe(reasonIn(first))
+        const isForCurrent = condition.anyOf.some(({ kind }) => kind === 'equals')
+        expect(reasonIn(first)).toBe(isForCurrent ? 'granted' : 'no_grant_matches')
+      }),
     )
   })
 

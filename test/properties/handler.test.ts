@@ -17,13 +17,13 @@ const ERRORS: ReadonlySet<string> = new Set([
   '400 invalid_request the subject_token_type is not supported',
   '400 invalid_request the requested_token_type is not supported',
   '400 invalid_request actor_token and actor_token_type go together',
-  '400 invalid_request delegation is not allowed here',
+  '400 invalid_request the actor_token_type is not supported',
   '400 invalid_request more than one method of client authentication is used',
   '400 unauthorized_client the client may not exchange such tokens for this target',
   '400 invalid_dpop_proof the DPoP proof is not acceptable',
   '400 invalid_scope the scope is malformed or wider than allowed',
   '400 invalid_target audience and resource must name exactly one known target',
-  '400 invalid_request the subject token is not acceptable',
+  '400 invalid_request the subject or actor token is not acceptable',
   '400 invalid_request more than one method of client authentication is used',
   '401 invalid_client client authentication failed',
   '405 invalid_request the method is not allowed here',
@@ -76,5 +76,6 @@ describe('of every request', () => {
 /** Tokens in the form of an event, whether or not it is in base64. */
 function tokensIn({ body, isBase64Encoded }: Record<string, unknown>): readonly string[] {
   const text = isBase64Encoded === true ? Buffer.from(String(body), 'base64').toString() : String(body)
-  return new URLSearchParams(text).getAll('subject_token')
+  const form = new URLSearchParams(text)
+  return ['subject_token', 'actor_token'].flatMap((name) => form.getAll(name))
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import type {
+  ActorRule,
   CompiledPolicy,
   Condition,
   Grant,
@@ -53,7 +54,13 @@ export interface GrantSketch {
   readonly scopes: readonly string[]
   readonly defaults: readonly string[]
   readonly lifetime: number
+  readonly actors?: readonly ActorRule[] | undefined
 }
+
+const actorRule: fc.Arbitrary<ActorRule> = fc.record({
+  issuer: fc.constantFrom(...ISSUERS),
+  when: fc.array(condition, { minLength: 1, maxLength: 2 }),
+}) as never
 
 export const grantSketch: fc.Arbitrary<GrantSketch> = fc
   .record({
@@ -62,6 +69,7 @@ export const grantSketch: fc.Arbitrary<GrantSketch> = fc
     when: fc.array(condition, { minLength: 1, maxLength: 2 }),
     scopes: scopeList,
     lifetime: fc.integer({ min: 1, max: 3600 }),
+    actors: fc.option(fc.array(actorRule, { minLength: 1, maxLength: 2 }), { nil: undefined, freq: 2 }),
   })
   .chain((sketch) => fc.subarray([...sketch.scopes]).map((defaults) => ({ ...sketch, defaults })))
 
@@ -75,6 +83,7 @@ export function grantOf(sketch: GrantSketch, id: string): Grant {
     defaultScopes: sketch.defaults,
     lifetimeSeconds: sketch.lifetime,
     claims: {},
+    ...(sketch.actors && { actors: sketch.actors }),
   } as unknown as Grant
 }
 
@@ -113,6 +122,7 @@ export function policyOf(parts: {
 }): CompiledPolicy {
   return {
     format: 1,
+    maxDelegationDepth: 3,
     digest: 'property',
     clients: [],
     issuers: parts.issuers ?? ISSUERS.map((id) => issuerOf(id)),

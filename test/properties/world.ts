@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { importJWK } from 'jose'
+import { compactJws } from '../../functions/core/access-token.ts'
 import {
   type ExchangeDependencies,
   type ExchangeOutcome,
@@ -11,7 +12,7 @@ import { indexPolicy } from '../../functions/core/policy/decide.ts'
 import type { VerificationKey } from '../../functions/core/ports.ts'
 import { statusIndexOf } from '../../functions/core/status-list.ts'
 import { TOKEN_EXCHANGE_GRANT, type TokenRequestInput } from '../../functions/core/token-request.ts'
-import { type CraftingKey, craft, craftingKey, type Part } from '../attacks/crafted-jws.ts'
+import { type CraftingKey, craft, craftingKey, encodePart, type Part } from '../attacks/crafted-jws.ts'
 import {
   MemoryIssuerKeys,
   MemoryKeys,
@@ -22,7 +23,7 @@ import {
   MemoryRevocations,
   MemoryStatusEntries,
 } from '../support/fakes.ts'
-import { AUDIENCE, issuerUrl } from './policies.ts'
+import { AUDIENCE, issuerUrl, SCOPES, targetUrl } from './policies.ts'
 
 export const NOW = 1_800_000_000
 export const BROKER_ISSUER = 'https://tokens.example.com'
@@ -130,6 +131,26 @@ export function signed(from: string, claims: Part, header: Part = {}): string {
   const key = ISSUER_KEYS[from]
   if (key === undefined) throw new Error(`no issuer ${from}`)
   return craft(key, claims, header)
+}
+
+/** A token of our own over these claims, as an earlier exchange would have issued it. */
+export async function ownToken(changes: object): Promise<string> {
+  const claims = {
+    iss: BROKER_ISSUER,
+    sub: 'one:subject',
+    aud: targetUrl('red'),
+    iat: NOW,
+    exp: NOW + 300,
+    jti: 'own',
+    client_id: 'one:subject',
+    scope: SCOPES.join(' '),
+    txn: 'txn',
+    lineage: ['root'.padEnd(22, '-')],
+    idp: issuerUrl('one'),
+    ...changes,
+  }
+  const input = [{ alg: 'ES256', typ: 'at+jwt', kid: OWN_KEY?.kid }, claims].map(encodePart).join('.')
+  return compactJws(input, await BROKER_KEYS.sign(await BROKER_KEYS.activeKey('ES256'), input))
 }
 
 export function subjectClaims(from: string, changes: object = {}): Record<string, unknown> {

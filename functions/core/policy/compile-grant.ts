@@ -1,7 +1,7 @@
 import type { ClientId, GrantId, IssuerId, TargetId } from '../types.ts'
 import { checkScopes, type EntryReport, idsOf, LIFETIME, secondsOf } from './checks.ts'
 import { sessionSecondsOf } from './compile-aws-target.ts'
-import { BROKER, type Grant, type Rate, type Template } from './compiled.ts'
+import { type ActorRule, BROKER, type Grant, type Rate, type Template } from './compiled.ts'
 import { compileConditions } from './conditions.ts'
 import { foundInsteadOf } from './finding.ts'
 import type { Entry, MergedPolicy, Report } from './merge.ts'
@@ -19,6 +19,7 @@ const RESERVED_CLAIMS: ReadonlySet<string> = new Set([
     'lineage',
     'lineage_keys',
     'lineage_clients',
+    'lineage_actors',
     'idp',
     'act',
     'cnf',
@@ -41,6 +42,7 @@ export interface GrantContext {
   readonly merged: MergedPolicy
   /** For grants that name none. */
   readonly lifetimeSeconds: number
+  readonly maxDelegationDepth: number
 }
 
 /** The grants of a policy, each checked on its own and against what it refers to. */
@@ -49,7 +51,8 @@ export function compileGrants(context: GrantContext, report: Report): readonly G
     const reportHere: EntryReport = (path, message) => report(entry, path, message)
     checkReferences(entry.source, context.merged, reportHere)
     checkGrantScopes(entry.source, context.merged, reportHere)
-    checkActors(entry.source, reportHere)
+    checkEarlierActors(entry.source, reportHere)
+    checkDelegation(entry.source, context, reportHere)
     return compileGrant(entry, lifetimeOf(entry.source, context, reportHere), reportHere)
   })
 }
@@ -90,13 +93,36 @@ function checkGrantScopes(source: GrantSource, merged: MergedPolicy, report: Ent
  * Whom an `act` names decides nothing (RFC 8693 §4.1), but for the current actor in a token of our own: nobody has verified
  * the others, and an issuer can write there what it likes.
  */
-function checkActors({ issuer, when }: GrantSource, report: EntryReport): void {
+function checkEarlierActors({ issuer, when }: GrantSource, report: EntryReport): void {
   const { act } = when
   if (act === undefined) return
   if (issuer !== BROKER)
     report(['when', 'act'], `found a condition on act; allowed: only in grants for ${BROKER}`)
   else if (typeof act === 'object' && 'act' in act)
     report(['when', 'act', 'act'], 'found a condition on an earlier actor; allowed: on the current one')
+}
+
+function checkDelegation(
+  { delegation }: GrantSource,
+  { merged, maxDelegationDepth }: GrantContext,
+  report: EntryReport,
+): void {
+  if (delegation === undefined) return
+  if (maxDelegationDepth === 0)
+    report(['delegation'], 'found delegation, but max_delegation_depth is 0; allowed: to leave it out')
+  delegation.actors.forEach(({ issuer, when }, at) => {
+    if (issuer !== BROKER && !merged.issuers.has(issuer))
+      report(
+        ['delegation', 'actors', at, 'issuer'],
+        foundInsteadOf(issuer, `${idsOf(merged.issuers)}, or ${BROKER} for our own tokens`),
+      )
+    // Such a token is refused whatever policy says: who presents it is not its subject.
+    if ('act' in when)
+      report(
+        ['delegation', 'actors', at, 'when', 'act'],
+        'found a condition on act; allowed: none, an actor acts for itself',
+      )
+  })
 }
 
 interface SubsetRule {
@@ -128,7 +154,18 @@ function compileGrant({ id, source }: Entry<GrantSource>, otherwise: number, rep
     ),
     claims: compileClaims(source.claims ?? {}, report),
     ...(source.rate !== undefined && { rate: compileRate(source.rate, report) }),
+    ...(source.delegation !== undefined && { actors: compileActors(source.delegation, report) }),
   }
+}
+
+function compileActors(
+  { actors }: NonNullable<GrantSource['delegation']>,
+  report: EntryReport,
+): readonly ActorRule[] {
+  return actors.map(({ issuer, when }, at) => ({
+    issuer: issuer as IssuerId,
+    when: compileConditions(when, (path, message) => report(['delegation', 'actors', at, ...path], message)),
+  }))
 }
 
 function compileRate({ limit, per, by }: RateSource, report: EntryReport): Rate {

@@ -35,12 +35,14 @@ export function compilePolicy(files: readonly PolicyFile[], options: CompileOpti
 function compileFiles(files: readonly ReadFile[], options: CompileOptions, report: Report): CompiledPolicy {
   const merged = mergeFiles(files, report)
   const lifetimeSeconds = defaultLifetime(merged, report)
+  const maxDelegationDepth = merged.defaults?.source.max_delegation_depth ?? LIMITS.delegationDepth
   const content = {
     format: 1,
+    maxDelegationDepth,
     issuers: compileIssuers(merged, options, report).toSorted(byId),
     clients: compileClients(merged, options, report).toSorted(byId),
     targets: compileTargets(merged, report).toSorted(byId),
-    grants: compileGrants({ merged, lifetimeSeconds }, report).toSorted(byId),
+    grants: compileGrants({ merged, lifetimeSeconds, maxDelegationDepth }, report).toSorted(byId),
   } as const
   return { ...content, digest: createHash('sha256').update(canonicalJson(content)).digest('base64url') }
 }

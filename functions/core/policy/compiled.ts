@@ -160,6 +160,12 @@ export interface Rate {
   readonly by: 'subject' | 'client' | 'grant'
 }
 
+/** Who may act for the subjects of a grant: whoever a token of this issuer names that meets all conditions. */
+export interface ActorRule {
+  readonly issuer: IssuerId
+  readonly when: readonly Condition[]
+}
+
 export interface Grant {
   readonly id: GrantId
   readonly issuer: IssuerId
@@ -172,6 +178,8 @@ export interface Grant {
   /** Claims of the issued token by name. */
   readonly claims: Readonly<Record<string, Template>>
   readonly rate?: Rate
+  /** With it the grant is for exchanges with an actor token alone, of one of these; without it, for those without one. */
+  readonly actors?: readonly ActorRule[]
 }
 
 /** A policy folder after validation: plain JSON, bundled with the functions. */
@@ -179,6 +187,8 @@ export interface CompiledPolicy {
   readonly format: 1
   /** SHA-256 of the rest, base64url: names this policy in audit records. */
   readonly digest: string
+  /** Most actors that an issued token may name. */
+  readonly maxDelegationDepth: number
   readonly issuers: readonly TrustedIssuer[]
   readonly clients: readonly Client[]
   readonly targets: readonly Target[]

@@ -1,11 +1,12 @@
 import type { ClientId, GrantId, IssuerId, JsonObject, JsonValue, TargetId } from '../types.ts'
 import { claimAt, valuesOf } from './claims.ts'
-import type { Client, CompiledPolicy, Grant, Matcher, Target, TrustedIssuer } from './compiled.ts'
+import type { ActorRule, Client, CompiledPolicy, Grant, Matcher, Target, TrustedIssuer } from './compiled.ts'
 import { compareText } from './finding.ts'
 import {
   candidatesIn,
   type GrantGroup,
   indexGrants,
+  type PreparedActor,
   type PreparedCondition,
   type PreparedGrant,
 } from './grant-index.ts'
@@ -22,6 +23,10 @@ export interface PolicyIndex {
   readonly targetsByAudience: ReadonlyMap<string, Target>
   readonly targetsByResource: ReadonlyMap<string, Target>
   readonly grants: ReadonlyMap<IssuerId, ReadonlyMap<TargetId, GrantGroup>>
+  /** Most actors that an issued token may name. */
+  readonly maxDelegationDepth: number
+  /** Whose tokens could be an actor's. */
+  readonly actorIssuers: ReadonlySet<IssuerId>
 }
 
 /** The request does not name exactly one target. */
@@ -36,6 +41,10 @@ export type GrantRefusal =
   | { readonly kind: 'no_grant_matches'; readonly candidates: number }
   /** Every grant of this issuer for this target is another client's, whatever the token says. */
   | { readonly kind: 'client_not_allowed' }
+  /** A grant is for such a subject, but not with this actor. */
+  | { readonly kind: 'actor_not_allowed' }
+  /** A grant is for such a subject, but only with an actor. */
+  | { readonly kind: 'actor_missing' }
   | { readonly kind: 'several_grants_match'; readonly grants: readonly GrantId[] }
 
 export interface TargetQuestion {
@@ -52,6 +61,8 @@ export interface GrantQuestion {
   readonly claims: JsonObject
   /** The authenticated client, if any. */
   readonly clientId?: ClientId | undefined
+  /** Who acts for the subject, if anybody does. */
+  readonly actor?: Pick<GrantQuestion, 'issuerId' | 'claims'> | undefined
   readonly target: Target
 }
 
@@ -64,6 +75,14 @@ export type GrantMismatch =
       readonly expected: readonly Matcher[]
       /** `undefined` if the token has no such claim. */
       readonly found: JsonValue | undefined
+    }
+  /** All else holds. */
+  | {
+      readonly kind: 'actor'
+      /** `undefined` if the grant is for exchanges without an actor. */
+      readonly expected: readonly ActorRule[] | undefined
+      /** Whose token the actor's is; `undefined` if there is none. */
+      readonly found: IssuerId | undefined
     }
 
 export interface ExplainedGrant {
@@ -84,6 +103,8 @@ export function indexPolicy(policy: CompiledPolicy): PolicyIndex {
       policy.targets.flatMap((target) => target.resources.map((resource) => [resource, target] as const)),
     ),
     grants: indexGrants(policy.grants),
+    maxDelegationDepth: policy.maxDelegationDepth,
+    actorIssuers: new Set(policy.grants.flatMap(({ actors = [] }) => actors.map(({ issuer }) => issuer))),
   }
 }
 
@@ -113,9 +134,7 @@ export function decideGrant(index: PolicyIndex, question: GrantQuestion): Grant 
   const candidates = group === undefined ? [] : candidatesIn(group, question.claims)
   const matching = candidates.filter((candidate) => allows(candidate, question)).map(({ grant }) => grant)
   const [grant, ...others] = matching
-  if (grant === undefined && isOnlyForOthers(group?.all ?? [], question.clientId))
-    return { kind: 'client_not_allowed' }
-  if (grant === undefined) return { kind: 'no_grant_matches', candidates: group?.all.length ?? 0 }
+  if (grant === undefined) return noGrant(candidates, group?.all ?? [], question)
   if (others.length === 0) return grant
   return { kind: 'several_grants_match', grants: matching.map(({ id }) => id).toSorted(compareText) }
 }
@@ -127,6 +146,18 @@ export function explainGrants(index: PolicyIndex, question: GrantQuestion): read
     grant: prepared.grant.id,
     mismatch: mismatchOf(prepared, question),
   }))
+}
+
+/** Why there is none, as exactly as it can be said. */
+function noGrant(
+  candidates: readonly PreparedGrant[],
+  all: readonly PreparedGrant[],
+  question: GrantQuestion,
+): GrantRefusal {
+  if (isOnlyForOthers(all, question.clientId)) return { kind: 'client_not_allowed' }
+  if (candidates.some((candidate) => mismatchOf(candidate, question)?.kind === 'actor'))
+    return { kind: question.actor === undefined ? 'actor_missing' : 'actor_not_allowed' }
+  return { kind: 'no_grant_matches', candidates: all.length }
 }
 
 function defaultTarget(index: PolicyIndex, { issuer, client }: TargetQuestion): Target | TargetRefusal {
@@ -148,15 +179,28 @@ function allows(prepared: PreparedGrant, question: GrantQuestion): boolean {
 
 /** The first thing that keeps a grant from matching, or `undefined` if nothing does. */
 function mismatchOf(
-  { grant, conditions }: PreparedGrant,
-  { claims, clientId }: GrantQuestion,
+  { grant, conditions, actors }: PreparedGrant,
+  { claims, clientId, actor }: GrantQuestion,
 ): GrantMismatch | undefined {
   if (grant.client !== undefined && grant.client !== clientId)
     return { kind: 'client', expected: grant.client, found: clientId }
   const failed = conditions.find((prepared) => !holds(prepared, claims))
-  if (failed === undefined) return undefined
-  const { path, anyOf } = failed.condition
-  return { kind: 'condition', path, expected: anyOf, found: claimAt(claims, path) }
+  if (failed !== undefined) {
+    const { path, anyOf } = failed.condition
+    return { kind: 'condition', path, expected: anyOf, found: claimAt(claims, path) }
+  }
+  return mayAct(actors, actor) ? undefined : { kind: 'actor', expected: grant.actors, found: actor?.issuerId }
+}
+
+/** One that a grant does not ask for is not ignored, and one that it asks for is not done without. */
+function mayAct(actors: readonly PreparedActor[] | undefined, actor: GrantQuestion['actor']): boolean {
+  if (actors === undefined || actor === undefined) return actors === undefined && actor === undefined
+  return actors.some(
+    ({ rule, conditions }) =>
+      rule.issuer === actor.issuerId &&
+      conditions.length > 0 &&
+      conditions.every((prepared) => holds(prepared, actor.claims)),
+  )
 }
 
 function holds({ condition, tests }: PreparedCondition, claims: JsonObject): boolean {

@@ -1,11 +1,18 @@
 import type { IssuerId, JsonObject, JsonScalar, JsonValue, TargetId } from '../types.ts'
 import { claimAt, valuesOf } from './claims.ts'
-import type { Condition, Grant, Matcher } from './compiled.ts'
+import type { ActorRule, Condition, Grant, Matcher } from './compiled.ts'
 import { globMatcher } from './glob.ts'
 
 /** A grant with its conditions made ready. */
 export interface PreparedGrant {
   readonly grant: Grant
+  readonly conditions: readonly PreparedCondition[]
+  /** As of {@link Grant.actors}. */
+  readonly actors: readonly PreparedActor[] | undefined
+}
+
+export interface PreparedActor {
+  readonly rule: ActorRule
   readonly conditions: readonly PreparedCondition[]
 }
 
@@ -31,7 +38,7 @@ export function indexGrants(
   for (const grant of grants) {
     const byTarget = byIssuer.get(grant.issuer) ?? new Map<TargetId, PreparedGrant[]>()
     const prepared = byTarget.get(grant.target) ?? []
-    prepared.push({ grant, conditions: grant.when.map(prepareCondition) })
+    prepared.push(prepareGrant(grant))
     byIssuer.set(grant.issuer, byTarget.set(grant.target, prepared))
   }
   return new Map(
@@ -96,6 +103,12 @@ export function candidatesIn({ byValue, rest }: GrantGroup, claims: JsonObject):
     for (const value of valuesOf(claimAt(claims, JSON.parse(path) as string[])))
       for (const grant of values.get(value as JsonScalar) ?? []) found.add(grant)
   return [...found]
+}
+
+function prepareGrant(grant: Grant): PreparedGrant {
+  const conditions = grant.when.map(prepareCondition)
+  const actors = grant.actors?.map((rule) => ({ rule, conditions: rule.when.map(prepareCondition) }))
+  return { grant, conditions, actors }
 }
 
 function prepareCondition(condition: Condition): PreparedCondition {

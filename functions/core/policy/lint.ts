@@ -10,7 +10,7 @@ import {
 import { findingAt, inReadingOrder, type PolicyFile, type PolicyFinding, type PolicyPath } from './finding.ts'
 import { globMatcher, isGlob } from './glob.ts'
 import { lintIssuers } from './lint-issuers.ts'
-import { implies, overlaps } from './overlaps.ts'
+import { haveAllActors, implies, overlaps } from './overlaps.ts'
 import { type IssuerPreset, type PresetName, presetOf } from './presets.ts'
 
 interface Warning {
@@ -40,19 +40,37 @@ const RULES: readonly Rule[] = [
   warnOfImpossibleClaims,
 ]
 
+/** Those that are about who is trusted, and so about actors too. */
+const ACTOR_RULES: readonly Rule[] = [
+  warnOfNames,
+  warnOfAnyOwner,
+  warnOfPullRequests,
+  warnOfMissingAudience,
+  warnOfOneSubjectForm,
+  warnOfImpossibleClaims,
+]
+
 /** Warns of trust that is wider than it looks, and of what refuses each other or is never used. `policy` is made from `files`. */
 export function lintPolicy(files: readonly PolicyFile[], policy: CompiledPolicy): readonly PolicyFinding[] {
   const issuers = new Map(policy.issuers.map((issuer) => [issuer.id, issuer]))
-  const linted = policy.grants.map((grant): LintedGrant => {
+  const lint = (grant: Grant, rules: readonly Rule[]): readonly Warning[] => {
     const issuer = issuers.get(grant.issuer)
-    return { grant, issuer, presetName: issuer?.preset, preset: presetOf(issuer?.preset), policy }
-  })
-  const ofGrants = linted.flatMap((one) =>
-    RULES.flatMap((rule) => rule(one)).map((warning) => below(one.grant, warning)),
+    const preset = presetOf(issuer?.preset)
+    return rules.flatMap((rule) => rule({ grant, issuer, presetName: issuer?.preset, preset, policy }))
+  }
+  const ofGrants = policy.grants.flatMap((grant) =>
+    lint(grant, RULES).map((warning) => below(grant, warning)),
+  )
+  const ofActors = policy.grants.flatMap((grant) =>
+    (grant.actors ?? []).flatMap((actor, at) =>
+      lint({ ...grant, ...actor }, ACTOR_RULES).map(({ path, message }) =>
+        below(grant, { path: ['delegation', 'actors', at, ...path], message }),
+      ),
+    ),
   )
   const ofPairs = overlaps(policy.grants).flatMap(([grant, other]) => pairWarnings(grant, other))
   const ofClients = policy.clients.filter((client) => !isUsed(client, policy)).map(unusedWarning)
-  const warnings = [...lintIssuers(policy), ...ofClients, ...ofGrants, ...ofPairs]
+  const warnings = [...lintIssuers(policy), ...ofClients, ...ofGrants, ...ofActors, ...ofPairs]
   const findings = warnings.flatMap(({ path, message }) => {
     const file = files.find(({ document }) => isDefinedIn(document, path))
     return file === undefined ? [] : [findingAt(file, path, { severity: 'warning', message })]
@@ -212,7 +230,7 @@ function pairWarnings(grant: Grant, other: Grant): readonly Warning[] {
 /** Whether every request that `narrow` is for matches `wide` too. */
 function isHiddenBy(narrow: Grant, wide: Grant): boolean {
   const isSameClient = wide.client === undefined || wide.client === narrow.client
-  return isSameClient && implies(narrow.when, wide.when)
+  return isSameClient && implies(narrow.when, wide.when) && haveAllActors(narrow, wide)
 }
 
 function overlapWarning(other: Grant): Warning {

@@ -13,7 +13,8 @@ function pairsIn(group: readonly Grant[]): readonly (readonly [Grant, Grant])[] 
     rivalsOf(grant)
       .filter((rival) => rival > at)
       .flatMap((rival) => group[rival] ?? [])
-      .filter((other) => haveCommonClient(grant, other) && canMeet(grant.when, other.when))
+      .filter((other) => haveCommonClient(grant, other) && haveCommonActor(grant, other))
+      .filter((other) => canMeet(grant.when, other.when))
       .map((other) => [grant, other] as const),
   )
 }
@@ -91,6 +92,22 @@ function groupByQuestion(grants: readonly Grant[]): ReadonlyMap<string, readonly
 /** A grant for every client is there for those too that have a grant of their own. */
 function haveCommonClient(grant: Grant, other: Grant): boolean {
   return grant.client === other.client || grant.client === undefined || other.client === undefined
+}
+
+/** A grant with actors is never for a request without one, nor the other way round. */
+function haveCommonActor({ actors }: Grant, { actors: others }: Grant): boolean {
+  if (actors === undefined || others === undefined) return actors === others
+  return actors.some((actor) =>
+    others.some((other) => actor.issuer === other.issuer && canMeet(actor.when, other.when)),
+  )
+}
+
+/** Whether every actor that `narrow` is for is one of `wide` too, as far as that can be shown. */
+export function haveAllActors({ actors: narrow }: Grant, { actors: wide }: Grant): boolean {
+  if (narrow === undefined || wide === undefined) return narrow === wide
+  return narrow.every((actor) =>
+    wide.some((other) => actor.issuer === other.issuer && implies(actor.when, other.when)),
+  )
 }
 
 /** Conditions on different claims can always hold together; on one claim they must have a value in common. */

@@ -18,7 +18,6 @@ const UNAVAILABLE: readonly UnavailableFeature[] = [
   },
   { path: 'targets.*.token.binding', values: ['mtls'] },
   { path: 'targets.*.aws_role' },
-  { path: 'grants.*.delegation' },
 ]
 
 interface Occurrence {

@@ -19,6 +19,7 @@ export function policyView({ policy }: LoadedPolicy, warnings: readonly string[]
 
 const QUESTION = z.strictObject({
   claims: z.record(z.string(), z.unknown()),
+  actor: z.record(z.string(), z.unknown()).optional(),
   audience: z.string().optional(),
   scope: z.string().optional(),
   client: z.string().optional(),
@@ -34,13 +35,16 @@ export function explainClaims(
   if (!read.success) return undefined
   const { audience, scope, client } = read.data
   const claims = read.data.claims as JsonObject
+  const actor = read.data.actor as JsonObject | undefined
   const question = {
     claims,
+    actor,
     clientId: client as ClientId | undefined,
     audiences: audience === undefined ? [] : [audience],
     resources: [],
     scopes: scope?.split(' '),
   }
   const at = { now: Math.floor(Date.now() / 1000), brokerIssuer }
-  return explanationAsJson(explainExchange(index, question, at), claims, index)
+  const explanation = explainExchange(index, question, at)
+  return explanationAsJson({ explanation, claims, actor, policy: index })
 }

@@ -14,6 +14,8 @@ export interface LoadedPolicy {
 /** What an exchange asked for, without the tokens. */
 export interface Presented {
   readonly claims?: JsonObject
+  /** Of the actor's token, if there is one that can be read. */
+  readonly actor?: JsonObject | undefined
   /** Why there are no claims. */
   readonly unread?: string
   readonly audiences: readonly string[]
@@ -22,7 +24,7 @@ export interface Presented {
 }
 
 /** What every decision reads. */
-const REGISTERED = ['iss', 'sub', 'aud', 'exp', 'iat', 'nbf', 'jti']
+const REGISTERED = ['iss', 'sub', 'aud', 'exp', 'iat', 'nbf', 'jti', 'act', 'may_act']
 /** What the broker reads in its own tokens besides. */
 const OWN = [
   'client_id',
@@ -33,7 +35,7 @@ const OWN = [
   'lineage',
   'lineage_keys',
   'lineage_clients',
-  'act',
+  'lineage_actors',
   'cnf',
   'status',
 ]
@@ -42,11 +44,13 @@ const MOST_ITEMS = 50
 /** What could be a token, whoever put it there: three parts with dots, or a handle. */
 const TOKEN_LIKE = /[\w-]{16,}\.[\w-]{16,}\.|\brt_[\w-]{16,}/
 
-/** Reads the form of an exchange. Of the subject token only the claims that the policy reads are kept. */
+/** Reads the form of an exchange. Of its tokens only the claims that the policy reads are kept. */
 export function readPresented(body: Buffer, loaded: LoadedPolicy, brokerIssuer: string): Presented {
   const form = new URLSearchParams(body.toString())
   const scope = form.get('scope')
+  const actor = claimsOf(form.get('actor_token') ?? '', loaded, brokerIssuer).claims
   return {
+    ...(actor !== undefined && { actor }),
     ...claimsOf(form.get('subject_token') ?? '', loaded, brokerIssuer),
     audiences: form.getAll('audience').map(withoutTokens),
     resources: form.getAll('resource').map(withoutTokens),
@@ -65,16 +69,16 @@ function claimsOf(
   if (typeof jwt === 'string')
     return { unread: `it is no token that is looked at: ${jwt.replaceAll('_', ' ')}` }
   const issuer = trustedIssuerOf(index, jwt.claims, brokerIssuer)
-  const paths =
-    issuer === undefined ? [] : pathsRead(policy.grants.filter((grant) => grant.issuer === issuer.id))
+  const rules = policy.grants.flatMap((grant) => [grant, ...(grant.actors ?? [])])
+  const paths = issuer === undefined ? [] : pathsRead(rules.filter((rule) => rule.issuer === issuer.id))
   const own = issuer?.id === BROKER ? OWN : []
   const names = [...REGISTERED, ...own].map((name) => [name])
   return { claims: shownClaims(jwt.claims, [...names, ...paths]) }
 }
 
-/** The claims that conditions and templates of the grants name. */
-function pathsRead(grants: readonly Grant[]): readonly (readonly string[])[] {
-  return grants.flatMap(({ when, claims }) => [
+/** The claims that conditions and templates of grants and of their actors name. */
+function pathsRead(rules: readonly (Pick<Grant, 'when'> & Partial<Grant>)[]): readonly (readonly string[])[] {
+  return rules.flatMap(({ when, claims = {} }) => [
     ...when.map(({ path }) => path),
     ...Object.values(claims)
       .flat()

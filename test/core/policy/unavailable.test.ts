@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { findingsIn, PAYMENTS, POLICY, withGrant, withTarget } from './policy-fixture.ts'
+import { findingsIn, PAYMENTS, POLICY, withTarget } from './policy-fixture.ts'
 
 const ROLE = 'arn:aws:iam::111122223333:role/deploy'
 
@@ -20,11 +20,6 @@ describe('what this version cannot do', () => {
       'AWS roles',
       { ...POLICY, targets: { payments: PAYMENTS, role: { aws_role: ROLE } } },
       'targets.role.aws_role',
-    ],
-    [
-      'delegation',
-      withGrant({ delegation: { actors: [{ issuer: 'github', when: { sub: 'a' } }] } }),
-      'grants.payments-ci.delegation',
     ],
   ])('is refused: %s', (_, policy, path) => {
     expect(findingsIn(policy)).toEqual([expect.stringContaining(`${path}: found ${path.split('.').at(-1)}`)])
