@@ -6,6 +6,14 @@ const SUBSCRIBER_RULE = 'an e-mail address, or the ARN of an SQS queue or of a L
 const SUBSCRIBERS_RULE = `a list, of which each is ${SUBSCRIBER_RULE}`
 const RUNBOOK_RULE = 'an https URL, or the path of a folder, without a slash at its end'
 
+const CRON_RULE = 'minute, hour, day of the month, month and day of the week, such as 0 2 * * SUN'
+const MINUTES_RULE =
+  'a whole number of minutes from 1 to 1440: a longer window hides what it was not made for'
+const ZONE_RULE = 'a time zone such as Etc/UTC or Europe/Berlin'
+const WINDOWS_RULE = 'a list of windows, each with cron and minutes'
+const SIGNALS_RULE = 'true or false'
+
+const CRON = /^(?:[\dA-Z*,/#?L-]+ ){4}[\dA-Z*,/#?L-]+$/
 const EMAIL = /^[^\s@:]+@[^\s@:]+\.[^\s@:]+$/
 const SUBSCRIBER_ARN = /^arn:aws[a-z-]*:(?:sqs|lambda):[a-z0-9-]+:\d{12}:[\w:-]+$/
 const RUNBOOK_BASE = /^(?:https:\/\/[^\s()]+|[\w./-]+)(?<!\/)$/
@@ -19,7 +27,16 @@ const subscribers = z
   )
   .default([])
 
-/** What of the monitoring a deployment may choose. Throws nothing: part of the deployment config. */
+const WINDOW = z.strictObject(
+  {
+    cron: z.string(CRON_RULE).regex(CRON, CRON_RULE),
+    minutes: z.int(MINUTES_RULE).min(1, MINUTES_RULE).max(1440, MINUTES_RULE),
+    timeZone: z.string(ZONE_RULE).refine(isTimeZone, ZONE_RULE).default('Etc/UTC'),
+  },
+  'an object with cron, minutes and, if it is not Etc/UTC, timeZone',
+)
+
+/** What of the monitoring a deployment may choose. */
 export const MONITORING_FORM = {
   availabilityPercent: z
     .number(AVAILABILITY_RULE)
@@ -30,6 +47,21 @@ export const MONITORING_FORM = {
   pageSubscribers: subscribers,
   ticketSubscribers: subscribers,
   runbookBaseUrl: z.string(RUNBOOK_RULE).regex(RUNBOOK_BASE, RUNBOOK_RULE).default('docs/runbooks'),
+  maintenance: z.array(WINDOW, WINDOWS_RULE).default([]),
+  applicationSignals: z.boolean(SIGNALS_RULE).default(false),
+}
+
+/** When alarms call nobody. */
+export interface MaintenanceWindow {
+  /** Five fields: minute, hour, day of the month, month, day of the week. */
+  readonly cron: string
+  /** How long it lasts. */
+  readonly minutes: number
+  /**
+   * Whose clock that is.
+   * @default Etc/UTC
+   */
+  readonly timeZone: string
 }
 
 /** What of the monitoring a deployment may choose: `monitoring` of the deployment config. */
@@ -59,4 +91,23 @@ export interface MonitoringConfig {
    * @default docs/runbooks
    */
   readonly runbookBaseUrl: string
+  /**
+   * Recurring windows in which alarms call nobody, but those on security and on the audit trail.
+   * @default - none
+   */
+  readonly maintenance: readonly MaintenanceWindow[]
+  /**
+   * Whether CloudWatch Application Signals keeps the objectives too, for its console and reports. No alarm depends on it.
+   * @default false
+   */
+  readonly applicationSignals: boolean
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name })
+    return true
+  } catch {
+    return false
+  }
 }

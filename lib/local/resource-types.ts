@@ -125,6 +125,8 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
   'AWS::CloudWatch::Alarm': alarm,
   'AWS::CloudWatch::CompositeAlarm': alarm,
   'AWS::CloudWatch::Dashboard': passive('{name}', {}, 'DashboardName'),
+  'AWS::ApplicationSignals::ServiceLevelObjective': passive('{name}', {}, 'Name'),
+  'AWS::CloudWatch::AlarmMuteRule': passive('{name}', {}, 'Name'),
   'AWS::CloudWatch::InsightRule': passive('{name}', {}, 'RuleName'),
   'AWS::KMS::Alias': passive('{name}', {}, 'AliasName'),
   'AWS::Kinesis::Stream': passive('{name}', { Arn: arn('kinesis', 'stream/{name}') }, 'Name'),

@@ -20,7 +20,8 @@ const DAY_SECONDS = 24 * 3600
 const MOST_OF_FIVE = [3, 5] as const
 /** Four runs of the rotation. */
 const OVERDUE_SECONDS = 4 * RECONCILE_MINUTES * 60
-const LAG_SECONDS = 15 * 60
+/** What may wait so long is no news: Lambda gathers records, and tries again. */
+export const LAG_SECONDS = 15 * 60
 const LOST_AFTER_SECONDS = RECORD_AGE_HOURS * 3600
 const FEWEST_UNEXPORTED = 5
 const UNEXPORTED_SHARE = 0.01

@@ -31,8 +31,8 @@ export interface SloAlarmsProps {
  * budgets and the causes keep quiet: one incident calls once.
  */
 export class SloAlarms extends Construct {
-  readonly pages: readonly CompositeAlarm[]
-  readonly tickets: readonly CompositeAlarm[]
+  /** Those that call somebody, by their ids. */
+  readonly calling: ReadonlyMap<string, CompositeAlarm>
   /** Rings while anything of the objectives pages. Calls nobody: others keep quiet by it. */
   readonly paging: CompositeAlarm
   readonly #props: SloAlarmsProps
@@ -43,17 +43,20 @@ export class SloAlarms extends Construct {
     const availability = this.#burnAlarms('Availability', props.availability)
     const latency = this.#burnAlarms('Latency', props.latency)
     const gateway = this.#gatewayAlarms()
-    this.pages = this.#addPages([...availability.of('page'), ...gateway.of('page')], latency.of('page'))
+    const pages = this.#addPages([...availability.of('page'), ...gateway.of('page')], latency.of('page'))
     this.paging = new CompositeAlarm(this, 'paging', {
       compositeAlarmName: props.calls.name('paging'),
       alarmDescription:
         'A page of the objectives rings. Calls nobody: while it rings, tickets and causes keep quiet.',
-      alarmRule: anyRings(this.pages),
+      alarmRule: anyRings(Object.values(pages)),
     })
-    this.tickets = [
-      this.#ticket('availability-burn-slow', availability, props.availability),
-      this.#ticket('latency-burn-slow', latency, props.latency),
-    ]
+    this.calling = new Map(
+      Object.entries({
+        ...pages,
+        'availability-burn-slow': this.#ticket('availability-burn-slow', availability, props.availability),
+        'latency-burn-slow': this.#ticket('latency-burn-slow', latency, props.latency),
+      }),
+    )
   }
 
   #burnAlarms(id: string, objective: Objective): BurnAlarms {
@@ -71,7 +74,7 @@ export class SloAlarms extends Construct {
     })
   }
 
-  #addPages(failing: readonly IAlarm[], slow: readonly IAlarm[]): readonly CompositeAlarm[] {
+  #addPages(failing: readonly IAlarm[], slow: readonly IAlarm[]): Record<string, CompositeAlarm> {
     const { calls, witnesses } = this.#props
     const availability = calls.composite(this, 'availability-burn-fast', {
       text: SLO_ALARM_TEXTS['availability-burn-fast'],
@@ -82,7 +85,7 @@ export class SloAlarms extends Construct {
       rule: anyRings(slow),
       suppression: { by: availability, waitMinutes: LATENCY_WAIT_MINUTES, extensionMinutes: 5 },
     })
-    return [availability, latency]
+    return { 'availability-burn-fast': availability, 'latency-burn-fast': latency }
   }
 
   #ticket(

@@ -1,4 +1,5 @@
 import { Rule } from 'aws-cdk-lib/aws-events'
+import { LogGroup } from 'aws-cdk-lib/aws-logs'
 import { Queue } from 'aws-cdk-lib/aws-sqs'
 import { BrokerFunction } from '../constructs/broker-function.ts'
 import type { ServiceStack } from '../stacks/service-stack.ts'
@@ -14,6 +15,8 @@ export interface Watched {
   readonly exportAudit: WatchedFunction
   /** The function that tries the broker, or `undefined` where nothing does. */
   readonly prober: WatchedFunction | undefined
+  /** Log group of what API Gateway answered. */
+  readonly accessLog: string
   /** EventBridge rules that invoke functions on a schedule. */
   readonly schedules: readonly { readonly id: string; readonly ruleName: string }[]
   /** Tables in the way of every exchange. */
@@ -39,6 +42,7 @@ export function watchedOf(stage: string, state: StateStack, service: ServiceStac
   const all = service.node.findAll()
   const functions = all.filter((each) => each instanceof BrokerFunction).map(watchedFunction)
   const [queue] = all.filter((each) => each instanceof Queue)
+  const accessLog = all.filter((each) => each instanceof LogGroup).find(({ node }) => node.id === 'AccessLog')
   const find = (id: string) => functions.find((each) => each.id === id)
   return {
     stage,
@@ -47,11 +51,12 @@ export function watchedOf(stage: string, state: StateStack, service: ServiceStac
     rotateKeys: found(find(ROTATE_KEYS), ROTATE_KEYS),
     exportAudit: found(find(EXPORT_AUDIT), EXPORT_AUDIT),
     prober: find(PROBER),
+    accessLog: found(accessLog, 'access log').logGroupName,
     schedules: all
       .filter((each) => each instanceof Rule)
       .map(({ node, ruleName }) => ({ id: node.scope?.node.id ?? node.id, ruleName })),
     tables: { exchanges: state.exchanges.tableName, revocations: state.revocations.tableName },
-    undelivered: found(queue, 'a queue'),
+    undelivered: found(queue, 'queue'),
   }
 }
 

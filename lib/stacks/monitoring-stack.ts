@@ -1,13 +1,18 @@
 import type { IAlarm } from 'aws-cdk-lib/aws-cloudwatch'
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib/core'
-import type { Construct } from 'constructs'
+import { Construct } from 'constructs'
 import type { DeploymentConfig } from '../config.ts'
 import { AlarmCalls } from '../monitoring/alarm-calls.ts'
 import { witness } from '../monitoring/cause.ts'
 import { CauseAlarms } from '../monitoring/cause-alarms.ts'
 import { probeSignal } from '../monitoring/causes.ts'
+import { brokerDashboards } from '../monitoring/dashboards/dashboards.ts'
 import { InsightRules } from '../monitoring/insight-rules.ts'
+import { dashboardUrl } from '../monitoring/links.ts'
+import { Maintenance } from '../monitoring/maintenance.ts'
 import { failures, gatewayErrors, type Objective, slowness } from '../monitoring/objective.ts'
+import { SavedQueries } from '../monitoring/saved-queries.ts'
+import { signalsObjective } from '../monitoring/signals-objective.ts'
 import { SloAlarms } from '../monitoring/slo-alarms.ts'
 import { AlarmTopics } from '../monitoring/topics.ts'
 import { namesOf, type Watched, watchedOf } from '../monitoring/watched.ts'
@@ -35,12 +40,38 @@ export class MonitoringStack extends Stack {
     const insights = this.#insights()
     const calls = this.#calls()
     const objectives = this.#sloAlarms(calls)
-    new CauseAlarms(this, 'Causes', {
+    const causes = new CauseAlarms(this, 'Causes', {
       calls,
       watched: this.#watched,
       paging: objectives.paging,
       refusals: insights.ruleName('refusals-by-reason'),
     })
+    new SavedQueries(this, 'Queries', { prefix: this.#prefix, watched: this.#watched })
+    this.#addDashboards(objectives, causes)
+    new Maintenance(this, 'Maintenance', {
+      prefix: this.#prefix,
+      windows: props.config.monitoring.maintenance,
+      alarms: new Map([...objectives.calling, ...causes.alarms]),
+    })
+    if (props.config.monitoring.applicationSignals) this.#addSignals()
+  }
+
+  #addSignals(): void {
+    const { availability, latency } = this.#objectives()
+    for (const objective of [availability, latency]) signalsObjective(this, this.#prefix, objective)
+  }
+
+  #addDashboards({ calling }: SloAlarms, { alarms }: CauseAlarms): void {
+    const { availabilityPercent, latencyPercent } = this.#config.monitoring
+    const place = { prefix: this.#prefix, region: this.region }
+    const dashboards = brokerDashboards(new Construct(this, 'Dashboards'), {
+      ...place,
+      runbookBaseUrl: this.#config.monitoring.runbookBaseUrl,
+      sources: { ...place, watched: this.#watched, availabilityPercent, latencyPercent },
+      objectives: [...calling.values()],
+      causes: [...alarms.values()],
+    })
+    for (const { name, id, purpose } of dashboards) this.#output(id, dashboardUrl(name, place), purpose)
   }
 
   #insights(): InsightRules {

@@ -63,6 +63,16 @@ describe('the assembly', () => {
   it.each([
     ['the default config', {}],
     ['a custom domain', { domain: DOMAIN }],
+    [
+      'every choice of monitoring',
+      {
+        monitoring: {
+          pageSubscribers: ['on-call@example.com', 'arn:aws:sqs:eu-west-1:111122223333:pages'],
+          maintenance: [{ cron: '0 2 * * SUN', minutes: 90 }],
+          applicationSignals: true,
+        },
+      },
+    ],
     ['a stage to throw away', { stage: 'pr-7', removalProtection: false }],
   ])('of %s passes CloudFormation validation and AWS Solutions without a finding', (_, config) => {
     expect(findings(config)).toEqual([])

@@ -24,6 +24,8 @@ describe('the deployment config', () => {
         pageSubscribers: [],
         ticketSubscribers: [],
         runbookBaseUrl: 'docs/runbooks',
+        maintenance: [],
+        applicationSignals: false,
       },
       removalProtection: true,
     })

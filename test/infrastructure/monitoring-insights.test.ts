@@ -6,6 +6,7 @@ import {
   type InsightQuestion,
   type LineFilter,
 } from '../../lib/monitoring/insight-rules.ts'
+import { LOG_QUESTIONS, type LogQuestion } from '../../lib/monitoring/saved-queries.ts'
 import { createTestBroker, LEDGER } from '../support/broker.ts'
 import { printedBy } from '../support/printed.ts'
 import { readable, resources, synthesize } from './synthesize.ts'
@@ -46,7 +47,7 @@ async function linesOfABadDay(): Promise<readonly Line[]> {
       const measured = { durationMs: 20, correlationId: 'correlation-1', refusal }
       telemetry.measure({ outcome: refusal ? 'refused' : 'succeeded', ...measured })
     }
-    const fault = new DependencyUnavailable('kms', 'down')
+    const fault = new DependencyUnavailable('kms', 'down', { cause: new TypeError('down') })
     telemetry.failed(fault, 'correlation-1')
     telemetry.measure({ outcome: 'failed', durationMs: 20, correlationId: 'correlation-1', fault })
   })
@@ -95,6 +96,21 @@ describe('the question', () => {
 
   it('of refusals counts no success, and no failure', () => {
     expect(contributors(INSIGHT_QUESTIONS['refusals-by-reason'])).toHaveLength(4)
+  })
+})
+
+describe('a saved query of requests', () => {
+  const queries = Object.entries<LogQuestion>(LOG_QUESTIONS).filter(([, { logs }]) => logs === 'requests')
+
+  it.each(queries)('%s reads fields that the functions print', (_, { lines: query }) => {
+    const words = query
+      .filter((line) => /^(?:fields|filter) /.test(line))
+      .flatMap((line) => line.replaceAll(/"[^"]*"|^\w+ /g, '').match(/[@\w.]+/g) ?? [])
+    const language = ['and', 'or', 'in', 'ispresent', 'coalesce']
+    const fields = words.filter((word) => !word.startsWith('@') && !language.includes(word))
+    expect(fields.length).toBeGreaterThan(0)
+    const unknown = fields.filter((field) => lines.every((line) => valueAt(line, field) === undefined))
+    expect(unknown).toEqual([])
   })
 })
 
