@@ -4,6 +4,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { KMSClient } from '@aws-sdk/client-kms'
 import { S3Client } from '@aws-sdk/client-s3'
 import { AWS_CLIENT, BACKGROUND_AWS_CLIENT } from './adapters/aws-client.ts'
+import { brokerClient } from './adapters/broker-client.ts'
 import { BrokerIssuerKeys } from './adapters/broker-issuer-keys.ts'
 import { CachedKeyManifests } from './adapters/cached-key-manifests.ts'
 import { DelegatedSigner } from './adapters/delegated-signer.ts'
@@ -20,12 +21,12 @@ import { DynamoDbStatusCounter } from './adapters/dynamodb-status-counter.ts'
 import { DynamoDbStatusEntries } from './adapters/dynamodb-status-entries.ts'
 import { jsonFetcher } from './adapters/fetch-json.ts'
 import { FetchedIssuerKeys } from './adapters/fetched-issuer-keys.ts'
-import { KmsCheckpointSigner } from './adapters/kms-checkpoint-signer.ts'
 import { KmsDpopNonces } from './adapters/kms-dpop-nonces.ts'
 import { KmsKeyAttester } from './adapters/kms-key-attester.ts'
 import { KmsSigner } from './adapters/kms-signer.ts'
 import { KmsSigningKeyFactory } from './adapters/kms-signing-key-factory.ts'
 import { KmsSigningKeyInventory } from './adapters/kms-signing-key-inventory.ts'
+import { KmsSoleKey } from './adapters/kms-sole-key.ts'
 import { KmsWrapping } from './adapters/kms-wrapping.ts'
 import { LeasedStatusIndices } from './adapters/leased-status-indices.ts'
 import { RingSigner } from './adapters/ring-signer.ts'
@@ -37,13 +38,15 @@ import type { IntrospectionDependencies } from './core/introspection.ts'
 import { DELEGATED_RING, KMS_RINGS, keyTimesFor } from './core/key-times.ts'
 import { LIMITS } from './core/limits.ts'
 import type { CompiledPolicy } from './core/policy/compiled.ts'
-import { indexPolicy } from './core/policy/decide.ts'
-import type { DpopNonces, Signer } from './core/ports.ts'
+import { indexPolicy, type PolicyIndex } from './core/policy/decide.ts'
+import { withProbe } from './core/policy/probe.ts'
+import type { DpopNonces, ProbeKey, Signer } from './core/ports.ts'
 import type { StatusWorld } from './core/status-list-token.ts'
 import type { RevocationDependencies } from './core/token-revocation.ts'
 import { ChainWriter } from './export-audit/chain-writer.ts'
 import type { AuditExport } from './export-audit/export-audit.ts'
 import type { Documents } from './jwks/serve-documents.ts'
+import type { Probe } from './probe/probe.ts'
 import type { KeyRotation } from './rotate-keys/reconcile.ts'
 import {
   readLocalIssuers,
@@ -80,7 +83,7 @@ export function composeExchange(): ExchangeDependencies & { readonly stage: stri
   return {
     stage: settings.stage,
     issuer: settings.issuer,
-    policy: indexPolicy(readBundledPolicy()),
+    policy: readPolicy(settings.issuer),
     issuerKeys: new BrokerIssuerKeys(manifests, new FetchedIssuerKeys(fetchJson, epochSeconds, standIns)),
     clientKeys: new FetchedIssuerKeys(fetchJson, epochSeconds),
     oneTime: new DynamoDbOneTimeLedger(dynamoDb, settings.exchangesTable),
@@ -171,7 +174,7 @@ function composeOwnTokens(settings: Settings<'issuer' | 'exchangesTable' | 'sign
   const clientKeys = new FetchedIssuerKeys(fetchJson, epochSeconds)
   const world = {
     issuer: settings.issuer,
-    policy: indexPolicy(readBundledPolicy()),
+    policy: readPolicy(settings.issuer),
     // Nobody else's tokens are verified here.
     issuerKeys: new BrokerIssuerKeys(manifests, { find: async () => undefined }),
     clientKeys,
@@ -241,13 +244,32 @@ export function composeAuditExport(): AuditExport & { readonly stage: string } {
     records: new ChainWriter({ name: 'audit', linkOf: auditLinkOf, objects, hints }),
     checkpoints: new ChainWriter({ name: 'checkpoints', linkOf: checkpointLinkOf, objects, hints }),
     checkpoint: (number) => objects.get(objectKey('checkpoints', number)),
-    signer: new KmsCheckpointSigner(kms, keys, settings.auditKey),
+    signer: new KmsSoleKey(kms, keys, settings.auditKey),
     now: epochSeconds,
     randomId,
   }
 }
 
-/** The policy that was compiled when the app was synthesized, beside the bundle. Without it the function must not start. */
+export function composeProbe(): Probe & { readonly stage: string; readonly key: ProbeKey } {
+  const { issuer, stage, probeKey } = readSettings(['issuer', 'stage', 'probeKey'])
+  const kms = new KMSClient(AWS_CLIENT)
+  return {
+    stage,
+    issuer,
+    key: new KmsSoleKey(kms, new KmsSigningKeyFactory(kms, stage), probeKey),
+    send: brokerClient(issuer),
+    now: epochSeconds,
+    randomId,
+  }
+}
+
+/** The policy to decide by. Throws if there is none: without it the function must not start. */
+function readPolicy(issuer: string): PolicyIndex {
+  const policy = readBundledPolicy()
+  return indexPolicy(readOptionalSetting('probe') === undefined ? policy : withProbe(policy, issuer))
+}
+
+/** The policy that was compiled when the app was synthesized, beside the bundle. */
 function readBundledPolicy(): CompiledPolicy {
   return JSON.parse(readFileSync(new URL('./policy.json', import.meta.url), 'utf8')) as CompiledPolicy
 }

@@ -26,5 +26,8 @@ export function delegatedKeyContext(stage: string) {
 /** Value of {@link KEY_TAGS}`.purpose` on the keys that sign tokens. */
 export const TOKEN_SIGNING = 'token-signing'
 
+/** Value of {@link KEY_TAGS}`.purpose` on the key that signs the probe's own tokens. */
+export const PROBE_SIGNING = 'probe'
+
 /** Value of {@link KEY_TAGS}`.purpose` on the key that signs checkpoints of the audit trail. */
 export const AUDIT_CHECKPOINTS = 'audit-checkpoints'

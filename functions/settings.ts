@@ -18,6 +18,10 @@ const VARIABLES = {
   auditBucket: 'AUDIT_BUCKET',
   /** The ARN of the KMS key that signs checkpoints. */
   auditKey: 'AUDIT_KEY',
+  /** Set where the probe's exchanges are allowed. */
+  probe: 'PROBE',
+  /** The ARN of the KMS key that signs the probe's own tokens. */
+  probeKey: 'PROBE_KEY',
   /** How long a key signs. Seconds, as every setting in text. */
   keyRotationSeconds: 'KEY_ROTATION_SECONDS',
   /** How long a delegated key signs. */

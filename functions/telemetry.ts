@@ -252,3 +252,40 @@ export function createAuditTelemetry(stage: string): AuditTelemetry {
     unreadable: (count) => logger.error('unreadable', { count }),
   }
 }
+
+/** The outcome of one of the probe's checks. */
+export interface ProbeCheck {
+  readonly check: string
+  readonly outcome: 'passed' | 'failed' | 'accepted' | 'skipped'
+  readonly status?: number
+  readonly correlationId?: string | undefined
+  readonly fault?: unknown
+}
+
+/** What the probe says about a run: one EMF line, and a log line for each check that did not pass. */
+export interface ProbeTelemetry {
+  measure(checks: readonly ProbeCheck[]): void
+}
+
+export function createProbeTelemetry(stage: string): ProbeTelemetry {
+  const meter = createMeter(stage)
+  const logger = createLogger(stage)
+  return {
+    measure(checks) {
+      const wrong = checks.filter(({ outcome }) => outcome === 'failed' || outcome === 'accepted')
+      for (const { check, outcome, status, correlationId, fault } of wrong)
+        logger.error(`probe ${outcome}`, {
+          check,
+          ...(status !== undefined && { status }),
+          ...(correlationId !== undefined && { correlation_id: correlationId }),
+          ...(fault !== undefined && { fault: describeFault(fault) }),
+        })
+      const count = (counted: ProbeCheck['outcome']) =>
+        checks.filter(({ outcome }) => outcome === counted).length
+      meter(
+        { ProbeFailures: count('failed'), NegativeProbeSuccesses: count('accepted') },
+        { checks: wrong.map(({ check }) => check).join(' ') },
+      )
+    },
+  }
+}

@@ -55,6 +55,7 @@ const CONFIG = z
         .default(400),
       domain: DOMAIN.optional(),
       monitoring: MONITORING.prefault({}),
+      probe: z.boolean(BOOLEAN_RULE).default(true),
       removalProtection: z.boolean(BOOLEAN_RULE).default(true),
     },
     { error: keysOrElse('an object') },
@@ -126,6 +127,12 @@ export interface DeploymentConfig {
   readonly domain?: DomainConfig | undefined
   /** What is promised, and who is told when it is not kept. */
   readonly monitoring: MonitoringConfig
+  /**
+   * Whether a function tries the broker each minute, as a client does: exchanges that must work, others that must be
+   * refused, and a revocation that must hold.
+   * @default true
+   */
+  readonly probe: boolean
   /**
    * Whether tables and logs outlive their stack and the state stack refuses to be deleted. False is for stages to throw away.
    * @default true

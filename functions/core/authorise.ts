@@ -4,6 +4,7 @@ import { type Delegation, delegate } from './delegation.ts'
 import { LIMITS } from './limits.ts'
 import type { Grant, TokenTarget } from './policy/compiled.ts'
 import { decideGrant, type PolicyIndex } from './policy/decide.ts'
+import { isProbe, PROBE } from './policy/probe.ts'
 import { renderClaims } from './policy/render-claims.ts'
 import { type Refused, refuse } from './refusal.ts'
 import type { ValidatedSubject } from './subject-token.ts'
@@ -50,6 +51,8 @@ export function authorise(
   if ('refused' in delegation) return delegation
   const client = asked.client?.client
   const { issuer: issuerId, claims } = subject
+  const isOfProbe = [subject, actor].some((one) => one !== undefined && isProbe(one.subject))
+  if (isOfProbe && target.id !== PROBE) return refuse({ kind: 'no_grant_matches', candidates: 0 })
   const acting = actor && { issuerId: actor.issuer, claims: actor.claims }
   const grant = decideGrant(policy, { issuerId, claims, clientId: client?.id, actor: acting, target })
   if ('kind' in grant) return refuse(grant)

@@ -283,6 +283,28 @@ export interface ChainHints {
   advance(chain: ChainName, seq: number): Promise<void>
 }
 
+/** A key by which the probe proves who it is, and nobody else anything. */
+export interface ProbeKey {
+  readonly kid: string
+  publicJwk(): Promise<PublicJwk>
+  /** The JWS signature (ES256) of `signingInput`. Throws {@link DependencyUnavailable} or {@link WrongSignature}. */
+  sign(signingInput: string): Promise<Uint8Array>
+}
+
+/** An answer of the broker, as a client sees it. */
+export interface BrokerAnswer {
+  readonly status: number
+  readonly correlationId: string | undefined
+  /** Empty where it is no JSON object. */
+  readonly body: Readonly<Record<string, unknown>>
+}
+
+/** Sends a request to the broker, a POST where there is a form. Throws if there is no answer before `deadline`. */
+export type SendToBroker = (
+  request: { readonly path: string; readonly form?: Readonly<Record<string, string>> },
+  deadline: AbortSignal,
+) => Promise<BrokerAnswer>
+
 export interface CheckpointSigner {
   /** Names the key to whoever verifies. */
   readonly keyId: string

@@ -65,6 +65,11 @@ export interface LocalCloudOptions {
   readonly accountTemplates?: ((issuer: string) => readonly AccountTemplate[]) | undefined
   /** Epoch milliseconds. @default Date.now */
   readonly clock?: (() => number) | undefined
+  /**
+   * Whether schedules run by themselves. False is for whoever invokes the functions at moments of its own.
+   * @default true
+   */
+  readonly schedules?: boolean
   /** @default - the cloud stops, and says so in `stopped` */
   readonly onDefect?: ((defect: CloudDefect) => void) | undefined
   readonly onLog?: ((functionName: string, line: string) => void) | undefined
@@ -379,7 +384,8 @@ export class LocalCloud {
 
   #startTimers(): void {
     const onDue = (schedule: SchedulePlan) => void this.#runSchedule(schedule)
-    const stop = startSchedules({ schedules: this.plan.schedules, clock: this.#clock, onDue })
+    const schedules = this.#options.schedules === false ? [] : this.plan.schedules
+    const stop = startSchedules({ schedules, clock: this.#clock, onDue })
     const sweep = () => {
       this.aws.dynamodb
         .sweepExpired(this.#clock())
@@ -387,7 +393,7 @@ export class LocalCloud {
     }
     const sweeper = setInterval(sweep, SWEEP_MILLISECONDS).unref()
     this.#closers.push(stop, () => clearInterval(sweeper))
-    for (const { name, expression } of this.plan.schedules) this.#progress(`schedule ${name} ${expression}`)
+    for (const { name, expression } of schedules) this.#progress(`schedule ${name} ${expression}`)
   }
 
   /** A failure is in the function's log; the next run comes anyway. */

@@ -12,7 +12,7 @@ export const CAUSE_ALARM_TEXTS = {
     because: 'it is what every client sees, also when no client is there to see it',
     summary: 'The probe gets no token.',
     consequence: 'Whoever asks now gets none either; at night nobody else would tell.',
-    command: faultsOf('probeLog'),
+    command: faultsOf('proberLog'),
     dashboard: 'on-call',
   },
   'negative-probe-accepted': {
@@ -20,7 +20,7 @@ export const CAUSE_ALARM_TEXTS = {
     because: 'a check of the broker does not check any more',
     summary: 'The broker accepted what it must refuse: a token of the probe that is not valid.',
     consequence: 'Others may get tokens that they must not get, from now on.',
-    command: faultsOf('probeLog'),
+    command: faultsOf('proberLog'),
     dashboard: 'on-call',
   },
   'replay-accepted': {

@@ -4,6 +4,7 @@ import { Grant } from 'aws-cdk-lib/aws-iam'
 import { CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib/core'
 import type { Construct } from 'constructs'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
+import { PROBE_KEYS_PATH } from '../../functions/core/policy/probe.ts'
 import { isDelegating, needsNonce } from '../../functions/core/policy/target-kinds.ts'
 import { OPERATOR_REVOCATION_PATH, type Settings, toEnvironment } from '../../functions/settings.ts'
 import type { DeploymentConfig } from '../config.ts'
@@ -11,6 +12,7 @@ import { AuditExport } from '../constructs/audit-export.ts'
 import { BrokerApi } from '../constructs/broker-api.ts'
 import { BrokerFunction, type BrokerFunctionProps } from '../constructs/broker-function.ts'
 import { DpopNonces } from '../constructs/dpop-nonces.ts'
+import { Probe } from '../constructs/probe.ts'
 import { SigningKeys } from '../constructs/signing-keys.ts'
 import type { StateStack } from './state-stack.ts'
 
@@ -77,6 +79,7 @@ export class ServiceStack extends Stack {
     this.#addStatus()
     this.#addRotateKeys()
     this.#addExportAudit()
+    if (props.config.probe) this.#addProbe()
     this.#addOutputs()
     this.#addKeyOutputs()
   }
@@ -103,6 +106,7 @@ export class ServiceStack extends Stack {
         statusTable: state.status.tableName,
         ...this.#delegation(),
         ...(this.#nonces && { nonceKeyArn: this.#nonces.keyArn }),
+        ...this.#probeSettings(),
       },
       files: { 'policy.json': JSON.stringify(policy) },
     })
@@ -177,6 +181,7 @@ export class ServiceStack extends Stack {
         exchangesTable: state.exchanges.tableName,
         revocationsTable: state.revocations.tableName,
         signingKeysTable: state.signingKeys.tableName,
+        ...this.#probeSettings(),
       },
       files: { 'policy.json': JSON.stringify(policy) },
     }
@@ -277,6 +282,27 @@ export class ServiceStack extends Stack {
       },
     })
     new AuditExport(this, 'AuditExport', { exporter, trail: audit, exchanges, sources })
+  }
+
+  /** Whose log holds no audit events: what it does is in the logs of the functions that it asks. */
+  #addProbe(): void {
+    const { stage } = this.#props.config
+    const probe = new Probe(this, 'Probe', { stage })
+    const prober = this.#function('Prober', 'probe', {
+      description:
+        'Tries the token broker each minute: what must work, what must be refused, what is revoked',
+      // It waits for others.
+      memoryMegabytes: 512,
+      // Less than the minute after which it runs again.
+      timeoutSeconds: 55,
+      settings: { issuer: this.#api.issuer, probeKey: probe.key.keyArn },
+    })
+    probe.runBy(prober)
+    this.#api.addRoute(PROBE_KEYS_PATH, prober)
+  }
+
+  #probeSettings(): Partial<Settings> {
+    return this.#props.config.probe ? { probe: 'enabled' } : {}
   }
 
   #function(id: string, name: string, options: FunctionOptions): BrokerFunction {

@@ -6,6 +6,7 @@ import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { KmsKey } from '../../functions/core/key-lifecycle.ts'
 import { LEDGER, PAYMENTS, RECEIPTS, REPORTS, startTestCloud, type TestCloud } from '../support/cloud.ts'
+import { emfLinesIn, seriesOf } from '../support/emf.ts'
 
 let broker: TestCloud
 
@@ -340,6 +341,36 @@ describe('while a dependency is down', () => {
     broker.cloud.demoIssuer.fail(true)
     expect((await broker.exchange(await github())).status).toBe(200)
     broker.cloud.demoIssuer.fail(false)
+  })
+})
+
+describe('the probe', () => {
+  it('finds, by the public URL, that everything is as it must be', async () => {
+    const before = broker.lines.length
+    await broker.cloud.invoke('ProberFunction', { source: 'aws.events' })
+    const lines = broker.lines.slice(before)
+    const [run] = emfLinesIn(lines.join('\n')).filter((line) => 'ProbeFailures' in line)
+    expect(run).toMatchObject({ ProbeFailures: 0, NegativeProbeSuccesses: 0, checks: '' })
+    expect(lines.filter((line) => line.includes('"_probe:probe"'))).not.toEqual([])
+  })
+
+  it('sees a dependency that is down, and takes it for no success', async () => {
+    broker.cloud.aws.faults.set({ operation: 'dynamodb:BatchGetItem', kind: 'reset' })
+    const before = broker.lines.length
+    await broker.cloud.invoke('ProberFunction', { source: 'aws.events' })
+    const [run] = emfLinesIn(broker.lines.slice(before).join('\n')).filter((line) => 'ProbeFailures' in line)
+    expect(run).toMatchObject({ ProbeFailures: 1, NegativeProbeSuccesses: 0, checks: 'exchange' })
+  })
+})
+
+describe('the metrics', () => {
+  it('of all that these tests did are at most 20 series', () => {
+    const lines = emfLinesIn(broker.lines.join('\n'))
+    const series = seriesOf(lines)
+    expect(series.size).toBeGreaterThan(8)
+    expect(series.size).toBeLessThanOrEqual(20)
+    const dimensions = new Set([...series].map((one) => one.split(' ').slice(2).join(' ')))
+    expect([...dimensions]).toEqual(['service=token-broker stage=dev'])
   })
 })
 

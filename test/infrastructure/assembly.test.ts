@@ -28,6 +28,7 @@ const ACKNOWLEDGED = [
   'Introspect/Role AwsSolutions-IAM5[Resource::*]',
   'Introspect/Role AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
   'Jwks/Role AwsSolutions-IAM5[Resource::*]',
+  'Prober/Role AwsSolutions-IAM5[Resource::*]',
   'Revoke/Role AwsSolutions-IAM5[Resource::*]',
   'RotateKeys/Role AwsSolutions-IAM5[Resource::*]',
   'RotateKeys/Role AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
@@ -73,7 +74,7 @@ describe('the assembly', () => {
         },
       },
     ],
-    ['a stage to throw away', { stage: 'pr-7', removalProtection: false }],
+    ['a stage to throw away', { stage: 'pr-7', removalProtection: false, probe: false }],
   ])('of %s passes CloudFormation validation and AWS Solutions without a finding', (_, config) => {
     expect(findings(config)).toEqual([])
   })

@@ -72,7 +72,11 @@ describe('the pinned CDK command', () => {
       env: { ...process.env, CI: 'true', CDK_DISABLE_VERSION_CHECK: '1' },
     })
     expect(status).toBe(0)
-    expect(stdout.trim().split('\n')).toEqual(['token-broker-dev-state', 'token-broker-dev-service'])
+    expect(stdout.trim().split('\n')).toEqual([
+      'token-broker-dev-state',
+      'token-broker-dev-service',
+      'token-broker-dev-monitoring',
+    ])
   })
 
   it('has no feature flag left to ask about', () => {

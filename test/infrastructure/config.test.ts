@@ -27,6 +27,7 @@ describe('the deployment config', () => {
         maintenance: [],
         applicationSignals: false,
       },
+      probe: true,
       removalProtection: true,
     })
   })

@@ -4,6 +4,7 @@ import {
   ColdStart,
   createAuditTelemetry,
   createKeyTelemetry,
+  createProbeTelemetry,
   createTelemetry,
   type MeasuredRequest,
 } from '../../functions/telemetry.ts'
@@ -35,6 +36,7 @@ export async function emittedMetrics(): Promise<ReadonlySet<string>> {
     for (const request of REQUESTS) requests.measure({ ...REQUEST, ...request })
     createKeyTelemetry('test').measure({ secondsToNextStep: 1, rings: [] })
     createAuditTelemetry('test').measure({ exported: 1, lagSeconds: 1, lostClaims: ['record'] })
+    createProbeTelemetry('test').measure([{ check: 'exchange', outcome: 'passed' }])
   })
   const lines = emfLinesIn(printed).flatMap((line) => line._aws.CloudWatchMetrics)
   return new Set(lines.flatMap(({ Metrics }) => Metrics.map(({ Name }) => Name)))

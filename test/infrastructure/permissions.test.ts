@@ -176,6 +176,20 @@ const EXPORT_AUDIT: readonly Allowed[] = [
   },
 ]
 
+/** Its own key alone: it can do nothing at the broker that a client could not. */
+const PROBER: readonly Allowed[] = [
+  log('Prober'),
+  TRACES,
+  { actions: ['kms:GetPublicKey'], resource: '<ProbeKey.Arn>' },
+  {
+    actions: ['kms:Sign'],
+    resource: '<ProbeKey.Arn>',
+    conditions: {
+      StringEquals: { 'kms:MessageType': 'DIGEST', 'kms:SigningAlgorithm': 'ECDSA_SHA_256' },
+    },
+  },
+]
+
 interface Statement {
   readonly Effect: string
   readonly Action: string | readonly string[]
@@ -225,7 +239,7 @@ interface PolicyProperties {
 }
 
 describe('the permissions', () => {
-  it.each(Object.entries({ ...PERMISSIONS, ExportAudit: EXPORT_AUDIT }))(
+  it.each(Object.entries({ ...PERMISSIONS, ExportAudit: EXPORT_AUDIT, Prober: PROBER }))(
     'of %s are exactly those of this table',
     (name, expected) => {
       expect(allowedTo(name)).toEqual(inAnyOrder(expected))
@@ -270,9 +284,9 @@ describe('the permissions', () => {
     expect(allowedTo('Jwks', delegating)).toEqual(inAnyOrder(PERMISSIONS['Jwks'] ?? []))
   })
 
-  it('are those of the seven functions: there is no other role and no other policy', () => {
-    expect(Object.keys(resources(service, 'AWS::IAM::Role'))).toHaveLength(7)
-    expect(Object.keys(resources(service, 'AWS::IAM::Policy'))).toHaveLength(7)
+  it('are those of the eight functions: there is no other role and no other policy', () => {
+    expect(Object.keys(resources(service, 'AWS::IAM::Role'))).toHaveLength(8)
+    expect(Object.keys(resources(service, 'AWS::IAM::Policy'))).toHaveLength(8)
     expect(Object.keys(resources(service, 'AWS::IAM::ManagedPolicy'))).toHaveLength(0)
   })
 
@@ -306,6 +320,8 @@ describe('the permissions', () => {
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/oauth-authorization-server',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/openid-configuration',
       '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/health',
+      '<ProberFunction.Arn> apigateway.amazonaws.com /*/*/probe/jwks.json',
+      '<ProberFunction.Arn> events.amazonaws.com <ProbeSchedule.Arn>',
       '<RevokeFunction.Arn> apigateway.amazonaws.com /*/*/admin/revocations',
       '<RevokeFunction.Arn> apigateway.amazonaws.com /*/*/revoke',
       '<RotateKeysFunction.Arn> events.amazonaws.com <SigningKeysSchedule.Arn>',

@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Template } from 'aws-cdk-lib/assertions'
 import { describe, expect, it } from 'vitest'
 import type { Target } from '../../functions/core/policy/compiled.ts'
 import { LOCAL_ISSUERS_VARIABLE } from '../../functions/settings.ts'
 import { EMPTY_POLICY, policyOf, readable, resources, synthesize } from './synthesize.ts'
 
 const { service, assembly } = synthesize()
+const { service: withoutProbe } = synthesize({ probe: false })
 
 function only(type: string, template = service): Readonly<Record<string, unknown>> {
   const found = Object.values(resources(template, type))
@@ -38,6 +40,7 @@ describe('the API', () => {
       'ANY /admin/revocations AWS_IAM AWS_PROXY <RevokeFunction.Arn> 1.0',
       'ANY /health NONE AWS_PROXY <JwksFunction.Arn> 1.0',
       'ANY /introspect NONE AWS_PROXY <IntrospectFunction.Arn> 1.0',
+      'ANY /probe/jwks.json NONE AWS_PROXY <ProberFunction.Arn> 1.0',
       'ANY /revoke NONE AWS_PROXY <RevokeFunction.Arn> 1.0',
       'ANY /status/{list} NONE AWS_PROXY <StatusFunction.Arn> 1.0',
       'ANY /token NONE AWS_PROXY <ExchangeFunction.Arn> 1.0',
@@ -81,7 +84,7 @@ describe('a custom domain', () => {
       const { Variables } = each.Properties['Environment'] as { readonly Variables: Record<string, unknown> }
       return Variables['BROKER_ISSUER'] ?? []
     })
-    expect(issuers).toEqual(Array(6).fill('https://broker.example.com'))
+    expect(issuers).toEqual(Array(7).fill('https://broker.example.com'))
   })
 
   it('takes TLS 1.2 and up, with the given certificate', () => {
@@ -154,7 +157,7 @@ describe('the functions', () => {
   it('and the API keep their logs for the configured time, also when the stack is gone', () => {
     const { service: shorter } = synthesize({ logRetentionDays: 30 })
     const groups = Object.values(resources(shorter, 'AWS::Logs::LogGroup'))
-    expect(groups).toHaveLength(8)
+    expect(groups).toHaveLength(9)
     for (const group of groups) {
       expect(group.Properties['RetentionInDays']).toBe(30)
       expect(group.DeletionPolicy).toBe('Retain')
@@ -205,12 +208,53 @@ describe('key rotation', () => {
   })
 
   it('leaves the KMS keys out of the template, where a deployment could delete them', () => {
-    expect(Object.keys(resources(service, 'AWS::KMS::Key'))).toEqual([])
+    expect(Object.keys(resources(withoutProbe, 'AWS::KMS::Key'))).toEqual([])
+  })
+})
+
+describe('the probe', () => {
+  it('runs each minute, for less than a minute, and not again for what failed', () => {
+    const rules = Object.values(resources(service, 'AWS::Events::Rule')).map(({ Properties }) => Properties)
+    expect(readable(rules.find((rule) => rule['ScheduleExpression'] === 'rate(1 minute)'))).toMatchObject({
+      Targets: [
+        {
+          Arn: '<ProberFunction.Arn>',
+          RetryPolicy: { MaximumEventAgeInSeconds: 60, MaximumRetryAttempts: 0 },
+        },
+      ],
+    })
+    expect(lambdaOf('Prober')['Timeout']).toBe(55)
+  })
+
+  it('has a key that no signer of tokens may use', () => {
+    const [key] = Object.values(resources(service, 'AWS::KMS::Key'))
+    expect(key?.Properties).toMatchObject({
+      KeySpec: 'ECC_NIST_P256',
+      Tags: [
+        { Key: 'token-broker:purpose', Value: 'probe' },
+        { Key: 'token-broker:stage', Value: 'dev' },
+      ],
+    })
+  })
+
+  it('is known to the three functions that decide by policy, and only where it is wanted', () => {
+    const knowing = (template: Template) =>
+      Object.entries(resources(template, 'AWS::Lambda::Function')).flatMap(([id, { Properties }]) => {
+        const { Variables } = Properties['Environment'] as { readonly Variables: Record<string, unknown> }
+        return Variables['PROBE'] === undefined ? [] : [id.replace(/Function.*/, '')]
+      })
+    expect(knowing(service)).toEqual(['Exchange', 'Introspect', 'Revoke'])
+    expect(knowing(withoutProbe)).toEqual([])
+    const ids = Object.keys(withoutProbe.toJSON()['Resources'] as object)
+    expect(ids.filter((id) => /probe/i.test(id))).toEqual([])
   })
 })
 
 describe('delegated signing', () => {
-  const { service: delegating } = synthesize({ delegatedKeyHours: 6 }, policyOf('kms', 'delegated'))
+  const { service: delegating } = synthesize(
+    { delegatedKeyHours: 6, probe: false },
+    policyOf('kms', 'delegated'),
+  )
   const variables = (name: string, template = delegating) => {
     const functions = Object.entries(resources(template, 'AWS::Lambda::Function'))
     const [, found] = functions.find(([id]) => id.startsWith(`${name}Function`)) ?? []
@@ -222,7 +266,10 @@ describe('delegated signing', () => {
     const [key, ...others] = Object.values(resources(delegating, 'AWS::KMS::Key'))
     expect(others).toEqual([])
     expect(key).toMatchObject({ DeletionPolicy: 'Retain', Properties: { EnableKeyRotation: true } })
-    const { service: toThrowAway } = synthesize({ removalProtection: false }, policyOf('delegated'))
+    const { service: toThrowAway } = synthesize(
+      { removalProtection: false, probe: false },
+      policyOf('delegated'),
+    )
     expect(Object.values(resources(toThrowAway, 'AWS::KMS::Key'))[0]?.DeletionPolicy).toBe('Delete')
   })
 
@@ -244,7 +291,7 @@ describe('nonces of DPoP proofs', () => {
   const targets = policyOf('kms').targets.map(
     (target) => ({ ...target, binding: 'dpop', dpopNonce: true }) as Target,
   )
-  const { service: withNonces } = synthesize({}, { ...policyOf('kms'), targets })
+  const { service: withNonces } = synthesize({ probe: false }, { ...policyOf('kms'), targets })
 
   it('have a key for MACs that goes with the stack, and that the exchange function is told', () => {
     const [key, ...others] = Object.values(resources(withNonces, 'AWS::KMS::Key'))

@@ -11,7 +11,16 @@ import { addBrokerStacks } from '../../lib/broker-app.ts'
 import { parseConfig } from '../../lib/config.ts'
 import { projectContext } from '../../lib/project-context.ts'
 
-const FUNCTIONS = ['exchange', 'introspect', 'revoke', 'jwks', 'rotate-keys', 'status', 'export-audit']
+const FUNCTIONS = [
+  'exchange',
+  'introspect',
+  'revoke',
+  'jwks',
+  'rotate-keys',
+  'status',
+  'export-audit',
+  'probe',
+]
 
 const temporaryFolders: string[] = []
 afterAll(() => {

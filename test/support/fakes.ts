@@ -1,4 +1,4 @@
-import { createHash, createSign, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createHash, createPublicKey, createSign, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import type { ChainName } from '../../functions/core/audit-chain.ts'
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
 import type { KeyManifest, KmsKey, ManifestKey } from '../../functions/core/key-lifecycle.ts'
@@ -18,6 +18,7 @@ import type {
   KeyPair,
   OneTimeLedger,
   PermitOutcome,
+  ProbeKey,
   RatePermits,
   RecordOutcome,
   ReferenceTokens,
@@ -331,6 +332,19 @@ export class MemoryChainHints implements ChainHints {
 
   async advance(chain: ChainName, seq: number): Promise<void> {
     this.hints.set(chain, Math.max(seq, this.hints.get(chain) ?? 0))
+  }
+}
+
+export class MemoryProbeKey implements ProbeKey {
+  readonly kid = 'probe-key'
+  readonly privateKey = newEcKey()
+
+  async publicJwk(): Promise<PublicJwk> {
+    return createPublicKey(this.privateKey).export({ format: 'jwk' }) as PublicJwk
+  }
+
+  async sign(signingInput: string): Promise<Uint8Array> {
+    return createSign('sha256').update(signingInput).sign({ key: this.privateKey, dsaEncoding: 'ieee-p1363' })
   }
 }
 

@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { KMSClient } from '@aws-sdk/client-kms'
-import type { CheckpointSigner, SigningKeyFactory } from '../core/ports.ts'
+import type { CheckpointSigner, ProbeKey, SigningKeyFactory } from '../core/ports.ts'
+import type { PublicJwk } from '../core/types.ts'
 import { type KmsKeyPair, signWithKms } from './kms-signature.ts'
 
-/** The one KMS key that signs checkpoints; it signs nothing else, and no token key signs them. */
-export class KmsCheckpointSigner implements CheckpointSigner {
+/** A KMS key (ES256) of one purpose: it signs nothing else, and no key of tokens signs what it does. */
+export class KmsSoleKey implements CheckpointSigner, ProbeKey {
   readonly keyId: string
+  readonly kid: string
   private readonly client: KMSClient
   private readonly keys: Pick<SigningKeyFactory, 'publicKey'>
   private key: Promise<KmsKeyPair> | undefined
@@ -14,20 +16,28 @@ export class KmsCheckpointSigner implements CheckpointSigner {
     this.client = client
     this.keys = keys
     this.keyId = keyArn
+    this.kid = createHash('sha256').update(keyArn).digest('base64url')
   }
 
   async sign(signingInput: string): Promise<Uint8Array> {
+    return signWithKms(this.client, await this.known(), signingInput)
+  }
+
+  async publicJwk(): Promise<PublicJwk> {
+    return (await this.known()).publicJwk
+  }
+
+  private known(): Promise<KmsKeyPair> {
     this.key ??= this.read()
     // Not remembered if it failed.
     this.key.catch(() => {
       this.key = undefined
     })
-    return signWithKms(this.client, await this.key, signingInput)
+    return this.key
   }
 
   private async read(): Promise<KmsKeyPair> {
     const publicJwk = await this.keys.publicKey(this.keyId)
-    const kid = createHash('sha256').update(this.keyId).digest('base64url')
-    return { kid, keyArn: this.keyId, algorithm: 'ES256', publicJwk }
+    return { kid: this.kid, keyArn: this.keyId, algorithm: 'ES256', publicJwk }
   }
 }
