@@ -10,6 +10,7 @@ import { Console } from '../lib/local/console/console.ts'
 import { DEMO_ISSUER_PATH } from '../lib/local/demo-issuer.ts'
 import { curlLine, type ExampleExchange, findExample, performExample } from '../lib/local/example-exchange.ts'
 import { isMeasurement, shortLogLine } from '../lib/local/log-line.ts'
+import { outboundIssuers, policyAccounts } from '../lib/local/policy-accounts.ts'
 import { type Synthesis, synthesize } from '../lib/local/synthesize.ts'
 import { PolicyError } from '../lib/policy-folder.ts'
 
@@ -23,6 +24,7 @@ Runs the whole token broker on loopback, without an AWS account.
   --emf FILE     write to FILE what the functions measure, for npm run alarms
   --aws-accounts DIR
                  CloudFormation templates of the accounts whose roles the broker gives out
+                 (default: what token-broker aws setup prints for each AWS target)
   --quiet        print the ready line and errors only
   --help         print this
 `
@@ -108,7 +110,11 @@ function start(options: Options, { interruption, synthesis, say, console }: Runn
     port: options.port,
     dataFolder: options.dataFolder,
     issuers: synthesis.policy.issuers,
-    ...(accountsFolder !== undefined && { accountTemplates: () => readAccountTemplates(accountsFolder) }),
+    accountTemplates: (broker) =>
+      accountsFolder === undefined
+        ? policyAccounts(synthesis.policy, broker)
+        : readAccountTemplates(accountsFolder),
+    outboundIssuers: outboundIssuers(synthesis.policy),
     signal: interruption,
     onProgress: (step) => say(dim(`  ${step}`)),
     ...console.listeners,

@@ -1,6 +1,9 @@
 import type { AwsTarget, Template } from '../../functions/core/policy/compiled.ts'
 import { type BrokerTrust, issuerName, type SessionDemands } from './role-trust.ts'
 
+/** Output of the service stack with the role of the function that assumes others. */
+export const BROKER_ROLE_OUTPUT = 'AwsCredentialsRoleArn'
+
 /** The broker as the accounts of its targets know it. */
 export interface BrokerFacts {
   /** Its URL. */

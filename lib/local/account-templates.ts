@@ -47,6 +47,8 @@ export function readAccountTemplates(folder: string): readonly AccountTemplate[]
 export function accountsOf(templates: readonly AccountTemplate[], region: string): IamAccounts {
   const accounts = new IamAccounts()
   for (const { name, account, template } of templates) {
+    const organization = metadataOf(template).Organization
+    if (organization !== undefined) accounts.addOrganization(account, organization)
     const deployment = { account, region, apiEndpoint: 'http://127.0.0.1:0' }
     const stack = { name, template: onlyKnown(template), assets: new Map<string, string>() }
     const resources = resolveStacks([stack], deployment)
@@ -83,14 +85,22 @@ export function parseTemplate(name: string, text: string): Template {
 }
 
 function accountOf(fileName: string, template: Template): string {
-  const metadata = (template as { readonly Metadata?: { readonly TokenBroker?: { Account?: unknown } } })
-    .Metadata
-  const account = metadata?.TokenBroker?.Account ?? ACCOUNT_IN_NAME.exec(fileName)?.[0]
-  if (typeof account === 'string' && /^\d{12}$/.test(account)) return account
+  const account = metadataOf(template).Account ?? ACCOUNT_IN_NAME.exec(fileName)?.[0]
+  if (account !== undefined && /^\d{12}$/.test(account)) return account
   throw new TemplateDefect(
     fileName,
     'its account is not known; name the file 111122223333-….yaml, or add Metadata.TokenBroker.Account',
   )
+}
+
+/** What a template says of its account, for the local cloud alone. */
+function metadataOf(template: Template): {
+  readonly Account?: string | undefined
+  readonly Organization?: string | undefined
+} {
+  const { TokenBroker: own } = template.Metadata ?? {}
+  const textIn = (name: string) => (isObject(own) ? textOf(own[name]) || undefined : undefined)
+  return { Account: textIn('Account'), Organization: textIn('Organization') }
 }
 
 /** Without the resources that only AWS knows, and of those that are no matter of IAM only the names: roles may refer to them. */

@@ -16,6 +16,7 @@ export interface TemplateResource {
 
 export interface Template {
   readonly Description?: string
+  readonly Metadata?: JsonObject
   readonly Resources?: Readonly<Record<string, TemplateResource>>
   readonly Outputs?: Readonly<
     Record<

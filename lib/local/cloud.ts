@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type { TrustedIssuer } from '../../functions/core/policy/compiled.ts'
 import { LOCAL_ISSUERS_VARIABLE } from '../../functions/settings.ts'
+import { BROKER_ROLE_OUTPUT, type BrokerFacts } from '../aws-roles/target-trust.ts'
 import { type AccountTemplate, accountsOf } from './account-templates.ts'
-import { readAssembly } from './assembly.ts'
+import { type JsonObject, readAssembly } from './assembly.ts'
 import { invokeAsync } from './async-invocation.ts'
 import type { AwsCall } from './aws/call-handling.ts'
+import type { StackDescription } from './aws/cloudformation.ts'
 import type { Defect } from './aws/defect.ts'
 import type { TableDefinition } from './aws/dynamodb.ts'
 import { type AwsEndpoint, startAwsEndpoint } from './aws/endpoint.ts'
@@ -59,10 +61,15 @@ export interface LocalCloudOptions {
   /** Issuers of the policy, which the demo issuer stands in for. @default - none */
   readonly issuers?: readonly TrustedIssuer[] | undefined
   /**
-   * The accounts whose roles the broker gives out, where it is found under this issuer URL.
+   * The accounts whose roles the broker gives out, as they know it.
    * @default - no account has a role that anybody could assume
    */
-  readonly accountTemplates?: ((issuer: string) => readonly AccountTemplate[]) | undefined
+  readonly accountTemplates?: ((broker: BrokerFacts) => readonly AccountTemplate[]) | undefined
+  /**
+   * Ids of the issuers, by account, as which STS signs for callers of GetWebIdentityToken.
+   * @default - no account has one
+   */
+  readonly outboundIssuers?: ReadonlyMap<string, string> | undefined
   /** Epoch milliseconds. @default Date.now */
   readonly clock?: (() => number) | undefined
   /**
@@ -206,8 +213,9 @@ export class LocalCloud {
     const stacks = readAssembly(assemblyFolder)
     this.#plan = planCloud(resolveStacks(stacks, deployment))
     await this.#startDemoIssuer()
-    await this.#startAws()
-    for (const stack of describeStacks(stacks, deployment)) this.aws.cloudformation.add(stack)
+    const described = describeStacks(stacks, deployment)
+    await this.#startAws(outputOf(described, BROKER_ROLE_OUTPUT))
+    for (const stack of described) this.aws.cloudformation.add(stack)
     this.#startFunctions()
     this.#startEventSources()
     this.#startLogSubscriptions()
@@ -238,9 +246,9 @@ export class LocalCloud {
     this.#api?.mount(DEMO_ISSUER_PATH, (request, response) => demoIssuer.answer(request, response))
   }
 
-  async #startAws(): Promise<void> {
+  async #startAws(brokerRole: string | undefined): Promise<void> {
     const { dataFolder, onCall, accountTemplates = () => [] } = this.#options
-    const accounts = accountsOf(accountTemplates(this.url), REGION)
+    const accounts = accountsOf(accountTemplates({ issuer: this.url, brokerRole }), REGION)
     const aws = await startAwsEndpoint({
       region: REGION,
       account: ACCOUNT,
@@ -248,6 +256,7 @@ export class LocalCloud {
       ...(dataFolder !== undefined && { dataFolder }),
       ...(onCall !== undefined && { onCall }),
       accounts,
+      outbound: { sign: (account, claims, algorithm) => this.#signIdentity(account, claims, algorithm) },
       onTrailEvent: (event) => this.#progress(trailLine(event)),
       onDefect: (defect) => this.#report(defect),
     })
@@ -274,6 +283,14 @@ export class LocalCloud {
     }
     const { accessKeyId, secretAccessKey } = LOCAL_OPERATOR
     aws.registerPrincipal(accessKeyId, { name: OPERATOR_NAME, secretAccessKey })
+  }
+
+  /** As the issuer of an account's outbound identity federation: on AWS, STS itself is that. */
+  #signIdentity(account: string, claims: object, algorithm: string): Promise<string> | undefined {
+    const issuer = this.#options.outboundIssuers?.get(account)
+    return issuer === undefined
+      ? undefined
+      : this.demoIssuer.sign({ issuer, claims: claims as JsonObject }, algorithm)
   }
 
   #startFunctions(): void {
@@ -436,6 +453,10 @@ export class LocalCloud {
     else this.#closing = this.#closing.then(async () => void (await part.close()))
     return part
   }
+}
+
+function outputOf(stacks: readonly StackDescription[], name: string): string | undefined {
+  return stacks.flatMap(({ outputs }) => outputs).find(({ key }) => key === name)?.value
 }
 
 async function orLater(work: Promise<void>): Promise<void> {

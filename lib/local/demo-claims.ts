@@ -163,7 +163,7 @@ export const DEMO_PRESETS: Readonly<Record<string, DemoPreset>> = {
         aws_account: '111122223333',
         lambda_source_function_arn: 'arn:aws:lambda:eu-west-1:111122223333:function:ledger-writer',
         org_id: 'o-exampleorg1',
-        ou_path: ['o-exampleorg1/r-root/ou-root-workloads/'],
+        ou_path: 'o-exampleorg1/r-root/ou-root-workloads/',
         principal_tags: { team: 'ledger' },
         request_tags: {},
         source_region: 'eu-west-1',

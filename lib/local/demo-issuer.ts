@@ -62,7 +62,7 @@ export class DemoIssuer {
 
   /** Makes two keys for each algorithm that the policy's issuers need. */
   static async create(options: DemoIssuerOptions): Promise<DemoIssuer> {
-    const algorithms = new Set(['RS256', ...options.issuers.map(algorithmOf)])
+    const algorithms = new Set(['RS256', ...options.issuers.flatMap(algorithmsNeeded)])
     const keys = await Promise.all(
       [...algorithms].map(async (algorithm) => {
         const pair = await Promise.all([makeKey(algorithm), makeKey(algorithm)])
@@ -79,9 +79,9 @@ export class DemoIssuer {
   }
 
   /** A fresh token. Throws {@link SignRefused}. */
-  async sign(request: SignRequest): Promise<string> {
+  async sign(request: SignRequest, wantedAlgorithm?: string): Promise<string> {
     const trusted = this.#trustedFor(request)
-    const algorithm = trusted === undefined ? 'RS256' : algorithmOf(trusted)
+    const algorithm = wantedAlgorithm ?? (trusted === undefined ? 'RS256' : algorithmOf(trusted))
     const [key] = this.#keys.get(algorithm) ?? []
     if (key === undefined) throw new SignRefused(`the demo issuer has no ${algorithm} key`)
     return new SignJWT(this.claims(request))
@@ -220,6 +220,11 @@ export function isReplaceable({ id, issuer, keys }: TrustedIssuer): boolean {
 
 function algorithmOf({ algorithms }: TrustedIssuer): string {
   return algorithms.includes('RS256') ? 'RS256' : (algorithms[0] ?? 'RS256')
+}
+
+/** AWS lets the caller choose; the others sign in one way. */
+function algorithmsNeeded(issuer: TrustedIssuer): readonly string[] {
+  return issuer.preset === 'aws-outbound' ? issuer.algorithms : [algorithmOf(issuer)]
 }
 
 function idsOf(issuers: readonly TrustedIssuer[]): string {

@@ -8,6 +8,7 @@ import {
   startLocalCloud,
 } from '../../lib/local/cloud.ts'
 import type { SignRequest } from '../../lib/local/demo-issuer.ts'
+import { outboundIssuers, policyAccounts } from '../../lib/local/policy-accounts.ts'
 
 export const PAYMENTS = 'https://payments.example.com'
 export const LEDGER = 'https://ledger.example.com'
@@ -52,6 +53,8 @@ export async function startTestCloud(options: Partial<LocalCloudOptions> = {}): 
     issuers: inject('policy').issuers,
     // The probe would mix with what is tested, and counted, at the end of each minute.
     schedules: false,
+    accountTemplates: (facts) => policyAccounts(inject('policy'), facts),
+    outboundIssuers: outboundIssuers(inject('policy')),
     onDefect: (defect) => void defects.push(defect),
     onLog: (_name, line) => void lines.push(line),
     ...options,

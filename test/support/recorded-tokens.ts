@@ -307,7 +307,7 @@ export const RECORDED_TOKENS: readonly RecordedToken[] = [
         aws_account: '111122223333',
         lambda_source_function_arn: 'arn:aws:lambda:eu-west-1:111122223333:function:ledger-writer',
         org_id: 'o-exampleorg1',
-        ou_path: ['o-exampleorg1/r-root/ou-root-workloads/'],
+        ou_path: 'o-exampleorg1/r-root/ou-root-workloads/',
         principal_tags: { team: 'ledger' },
         request_tags: { job: 'nightly' },
         source_region: 'eu-west-1',
@@ -323,7 +323,11 @@ export const RECORDED_TOKENS: readonly RecordedToken[] = [
       },
     },
     stranger: {
-      'https://sts.amazonaws.com/': { org_id: 'o-exampleorg1', principal_tags: {}, ou_path: [] },
+      'https://sts.amazonaws.com/': {
+        org_id: 'o-exampleorg1',
+        principal_tags: {},
+        ou_path: 'o-otherorg222/r-root/',
+      },
     },
   },
   {

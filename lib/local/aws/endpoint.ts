@@ -12,6 +12,7 @@ import { Gatekeeper } from './gatekeeper.ts'
 import type { AccessRequest } from './iam.ts'
 import type { IamAccounts } from './iam-accounts.ts'
 import { Kms } from './kms.ts'
+import type { OutboundIdentity } from './outbound-identity.ts'
 import type { PermissionUse, Principal, UnusedPermission } from './permissions.ts'
 import { S3 } from './s3.ts'
 import type { AwsService } from './service.ts'
@@ -43,6 +44,8 @@ export interface AwsEndpointOptions {
   readonly accounts?: IamAccounts
   /** Verifies the tokens of AssumeRoleWithWebIdentity. @default by the OIDC providers of `accounts` */
   readonly verifyWebIdentity?: VerifyWebIdentity
+  /** Signs for callers of GetWebIdentityToken. @default no account has an issuer */
+  readonly outbound?: OutboundIdentity
   /** Told of everything that CloudTrail keeps. */
   readonly onTrailEvent?: (event: TrailEvent) => void
 }
@@ -89,7 +92,7 @@ export async function startAwsEndpoint(options: AwsEndpointOptions): Promise<Aws
   const { accounts } = options
   const verifyWebIdentity =
     options.verifyWebIdentity ?? (accounts && webIdentityVerifier({ accounts, clock }))
-  const sts = new Sts(cloud, { verifyWebIdentity, accounts, trail: cloudtrail })
+  const sts = new Sts(cloud, { verifyWebIdentity, accounts, outbound: options.outbound, trail: cloudtrail })
   const cloudformation = new CloudFormation(cloud)
   const principals = options.principals ?? new Map<string, Principal>()
   const gatekeeper = new Gatekeeper({ cloud, principals, sts, accounts, onDefect })

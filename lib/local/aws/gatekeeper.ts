@@ -151,14 +151,14 @@ export class Gatekeeper {
     const sameRole = [...this.#principals.values()].find((principal) => principal.roleArn === roleArn)
     const policies = this.#accounts?.role(roleArn)?.policies ?? sameRole?.policies ?? []
     const sessionPolicies = policy === undefined ? [] : [JSON.parse(policy) as PolicyDocument]
-    const { tags, sourceIdentity } = session
+    const { tags, sourceIdentity, expiresAt } = session
     const isNarrowed = sessionPolicies.length + policyArns.length > 0
     return {
       name,
       roleArn,
       policies,
       ...(isNarrowed && { sessionPolicies }),
-      session: { tags, sourceIdentity },
+      session: { tags, sourceIdentity, expiresAt },
     }
   }
 

@@ -23,6 +23,7 @@ export interface AccountRole {
 export class IamAccounts {
   readonly #roles = new Map<string, AccountRole>()
   readonly #providers = new Map<string, OidcProvider>()
+  readonly #organizations = new Map<string, string>()
 
   /** All roles, in the order in which they were added. */
   get roles(): readonly AccountRole[] {
@@ -35,6 +36,15 @@ export class IamAccounts {
 
   addProvider(provider: OidcProvider): void {
     this.#providers.set(provider.arn, provider)
+  }
+
+  /** Says which organisation an account is in. */
+  addOrganization(account: string, organization: string): void {
+    this.#organizations.set(account, organization)
+  }
+
+  organization(account: string): string | undefined {
+    return this.#organizations.get(account)
   }
 
   role(arn: string): AccountRole | undefined {

@@ -23,6 +23,8 @@ export interface Principal {
   readonly session?: {
     readonly tags: Readonly<Record<string, string>>
     readonly sourceIdentity: string | undefined
+    /** Epoch milliseconds. */
+    readonly expiresAt: number
   }
   /**
    * What the API checks signatures with. The AWS endpoint asks for none: loopback is trusted there.

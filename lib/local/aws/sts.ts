@@ -4,6 +4,7 @@ import type { Cloud } from './cloud.ts'
 import type { CloudTrail } from './cloudtrail.ts'
 import type { AccessRequest } from './iam.ts'
 import { accountOf, type IamAccounts, providerName } from './iam-accounts.ts'
+import { type OutboundIdentity, outboundAccess, webIdentityToken } from './outbound-identity.ts'
 import { assumedRoleArn } from './permissions.ts'
 import { type AwsService, type Caller, type ServiceCall, textAt } from './service.ts'
 import { type SessionAttempt, sessionEvent } from './sts-event.ts'
@@ -50,6 +51,8 @@ export interface StsOptions {
   readonly verifyWebIdentity?: VerifyWebIdentity | undefined
   /** Whose roles there are, and whom they trust. @default - roles are not looked at */
   readonly accounts?: IamAccounts | undefined
+  /** Signs for callers of GetWebIdentityToken. @default - no account has an issuer */
+  readonly outbound?: OutboundIdentity | undefined
   /** Told of every session, and of every attempt to start one. */
   readonly trail: CloudTrail
 }
@@ -111,6 +114,7 @@ export class Sts implements AwsService {
 
   access(operation: string, input: JsonObject): readonly AccessRequest[] | undefined {
     if (operation === 'AssumeRole') return assumeRoleAccess(input)
+    if (operation === 'GetWebIdentityToken') return outboundAccess(input)
     // AWS asks no permission for either: the one needs no credentials, the other cannot be denied.
     return operation === 'GetCallerIdentity' || this.unsigned.has(operation) ? [] : undefined
   }
@@ -122,6 +126,7 @@ export class Sts implements AwsService {
     if (caller === undefined)
       throw new AwsError('MissingAuthenticationToken', 'Missing Authentication Token', { status: 403 })
     if (operation === 'GetCallerIdentity') return this.#callerIdentity(caller)
+    if (operation === 'GetWebIdentityToken') return this.#webIdentityToken(input, caller)
     return this.#recorded(call, async (progress) => this.#assumeRole(input, caller, progress))
   }
 
@@ -219,6 +224,13 @@ export class Sts implements AwsService {
         ? userIdOf('AIDA', principal.name)
         : roleUserId(principal.roleArn, principal.name)
     return { Arn: arn, UserId: id, Account: accountOf(arn) }
+  }
+
+  #webIdentityToken(input: JsonObject, caller: Caller): Promise<JsonObject> {
+    const { accounts, outbound } = this.#options
+    const organization = accounts?.organization(accountOf(caller.arn))
+    const facts = { region: this.#cloud.region, now: this.#cloud.clock(), organization }
+    return webIdentityToken(input, caller, facts, outbound)
   }
 
   #start(request: RoleRequest, details: NewSession, progress: Progress): JsonObject {

@@ -3,6 +3,7 @@ import {
   AssumeRoleCommand,
   AssumeRoleWithWebIdentityCommand,
   GetCallerIdentityCommand,
+  GetWebIdentityTokenCommand,
   STSClient,
 } from '@aws-sdk/client-sts'
 import { describe, expect, test } from 'vitest'
@@ -229,6 +230,66 @@ describe('AssumeRoleWithWebIdentity', () => {
     const tags = { 'https://aws.amazon.com/tags': { principal_tags: { a: ['1'], A: ['2'] } } }
     const twice = await failureOf(present(rig, JSON.stringify({ ...claims, ...tags })))
     expect(twice).toHaveProperty('name', 'InvalidParameterValue')
+  })
+})
+
+describe('GetWebIdentityToken', () => {
+  const asked = { Audience: ['https://a.example'], SigningAlgorithm: 'RS256' }
+  const ask = (sts: STSClient, more = {}) => sts.send(new GetWebIdentityTokenCommand({ ...asked, ...more }))
+  const outbound = { sign: async (account: string, claims: object) => JSON.stringify({ account, ...claims }) }
+
+  test('is signed by the caller’s account, and ends when it says', async () => {
+    const rig = await startRig({ outbound, clock: () => NOW })
+    const { WebIdentityToken = '', Expiration } = await ask(rig.sts)
+    expect(JSON.parse(WebIdentityToken)).toMatchObject({
+      account: ACCOUNT,
+      sub: `arn:aws:iam::${ACCOUNT}:user/operator`,
+      exp: NOW / 1000 + 300,
+    })
+    expect(Expiration).toEqual(new Date(NOW + 300_000))
+  })
+
+  test('is refused where the account has not switched it on', async () => {
+    const rig = await startRig()
+    expect(await failureOf(ask(rig.sts))).toMatchObject({
+      name: 'OutboundWebIdentityFederationDisabledException',
+      $metadata: { httpStatusCode: 403 },
+    })
+  })
+
+  test('carries tags, as long as they fit, for whom may set them', async () => {
+    const rig = await startRig({ outbound })
+    const { WebIdentityToken = '' } = await ask(rig.sts, { Tags: [tag('job', 'nightly')] })
+    expect(JSON.parse(WebIdentityToken)['https://sts.amazonaws.com/']).toMatchObject({
+      request_tags: { job: 'nightly' },
+    })
+    const Tags = Array.from({ length: 50 }, (_, index) => tag(`k${index}`, 'v'.repeat(256)))
+    expect(await failureOf(ask(rig.sts, { Tags }))).toHaveProperty('name', 'JWTPayloadSizeExceededException')
+    const { sts } = clientsWith(rig, 'worker', { ...allowAll, Action: 'sts:GetWebIdentityToken' })
+    await ask(sts)
+    expect(await failureOf(ask(sts, { Tags: [tag('job')] }))).toHaveProperty('name', 'AccessDenied')
+  })
+
+  test('does not outlive the session that asks for it', async () => {
+    const rig = await startRig({ outbound })
+    rig.endpoint.registerPrincipal('AKIADEPLOY', {
+      name: 'deploy',
+      roleArn: ROLE,
+      policies: [{ Statement: allowAll }],
+    })
+    const { Credentials } = await rig.sts.send(assume({ DurationSeconds: 900, Tags: [tag('run', '7')] }))
+    const { AccessKeyId = '', SecretAccessKey = '', SessionToken = '' } = Credentials ?? {}
+    const given = { secretAccessKey: SecretAccessKey, sessionToken: SessionToken }
+    const { sts } = clientsOf(rig.endpoint, AccessKeyId, given)
+    const { WebIdentityToken = '' } = await ask(sts, { DurationSeconds: 800 })
+    expect(JSON.parse(WebIdentityToken)).toMatchObject({
+      sub: ROLE,
+      'https://sts.amazonaws.com/': { aws_account: '222222222222', principal_tags: { run: '7' } },
+    })
+    expect(await failureOf(ask(sts, { DurationSeconds: 901 }))).toMatchObject({
+      name: 'SessionDurationEscalationException',
+      $metadata: { httpStatusCode: 403 },
+    })
   })
 })
 
