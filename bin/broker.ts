@@ -2,7 +2,7 @@
 
 import { App, Validations } from 'aws-cdk-lib/core'
 import { AwsSolutionsChecks } from 'cdk-nag'
-import { addBrokerStacks } from '../lib/broker-app.ts'
+import { addBrokerStacks, hasMutualTls } from '../lib/broker-app.ts'
 import { ConfigError, readConfig } from '../lib/config.ts'
 import { loadPolicy, PolicyError, policyWarnings } from '../lib/policy-folder.ts'
 
@@ -11,7 +11,7 @@ function main(): void {
   const app = new App({ autoSynth: false })
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
   const config = readConfig(app.node)
-  const policy = loadPolicy(config.policyFolder, { loopbackIssuers: false })
+  const policy = loadPolicy(config.policyFolder, { loopbackIssuers: false, mutualTls: hasMutualTls(config) })
   for (const warning of policyWarnings(config.policyFolder, policy))
     process.stderr.write(`warning ${warning}\n`)
   addBrokerStacks(app, config, { loopbackIssuers: false, policy })

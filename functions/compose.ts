@@ -88,6 +88,7 @@ export function composeExchange(): ExchangeDependencies & { readonly stage: stri
     clientKeys: new FetchedIssuerKeys(fetchJson, epochSeconds),
     oneTime: new DynamoDbOneTimeLedger(dynamoDb, settings.exchangesTable),
     ledger: new DynamoDbExchangeLedger(dynamoDb, settings.exchangesTable),
+    mtlsUrl: readOptionalSetting('mtlsUrl'),
     nonces: composeNonces(settings.issuer),
     permits: new DynamoDbRatePermits(dynamoDb, settings.limitsTable, Date.now),
     references: new DynamoDbReferenceTokens(dynamoDb, settings.exchangesTable),
@@ -191,6 +192,7 @@ export function composeDocuments(): Documents & { readonly stage: string } {
   const cached = new CachedKeyManifests(store, Date.now, LIMITS.publishedManifestSeconds)
   return {
     issuer,
+    mtlsUrl: readOptionalSetting('mtlsUrl'),
     stage,
     manifests: async () => {
       // Public and slow to change: while the table cannot be read, the last good manifests serve.

@@ -28,6 +28,8 @@ const VARIABLES = {
   delegatedKeySeconds: 'DELEGATED_KEY_SECONDS',
   /** ARN of the KMS key that encrypts delegated keys: set only where a target of the policy asks for them. */
   wrappingKeyArn: 'WRAPPING_KEY_ARN',
+  /** Base of the endpoints at which clients show certificates: set only where the deployment has one. */
+  mtlsUrl: 'MTLS_URL',
   /** ARN of the KMS key that makes nonces for DPoP proofs: set only where a target of the policy asks for them. */
   nonceKeyArn: 'NONCE_KEY_ARN',
   /** How long the slowest verifier keeps a JWK Set. */

@@ -32,7 +32,11 @@ export interface BrokerStacks {
 /** Adds the stacks of one deployment to `app`. Throws `PolicyError`, before anything is written, if the policy is wrong. */
 export function addBrokerStacks(app: App, config: DeploymentConfig, options: BrokerAppOptions): BrokerStacks {
   const policy =
-    options.policy ?? loadPolicy(config.policyFolder, { loopbackIssuers: options.loopbackIssuers })
+    options.policy ??
+    loadPolicy(config.policyFolder, {
+      loopbackIssuers: options.loopbackIssuers,
+      mutualTls: hasMutualTls(config),
+    })
   const common = commonProps(config)
   const names = stackNames(config.stage)
   const state = new StateStack(app, names.state, {
@@ -58,6 +62,11 @@ export function addBrokerStacks(app: App, config: DeploymentConfig, options: Bro
     service,
   })
   return { state, service, monitoring }
+}
+
+/** Whether clients can show certificates: only then may the policy rely on any. */
+export function hasMutualTls({ domain }: Pick<DeploymentConfig, 'domain'>): boolean {
+  return domain?.mutualTls !== undefined
 }
 
 function commonProps(config: DeploymentConfig): StackProps {

@@ -26,12 +26,30 @@ const RETENTION_RULE = `one of ${RETENTION_DAYS.join(', ')}: CloudWatch Logs kno
 const HOST_NAME = /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$/
 const CERTIFICATE_ARN = /^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate\/[A-Za-z0-9-]+$/
 
+const TRUSTSTORE_RULE = 'the S3 URI of a PEM file in the Region of the stack, s3://bucket/key'
+const VERSION_RULE = 'the version id of that S3 object: whom to trust must not change without a deployment'
+const TRUSTSTORE = /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\/.+$/
+
+const ANOTHER_NAME_RULE =
+  'another host name than that of the issuer: who reads the key set has no certificate'
+
+const MUTUAL_TLS = z.strictObject(
+  {
+    name: z.string(DOMAIN_RULE).regex(HOST_NAME, DOMAIN_RULE),
+    certificateArn: z.string(CERTIFICATE_RULE).regex(CERTIFICATE_ARN, CERTIFICATE_RULE),
+    truststore: z.string(TRUSTSTORE_RULE).regex(TRUSTSTORE, TRUSTSTORE_RULE),
+    truststoreVersion: z.string(VERSION_RULE).min(1, VERSION_RULE),
+  },
+  { error: keysOrElse('an object with name, certificateArn, truststore and truststoreVersion') },
+)
+
 const DOMAIN = z.strictObject(
   {
     name: z.string(DOMAIN_RULE).regex(HOST_NAME, DOMAIN_RULE),
     certificateArn: z.string(CERTIFICATE_RULE).regex(CERTIFICATE_ARN, CERTIFICATE_RULE),
+    mutualTls: MUTUAL_TLS.optional(),
   },
-  { error: keysOrElse('an object with name and certificateArn') },
+  { error: keysOrElse('an object with name and certificateArn, and mutualTls if clients show certificates') },
 )
 
 const MONITORING = z.strictObject(MONITORING_FORM, { error: keysOrElse('an object') })
@@ -60,9 +78,11 @@ const CONFIG = z
     },
     { error: keysOrElse('an object') },
   )
-  .superRefine(({ keyRotationHours, delegatedKeyHours, verifierCacheMinutes }, context) => {
+  .superRefine(({ domain, keyRotationHours, delegatedKeyHours, verifierCacheMinutes }, context) => {
     const shortest = shortestRotationHours(verifierCacheMinutes)
     const message = `at least ${shortest} hours while verifiers cache for ${verifierCacheMinutes} minutes, so that the next key is known everywhere before it signs`
+    if (domain?.mutualTls?.name === domain?.name && domain !== undefined)
+      context.addIssue({ code: 'custom', path: ['domain', 'mutualTls', 'name'], message: ANOTHER_NAME_RULE })
     for (const [name, hours = shortest] of Object.entries({ keyRotationHours, delegatedKeyHours }))
       if (hours < shortest) context.addIssue({ code: 'custom', path: [name], message })
   })
@@ -78,6 +98,24 @@ export interface DomainConfig {
   readonly name: string
   /** ACM certificate for that name, in the Region of the stack. */
   readonly certificateArn: string
+  /**
+   * A second name of the same API, at which every client has to show a certificate (mutual TLS). Key set and metadata stay at
+   * the first: who verifies tokens has no certificate.
+   * @default - nobody is asked for a certificate
+   */
+  readonly mutualTls?: MutualTlsConfig | undefined
+}
+
+/** Where clients show certificates, and whose are accepted. */
+export interface MutualTlsConfig {
+  /** Host name, another one than that of the issuer. */
+  readonly name: string
+  /** ACM certificate for that name, in the Region of the stack. */
+  readonly certificateArn: string
+  /** S3 URI of the certificates, in PEM, of those whose signatures on clients' certificates are accepted. */
+  readonly truststore: string
+  /** Version id of that object. */
+  readonly truststoreVersion: string
 }
 
 /** What one deployment of the broker may choose: context `broker` of `cdk.json`. */

@@ -2,7 +2,8 @@ import { DependencyUnavailable } from '../core/fault.ts'
 import { importPublicKey } from '../core/import-public-key.ts'
 import { fitsAlgorithm, type KeysByKid, readJwks } from '../core/issuer-jwks.ts'
 import { LIMITS } from '../core/limits.ts'
-import type { IssuerKeys, KeyHolder, VerificationKey } from '../core/ports.ts'
+import type { ClientKeys, KeyHolder, VerificationKey } from '../core/ports.ts'
+import type { PublicJwk } from '../core/types.ts'
 import type { FetchJson } from './fetch-json.ts'
 
 /** For both documents of an issuer together. */
@@ -25,7 +26,7 @@ interface CachedIssuer {
  * hour at most; an issuer is asked once per 30 s at most, whether for an unknown `kid` or because it fails, and what was
  * good is never thrown away for what is not.
  */
-export class FetchedIssuerKeys implements IssuerKeys {
+export class FetchedIssuerKeys implements ClientKeys {
   private readonly fetchJson: FetchJson
   private readonly now: () => number
   /** URLs that stand in for issuers' own, in the local cloud only. */
@@ -39,11 +40,23 @@ export class FetchedIssuerKeys implements IssuerKeys {
   }
 
   async find(issuer: KeyHolder, kid: string, algorithm: string): Promise<VerificationKey | undefined> {
+    const cached = await this.freshKeysOf(issuer)
+    if (!cached.keys?.has(kid)) await this.refresh(issuer, cached)
+    return usableKey(cached, kid, algorithm)
+  }
+
+  async findKey(client: KeyHolder, isIt: (key: PublicJwk) => boolean): Promise<PublicJwk | undefined> {
+    const cached = await this.freshKeysOf(client)
+    const found = () => [...(cached.keys?.values() ?? [])].find(isIt)
+    if (found() === undefined) await this.refresh(client, cached)
+    return found()
+  }
+
+  private async freshKeysOf(issuer: KeyHolder): Promise<CachedIssuer> {
     const cached = this.cachedFor(issuer)
     if (this.ageOf(cached) >= LIMITS.issuerKeysFreshSeconds) await this.renew(issuer, cached)
     if (this.ageOf(cached) > LIMITS.issuerKeysStaleSeconds) throw unavailable(issuer, cached.failure)
-    if (!cached.keys?.has(kid)) await this.refresh(issuer, cached)
-    return usableKey(cached, kid, algorithm)
+    return cached
   }
 
   /** Waits for keys that are due, but not again and again for an issuer that is known to fail. */

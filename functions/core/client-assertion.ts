@@ -1,8 +1,9 @@
 import type { ClientAuthenticationFailure } from './client-authentication.ts'
 import { preparseJwt } from './jwt-preparse.ts'
 import { LIMITS } from './limits.ts'
-import type { Client, ClientAuthenticationMethod } from './policy/compiled.ts'
-import type { IssuerKeys, KeyHolder, SpentCredential } from './ports.ts'
+import type { Client } from './policy/compiled.ts'
+import type { IssuerKeys, SpentCredential } from './ports.ts'
+import { holderOf } from './registered-keys.ts'
 import { authenticate, isTime } from './subject-token.ts'
 import { tokenIdOf } from './token-id.ts'
 import type { JsonObject } from './types.ts'
@@ -14,8 +15,6 @@ export const JWT_BEARER_ASSERTION = 'urn:ietf:params:oauth:client-assertion-type
 const ASSERTION_TYPES = ['jwt', 'client-authentication+jwt']
 /** Kept beyond the last moment at which the assertion could still be presented. */
 const MARGIN_SECONDS = 60
-
-type KeyMethod = Extract<ClientAuthenticationMethod, { readonly method: 'private_key_jwt' }>
 
 /** What it takes to verify an assertion. `now` in epoch seconds; `attempt` is random, one per invocation. */
 export interface AssertionContext {
@@ -50,18 +49,13 @@ export async function verifyClientAssertion(
   if (authentication.method !== 'private_key_jwt') return failed('method_not_registered')
   const algorithm = authentication.algorithms.find((allowed) => allowed === jwt.algorithm)
   if (algorithm === undefined) return failed('assertion_algorithm_not_allowed')
-  const key = await context.clientKeys.find(holderOf(client, authentication), jwt.kid, algorithm)
+  const key = await context.clientKeys.find(holderOf(client, authentication.keys), jwt.kid, algorithm)
   if (key === undefined) return failed('assertion_key_unknown')
   const authentic = await authenticate(jwt, key)
   if ('refused' in authentic) return failed('assertion_signature_invalid')
   if (!ASSERTION_TYPES.includes(jwt.type)) return failed('assertion_type_mismatch')
   const failure = refuseClaims(jwt.claims, context)
   return failure === undefined ? { client, assertion: spentOf(client, jwt.claims, context) } : failed(failure)
-}
-
-/** No issuer has such a name: it is neither a URL nor an issuer id, so a client's keys are never taken for an issuer's. */
-function holderOf({ id }: Client, { keys }: KeyMethod): KeyHolder {
-  return { id: `client#${id}`, issuer: `client#${id}`, keys }
 }
 
 function refuseClaims(

@@ -1,11 +1,12 @@
 import { type BasicCredentials, readBasicCredentials } from './basic-credentials.ts'
 import { JWT_BEARER_ASSERTION, verifyClientAssertion } from './client-assertion.ts'
+import { certificateMethodOf, refuseCertificate } from './client-certificate-authentication.ts'
 import { verifyClientSecret } from './client-secret.ts'
 import { gatherParameters, type ParameterPairs, type Parameters } from './parameters.ts'
 import type { Client } from './policy/compiled.ts'
 import type { PolicyIndex } from './policy/decide.ts'
-import type { IssuerKeys, SpentCredential } from './ports.ts'
-import type { PresentedCertificate } from './possession.ts'
+import type { ClientKeys, SpentCredential } from './ports.ts'
+import type { CertificateFailure, PresentedCertificate } from './possession.ts'
 import { type Refused, refuse } from './refusal.ts'
 import type { Brand } from './types.ts'
 
@@ -42,6 +43,9 @@ export type ClientAuthenticationFailure =
   | 'assertion_not_yet_valid'
   | 'assertion_lives_too_long'
   | 'assertion_replayed'
+  | CertificateFailure
+  | 'certificate_of_another_name'
+  | 'certificate_not_registered'
 
 /** What client authentication needs of the world. */
 export interface ClientAuthenticationWorld {
@@ -49,7 +53,7 @@ export interface ClientAuthenticationWorld {
   readonly issuer: string
   readonly policy: Pick<PolicyIndex, 'clients'>
   /** Clients' keys: apart from the issuers', so that neither can be taken for the other. */
-  readonly clientKeys: IssuerKeys
+  readonly clientKeys: ClientKeys
   /** 128 random bits, base64url. */
   readonly randomId: () => string
 }
@@ -63,7 +67,7 @@ export interface PresentedCredentials {
 
 /**
  * Authenticates the client by what the request presents (RFC 6749 §2.3): `undefined` where that is nothing, since a lone
- * `client_id` proves nothing. What counts is the method that was verified, and only the one that policy registers for the
+ * `client_id` proves nothing, and neither does a certificate that no client is named with. What counts is the method that was verified, and only the one that policy registers for the
  * client. An assertion is verified but not yet claimed: whoever releases something must claim it at the same time.
  * `now` in epoch seconds. Throws {@link DependencyUnavailable} if the client's keys cannot be read.
  */
@@ -78,7 +82,7 @@ export async function authenticateClient(
   const usedAssertion = ASSERTION_PARAMETERS.some((name) => form.one(name) !== undefined)
   const usedSecret = form.one('client_secret') !== undefined
   const methods = [usedHeader, usedAssertion, usedSecret].filter(Boolean).length
-  if (methods === 0) return undefined
+  if (methods === 0) return byCertificate(presented.certificate, form, world, now)
   if (methods > 1) return refuse({ kind: 'client_authenticated_twice' })
   if (usedHeader) return byHeader(presented.authorization, form, world)
   if (usedAssertion) return byAssertion(form, world, now)
@@ -140,6 +144,23 @@ async function byAssertion(
   if ('failure' in verified) return refuseClient(verified.failure, { client })
   if (namesAnother(form, verified.client)) return refuseClient('client_id_mismatch', { client })
   return { client, assertion: verified.assertion } as AuthenticatedClient
+}
+
+/**
+ * RFC 8705 §2: it is the `client_id` that says whose certificate it should be. Where clients need one to connect at all, a
+ * certificate alone does not mean that somebody wants to be known by it.
+ */
+async function byCertificate(
+  certificate: PresentedCertificate,
+  form: Parameters,
+  { policy, clientKeys }: ClientAuthenticationWorld,
+  now: number,
+): Promise<AuthenticatedClient | Refused | undefined> {
+  const client = policy.clients.get(form.one('client_id') ?? '')
+  const method = client && certificateMethodOf(client)
+  if (client === undefined || method === undefined) return undefined
+  const failure = await refuseCertificate(client, method, certificate, { clientKeys, now })
+  return failure === undefined ? ({ client } as AuthenticatedClient) : refuseClient(failure, { client })
 }
 
 function namesAnother(form: Parameters, client: Client): boolean {

@@ -39,6 +39,25 @@ export function readCertificate(encoded: string | Uint8Array): ClientCertificate
   }
 }
 
+const KEY_MEMBERS = ['kty', 'crv', 'x', 'y', 'n', 'e'] as const
+
+/**
+ * Whether a published key is that of the certificate. A key that is published with a certificate of its own (RFC 7517 §4.7)
+ * stands for that one alone, and not for another of the same key.
+ */
+export function isCertificateOf(jwk: PublicJwk, { publicKey, thumbprint }: ClientCertificate): boolean {
+  if (publicKey === undefined || KEY_MEMBERS.some((name) => jwk[name] !== publicKey[name])) return false
+  const { x5c, 'x5t#S256': named } = jwk
+  const isListed = x5c === undefined || readListed(x5c)?.thumbprint === thumbprint
+  return isListed && (named === undefined || named === thumbprint)
+}
+
+/** The first of a list of certificates as JWK has it. */
+export function readListed(x5c: unknown): ClientCertificate | undefined {
+  const first: unknown = Array.isArray(x5c) ? x5c[0] : undefined
+  return typeof first === 'string' ? readCertificate(Buffer.from(first, 'base64')) : undefined
+}
+
 /** Whether it is valid at `now`, epoch seconds: nobody but us asks that of a certificate that signs itself. */
 export function isCurrent({ notBefore, notAfter }: ClientCertificate, now: number): boolean {
   return notBefore <= now && now <= notAfter

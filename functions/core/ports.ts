@@ -27,6 +27,14 @@ export interface IssuerKeys {
   find(issuer: KeyHolder, kid: string, algorithm: string): Promise<VerificationKey | undefined>
 }
 
+export interface ClientKeys extends IssuerKeys {
+  /**
+   * A key that the client publishes and that is the one that is looked for, or `undefined` if it publishes none such.
+   * Throws {@link DependencyUnavailable} as {@link find} does.
+   */
+  findKey(client: KeyHolder, isIt: (key: PublicJwk) => boolean): Promise<PublicJwk | undefined>
+}
+
 /** The parts of an issued token that a retry of the same request must repeat. Times in epoch seconds. */
 export interface IssuedIdentity {
   readonly id: TokenId

@@ -114,7 +114,8 @@ function refuseProof(because: ProofFailure): Refused {
   return refuse({ kind: 'dpop_proof_not_acceptable', because })
 }
 
-type CertificateFailure = Extract<BindingFailure, `certificate_${string}`>
+/** Why there is no certificate to go by. */
+export type CertificateFailure = Extract<BindingFailure, `certificate_${string}`>
 
 /** The certificate, if it can be read and is valid today. */
 export function usableCertificate(

@@ -64,4 +64,8 @@ export interface PublicJwk {
   readonly y?: string
   readonly n?: string
   readonly e?: string
+  /** The certificate of the key and those above it, DER in base64. */
+  readonly x5c?: readonly string[]
+  /** SHA-256 of that certificate, base64url. */
+  readonly 'x5t#S256'?: string
 }

@@ -9,6 +9,8 @@ import { type Serve, servedRefusal } from '../http/rim.ts'
 
 export interface Documents {
   readonly issuer: string
+  /** Base of the endpoints at which clients show certificates, if there is one. */
+  readonly mtlsUrl?: string | undefined
   readonly manifests: () => Promise<RingManifests>
 }
 
@@ -19,14 +21,14 @@ export interface RingManifests {
 }
 
 /** `GET` of the public documents: JWK Set, both kinds of metadata, liveness. */
-export function serveDocuments({ issuer, manifests }: Documents): Serve {
+export function serveDocuments({ issuer, mtlsUrl, manifests }: Documents): Serve {
   const documents: Readonly<Record<string, (request: HttpRequest) => HttpAnswer | Promise<HttpAnswer>>> = {
     '/.well-known/jwks.json': async (request) =>
       cacheableAnswer(request, jwkSet(await manifests()), LIMITS.jwksMaxAgeSeconds),
     '/.well-known/oauth-authorization-server': (request) =>
-      cacheableAnswer(request, authorizationServerMetadata(issuer), LIMITS.jwksMaxAgeSeconds),
+      cacheableAnswer(request, authorizationServerMetadata(issuer, mtlsUrl), LIMITS.jwksMaxAgeSeconds),
     '/.well-known/openid-configuration': (request) =>
-      cacheableAnswer(request, openidConfiguration(issuer), LIMITS.jwksMaxAgeSeconds),
+      cacheableAnswer(request, openidConfiguration(issuer, mtlsUrl), LIMITS.jwksMaxAgeSeconds),
     '/health': () => jsonAnswer(200, { status: 'ok' }),
   }
   return async (request) => {

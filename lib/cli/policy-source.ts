@@ -23,8 +23,8 @@ export interface LoadedPolicy {
 /** Compiles the policy in `folder`. Throws {@link CommandFailed} with everything that is wrong with it. */
 export function loadFor(folder: string = projectPolicyFolder()): LoadedPolicy {
   try {
-    // Issuers on loopback too: the policy of a local run may be asked about as any other.
-    const policy = loadPolicy(folder, { loopbackIssuers: true })
+    // Issuers on loopback too, and certificates: it is asked what the policy says, not what it is deployed as.
+    const policy = loadPolicy(folder, { loopbackIssuers: true, mutualTls: true })
     return { folder, policy, index: indexPolicy(policy) }
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error

@@ -1,5 +1,6 @@
 import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway'
 import {
+  ApiMapping,
   DomainName,
   HttpApi,
   HttpMethod,
@@ -11,9 +12,10 @@ import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers'
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations'
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager'
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs'
+import { Bucket } from 'aws-cdk-lib/aws-s3'
 import { type RemovalPolicy, Validations } from 'aws-cdk-lib/core'
 import { Construct } from 'constructs'
-import type { DomainConfig } from '../config.ts'
+import type { DomainConfig, MutualTlsConfig } from '../config.ts'
 import type { BrokerFunction } from './broker-function.ts'
 
 /**
@@ -58,12 +60,19 @@ export class BrokerApi extends Construct {
   readonly issuer: string
   /** The custom domain, if there is one: its DNS record points at `regionalDomainName`. */
   readonly domainName: DomainName | undefined
+  /** The custom domain at which clients show certificates, if there is one. */
+  readonly mutualTlsDomainName: DomainName | undefined
+  /** Base of the endpoints there. */
+  readonly mutualTlsUrl: string | undefined
   readonly #api: HttpApi
   readonly #integrations = new Map<BrokerFunction, HttpLambdaIntegration>()
 
   constructor(scope: Construct, id: string, props: BrokerApiProps) {
     super(scope, id)
     this.domainName = props.domain && this.#customDomain(props.domain)
+    const mutualTls = props.domain?.mutualTls
+    this.mutualTlsDomainName = mutualTls && this.#mutualTlsDomain(mutualTls)
+    this.mutualTlsUrl = mutualTls && `https://${mutualTls.name}`
     this.#api = new HttpApi(this, 'HttpApi', {
       apiName: props.apiName,
       createDefaultStage: false,
@@ -116,7 +125,7 @@ export class BrokerApi extends Construct {
       retention: props.logRetention,
       removalPolicy: props.logRemoval,
     })
-    this.#api.addStage('DefaultStage', {
+    const stage = this.#api.addStage('DefaultStage', {
       stageName: '$default',
       autoDeploy: true,
       throttle: THROTTLE,
@@ -125,6 +134,24 @@ export class BrokerApi extends Construct {
         format: AccessLogFormat.custom(JSON.stringify(ACCESS_LOG)),
       },
       ...(this.domainName && { domainMapping: { domainName: this.domainName } }),
+    })
+    const { mutualTlsDomainName: domainName } = this
+    if (domainName !== undefined)
+      new ApiMapping(this, 'MutualTlsMapping', { api: this.#api, domainName, stage })
+  }
+
+  /** API Gateway lets nobody in whose certificate the truststore does not stand for, and tells functions which it was. */
+  #mutualTlsDomain({ name, certificateArn, truststore, truststoreVersion }: MutualTlsConfig): DomainName {
+    const { hostname, pathname } = new URL(truststore)
+    return new DomainName(this, 'MutualTlsDomain', {
+      domainName: name,
+      certificate: Certificate.fromCertificateArn(this, 'MutualTlsCertificate', certificateArn),
+      securityPolicy: SecurityPolicy.TLS_1_2,
+      mtls: {
+        bucket: Bucket.fromBucketName(this, 'Truststore', hostname),
+        key: decodeURIComponent(pathname.slice(1)),
+        version: truststoreVersion,
+      },
     })
   }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { IamAuthorizer } from './iam-authorizer.ts'
 import type { ApiPlan, RoutePlan } from './plan/cloud-plan.ts'
@@ -26,6 +27,14 @@ export interface ApiRequest {
   readonly endedAt: number
 }
 
+/** The name of the API at which clients show certificates: keys and certificates in PEM. */
+export interface MutualTlsOptions {
+  readonly key: string
+  readonly cert: string
+  /** The truststore: whose signatures on clients' certificates are accepted. */
+  readonly ca: string
+}
+
 export interface HttpApiOptions {
   /** 0 picks a free port. */
   readonly port: number
@@ -34,6 +43,8 @@ export interface HttpApiOptions {
   readonly invoke: (functionName: string, event: unknown, requestId: string) => Promise<unknown>
   /** Decides about callers of routes with AWS_IAM authorization. @default - forbids them all */
   readonly authorize?: IamAuthorizer
+  /** @default - nobody is asked for a certificate */
+  readonly mutualTls?: MutualTlsOptions
   /** Told of every request to a route after it was answered. */
   readonly onRequest?: ((request: ApiRequest) => void) | undefined
 }
@@ -42,33 +53,42 @@ export interface HttpApiOptions {
 export class HttpApi {
   readonly #options: HttpApiOptions
   readonly #server: Server
+  readonly #tlsServer: Server | undefined
   readonly #mounts = new Map<string, Mount>()
   #api: ApiPlan | undefined
 
   private constructor(options: HttpApiOptions) {
     this.#options = options
-    this.#server = createServer({ maxHeaderSize: HEADER_BYTES }, (request, response) => {
+    const answer = (request: IncomingMessage, response: ServerResponse) => {
       this.#answer(request, response).catch((error: unknown) => {
         // The client went away in the middle of its request, or a mount failed.
         if (!response.headersSent)
           sendMessage(response, 500, error instanceof Error ? error.message : 'failed')
       })
-    })
+    }
+    const { mutualTls } = options
+    this.#server = createServer({ maxHeaderSize: HEADER_BYTES }, answer)
+    this.#tlsServer =
+      mutualTls &&
+      createTlsServer({ ...mutualTls, ...ONLY_WITH_CERTIFICATE, maxHeaderSize: HEADER_BYTES }, answer)
   }
 
   /** Listens on loopback. Throws what `listen` throws, for example EADDRINUSE. */
   static async listen(options: HttpApiOptions): Promise<HttpApi> {
     const api = new HttpApi(options)
-    await new Promise<void>((resolve, reject) => {
-      api.#server.once('error', reject)
-      api.#server.listen(options.port, '127.0.0.1', () => resolve())
-    })
+    await listening(api.#server, options.port)
+    if (api.#tlsServer !== undefined) await listening(api.#tlsServer, 0)
     return api
   }
 
   /** Without a slash at the end. */
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return `http://127.0.0.1:${portOf(this.#server)}`
+  }
+
+  /** The same where clients show certificates, if there is such a name. */
+  get mutualTlsUrl(): string | undefined {
+    return this.#tlsServer && `https://127.0.0.1:${portOf(this.#tlsServer)}`
   }
 
   /** Answers the API's routes from now on. */
@@ -83,9 +103,7 @@ export class HttpApi {
 
   /** Stops listening and drops connections. */
   async close(): Promise<void> {
-    const closed = new Promise((resolve) => this.#server.close(resolve))
-    this.#server.closeAllConnections()
-    await closed
+    await Promise.all([this.#server, this.#tlsServer].map(closed))
   }
 
   async #answer(message: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -146,6 +164,27 @@ export class HttpApi {
     response.end(response.req.method === 'HEAD' ? undefined : body)
     return { status: statusCode, answer: body }
   }
+}
+
+/** API Gateway's TLS_1_2 policy with mutual TLS: whom the truststore does not stand for never reaches a function. */
+const ONLY_WITH_CERTIFICATE = { requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const
+
+async function listening(server: Server, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, '127.0.0.1', () => resolve())
+  })
+}
+
+async function closed(server: Server | undefined): Promise<void> {
+  if (server === undefined) return
+  const whenClosed = new Promise((resolve) => server.close(resolve))
+  server.closeAllConnections()
+  await whenClosed
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port
 }
 
 interface RouteMatch {

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { TLSSocket } from 'node:tls'
 import type { APIGatewayProxyEvent } from 'aws-lambda'
 import type { CallerIdentity } from './iam-authorizer.ts'
 
@@ -73,7 +74,7 @@ function requestHeaders(message: IncomingMessage): Record<string, string[]> {
     ...sent,
     ['X-Forwarded-For', [...forwardedFor, sourceIp(message)].join(', ')],
     ['X-Forwarded-Port', String(socket.localPort ?? '')],
-    ['X-Forwarded-Proto', 'http'],
+    ['X-Forwarded-Proto', socket instanceof TLSSocket ? 'https' : 'http'],
   ])
 }
 
@@ -94,6 +95,7 @@ function requestContext(
     identity: {
       ...NO_IDENTITY,
       ...(identity !== 'anybody' && identity),
+      clientCert: clientCertificate(message),
       sourceIp: sourceIp(message),
       userAgent: message.headers['user-agent'] ?? '',
     },
@@ -108,13 +110,28 @@ function requestContext(
   }
 }
 
+/** What API Gateway tells of the certificate by which a client holds the connection, where it asks for one. */
+function clientCertificate({
+  socket,
+}: IncomingMessage): APIGatewayProxyEvent['requestContext']['identity']['clientCert'] {
+  const x509 = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined
+  if (x509 === undefined) return null
+  const nameOf = (lines: string) => lines.split('\n').toReversed().join(',')
+  return {
+    clientCertPem: x509.toString(),
+    serialNumber: x509.serialNumber.toLowerCase().replace(/..(?!$)/g, '$&:'),
+    subjectDN: nameOf(x509.subject),
+    issuerDN: nameOf(x509.issuer),
+    validity: { notBefore: x509.validFrom, notAfter: x509.validTo },
+  }
+}
+
 const NO_IDENTITY = {
   accessKey: null,
   accountId: null,
   apiKey: null,
   apiKeyId: null,
   caller: null,
-  clientCert: null,
   cognitoAuthenticationProvider: null,
   cognitoAuthenticationType: null,
   cognitoIdentityId: null,

@@ -30,7 +30,8 @@ export function synthesize({ policyFolder }: SynthesizeOptions = {}): Synthesis 
   const context = projectContext()
   const { domain: _, ...config } = parseConfig(context['broker'] ?? {})
   const folder = policyFolder ?? config.policyFolder
-  const policy = loadPolicy(folder, { loopbackIssuers: true })
+  // What needs a certificate is refused then, as where a client has none.
+  const policy = loadPolicy(folder, { loopbackIssuers: true, mutualTls: true })
   const warnings = policyWarnings(folder, policy)
   const assemblyFolder = mkdtempSync(join(tmpdir(), 'token-broker-'))
   const dispose = () => rmSync(assemblyFolder, { recursive: true, force: true })

@@ -105,6 +105,7 @@ export class ServiceStack extends Stack {
         limitsTable: state.limits.tableName,
         statusTable: state.status.tableName,
         ...this.#delegation(),
+        ...this.#mutualTls(),
         ...(this.#nonces && { nonceKeyArn: this.#nonces.keyArn }),
         ...this.#probeSettings(),
       },
@@ -121,6 +122,11 @@ export class ServiceStack extends Stack {
     this.#grantSigning(exchange)
     this.#nonces?.grantMake(exchange)
     this.#api.addRoute(TOKEN_PATH, exchange)
+  }
+
+  #mutualTls(): Partial<Settings> {
+    const { mutualTlsUrl: mtlsUrl } = this.#api
+    return mtlsUrl === undefined ? {} : { mtlsUrl }
   }
 
   /** What a function needs to know of delegated keys, where there are any. */
@@ -198,7 +204,11 @@ export class ServiceStack extends Stack {
       // One read per cache miss: CPU matters for the cold start's TLS handshake only.
       memoryMegabytes: 512,
       timeoutSeconds: 10,
-      settings: { issuer: this.#api.issuer, signingKeysTable: this.#props.state.signingKeys.tableName },
+      settings: {
+        issuer: this.#api.issuer,
+        signingKeysTable: this.#props.state.signingKeys.tableName,
+        ...this.#mutualTls(),
+      },
     })
     this.#signingKeys.grantRead(jwks)
     for (const path of METADATA_PATHS) this.#api.addRoute(path, jwks)
@@ -353,6 +363,15 @@ export class ServiceStack extends Stack {
       `${issuer}${OPENID_CONFIGURATION_PATH}`,
       'Discovery document, for verifiers that read only this',
     )
+    const { mutualTlsDomainName, mutualTlsUrl } = this.#api
+    if (mutualTlsDomainName && mutualTlsUrl) {
+      this.#output('MutualTlsUrl', mutualTlsUrl, 'Where clients show certificates: base of their endpoints')
+      this.#output(
+        'MutualTlsDomainTarget',
+        mutualTlsDomainName.regionalDomainName,
+        'Point the DNS record of that domain here',
+      )
+    }
     if (domainName) {
       this.#output('DomainTarget', domainName.regionalDomainName, 'Point the DNS record of the domain here')
     }

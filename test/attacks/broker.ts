@@ -28,6 +28,7 @@ import { type CraftingKey, craft, craftingKey, encodePart, type Part } from './c
 
 export const NOW = 1_800_000_000
 export const BROKER_ISSUER = 'https://tokens.example.com'
+export const MTLS_URL = 'https://mtls.tokens.example.com'
 export const OUR_AUDIENCE = 'https://broker.example.com'
 export const PAYMENTS = 'https://payments.example.com'
 export const LEDGER = 'https://ledger.example.com'
@@ -155,6 +156,7 @@ export class AttackedBroker {
       issuerKeys: new BrokerIssuerKeys(own, fetched),
       clientKeys: ofClients,
       oneTime: this.oneTime,
+      mtlsUrl: MTLS_URL,
       nonces: new MemoryDpopNonces(),
       ledger: this.ledger,
       permits: new MemoryRatePermits(),

@@ -16,6 +16,7 @@ const SECTIONS: readonly Section[] = [
   { file: 'request.test.ts', letter: 'D', first: 1, last: 18 },
   { file: 'http.test.ts', letter: 'E', first: 1, last: 17 },
   { file: 'client-authentication.test.ts', letter: 'F', first: 1, last: 12 },
+  { file: 'certificates.test.ts', letter: 'F', first: 11, last: 11 },
   { file: 'dpop.test.ts', letter: 'G', first: 1, last: 9 },
   { file: 'jwks-and-network.test.ts', letter: 'H', first: 1, last: 12 },
   { file: 'revocation.test.ts', letter: 'I', first: 1, last: 14 },

@@ -1,7 +1,6 @@
 import { createHmac, createPublicKey, randomBytes } from 'node:crypto'
 import { describe, expect, it, vi } from 'vitest'
 import { makeClientSecret } from '../../functions/core/client-secret.ts'
-import { findingsIn } from '../core/policy/policy-fixture.ts'
 import { assertionParameters, basic } from '../support/clients.ts'
 import { printedBy } from '../support/printed.ts'
 import {
@@ -508,25 +507,17 @@ describeFailures('a public client where policy requires an authenticated one', [
 describe('certificates', () => {
   freezeTime()
 
-  it.each(['tls_client_auth', 'self_signed_tls_client_auth'])(
-    'F11 authenticate nobody: policy refuses %s',
-    (method) => {
-      expect(findingsIn(policyOf({ ...CLIENTS, mutual: { authentication: { method } } }))).toEqual([
-        `clients.mutual.authentication.method: found method "${method}", which is not available in this version; allowed: another method`,
-      ])
-    },
-  )
-
-  it('F11 authenticate nobody: neither what the gateway nor what a header says of one is read', async () => {
+  it('F11 authenticate nobody by what a header says of one', async () => {
     const broker = newBroker()
     const form = { subject_token: broker.token(), client_id: 'checkout' }
-    const clientCert = { clientCertPem: 'PEM', subjectDN: 'CN=checkout', issuerDN: 'CN=ca' }
-    const headers = { 'X-Amzn-Mtls-Clientcert': 'PEM', 'X-Client-Cert': 'PEM' }
-    const event = tokenEvent({ body: exchangeForm(form), headers }, 'request-1')
-    const context = event['requestContext'] as Record<string, object>
-    const identity = { ...context['identity'], clientCert }
-    const presented = { event: { ...event, requestContext: { ...context, identity } } }
-    await expectFailure(broker, presented, 'authentication_missing')
+    const headers = { 'X-Amzn-Mtls-Clientcert': 'PEM', 'X-Client-Cert': 'PEM', 'X-Ssl-Client-Cert': 'PEM' }
+    await expectFailure(broker, { form, headers }, 'authentication_missing')
+  })
+
+  it('F11 authenticate no client that has another method, whatever they say', async () => {
+    const broker = newBroker()
+    const form = { subject_token: broker.token(), client_id: 'checkout' }
+    await expectFailure(broker, { form, certificate: 'PEM' }, 'authentication_missing')
   })
 })
 

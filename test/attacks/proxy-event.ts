@@ -9,6 +9,8 @@ export interface EventParts {
   readonly body?: string | null
   readonly isBase64Encoded?: boolean
   readonly query?: Readonly<Record<string, string>>
+  /** The client's, in PEM, as where it has to show one. */
+  readonly certificate?: string
 }
 
 /** The event that an HTTP API with payload format 1.0 makes of `POST /token`, whole. */
@@ -41,7 +43,7 @@ export function tokenEvent(parts: EventParts, requestId: string): Record<string,
       domainPrefix: 'tokens',
       extendedRequestId: requestId,
       httpMethod: method,
-      identity: { sourceIp: '198.51.100.7', userAgent: 'test', clientCert: null },
+      identity: { sourceIp: '198.51.100.7', userAgent: 'test', clientCert: clientCertOf(parts.certificate) },
       path,
       protocol: 'HTTP/1.1',
       requestId,
@@ -56,6 +58,13 @@ export function tokenEvent(parts: EventParts, requestId: string): Record<string,
     body,
     isBase64Encoded,
   }
+}
+
+/** What beside the PEM is said of it is not read: here it names somebody else. */
+function clientCertOf(clientCertPem: string | undefined): object | null {
+  if (clientCertPem === undefined) return null
+  const validity = { notBefore: 'May 28 12:30:02 2019 GMT', notAfter: 'Aug  5 09:36:04 2039 GMT' }
+  return { clientCertPem, subjectDN: 'CN=victim', issuerDN: 'CN=ca', serialNumber: 'a1:b2', validity }
 }
 
 const DEFAULT_HEADERS: Headers = {

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
-import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type ServerOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { certificate, newKey } from '../support/certificates.ts'
 
 /**
  * What the fetcher of issuers' documents makes of servers with different certificates. It runs in a process of its own, which
@@ -18,14 +18,14 @@ export async function tlsOutcomes(): Promise<Readonly<Record<string, string>>> {
     const caFile = join(folder, 'ca.pem')
     writeFileSync(
       caFile,
-      certificate({ subject: 'test authority', key: authority, issuer: 'test authority', signer: authority }),
+      certificate({ subject: [['CN', 'test authority']], key: authority, isAuthority: true }),
     )
     const urls: Record<string, string> = {}
     for (const [name, { options, ...made }] of Object.entries(SERVERS)) {
       const key = newKey()
-      const signer = made.isSelfSigned ? key : authority
-      const issuer = made.isSelfSigned ? 'localhost' : 'test authority'
-      const cert = certificate({ subject: 'localhost', key, issuer, signer, ...made })
+      const by = made.isSelfSigned ? {} : { issuer: [['CN', 'test authority']] as const, signer: authority }
+      const names = [`DNS:${made.name ?? 'localhost'}`] as const
+      const cert = certificate({ subject: [['CN', 'localhost']], key, names, ...by, ...made })
       const server = createServer(
         { key: key.export({ format: 'pem', type: 'pkcs8' }), cert, ...options },
         (_request, response) => response.end('{}'),
@@ -43,8 +43,6 @@ export async function tlsOutcomes(): Promise<Readonly<Record<string, string>>> {
     rmSync(folder, { recursive: true, force: true })
   }
 }
-
-const DAY = 86_400_000
 
 interface Made {
   readonly days?: readonly [from: number, to: number]
@@ -86,84 +84,4 @@ function runFetcher(urls: object, caFile: string): Promise<string> {
     child.on('error', reject)
     child.on('close', (code) => (code === 0 ? resolve(chunks.join('')) : reject(new Error(errors.join('')))))
   })
-}
-
-function newKey(): KeyObject {
-  return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
-}
-
-interface Certificate extends Made {
-  readonly subject: string
-  readonly key: KeyObject
-  readonly issuer: string
-  readonly signer: KeyObject
-}
-
-/** An X.509 certificate (RFC 5280) in PEM, signed with ECDSA and SHA-256: an authority's if it is its own issuer's. */
-function certificate({
-  subject,
-  key,
-  issuer,
-  signer,
-  days = [-1, 30],
-  name = 'localhost',
-}: Certificate): string {
-  const isAuthority = subject === issuer && subject !== 'localhost'
-  const spki = publicOf(key)
-  const [from, to] = days.map((day) => new Date(Date.now() + day * DAY))
-  const body = sequence(
-    explicit(0, integer(Buffer.from([2]))),
-    integer(createHash('sha256').update(spki).digest().subarray(0, 8)),
-    ECDSA_WITH_SHA256,
-    nameOf(issuer),
-    sequence(utcTime(from), utcTime(to)),
-    nameOf(subject),
-    spki,
-    explicit(3, sequence(isAuthority ? BASIC_CONSTRAINTS_CA : alternativeName(name))),
-  )
-  const signature = sign('sha256', body, signer)
-  const der = sequence(body, ECDSA_WITH_SHA256, element(0x03, Buffer.from([0]), signature))
-  return `-----BEGIN CERTIFICATE-----\n${der.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`
-}
-
-function publicOf(key: KeyObject): Buffer {
-  const point = key.export({ format: 'jwk' })
-  const xy = Buffer.concat([point.x, point.y].map((value) => Buffer.from(value ?? '', 'base64url')))
-  return sequence(
-    sequence(oid('06072a8648ce3d0201'), oid('06082a8648ce3d030107')),
-    element(0x03, Buffer.from([0, 4]), xy),
-  )
-}
-
-function element(tag: number, ...content: readonly Uint8Array[]): Buffer {
-  const body = Buffer.concat(content)
-  const length = body.length < 0x80 ? [body.length] : [0x82, body.length >> 8, body.length & 0xff]
-  return Buffer.concat([Buffer.from([tag, ...length]), body])
-}
-
-const sequence = (...content: readonly Uint8Array[]): Buffer => element(0x30, ...content)
-const explicit = (tag: number, content: Uint8Array): Buffer => element(0xa0 + tag, content)
-const oid = (hex: string): Buffer => Buffer.from(hex, 'hex')
-const ECDSA_WITH_SHA256 = sequence(oid('06082a8648ce3d040302'))
-
-function integer(bytes: Uint8Array): Buffer {
-  return element(0x02, Buffer.alloc((bytes[0] ?? 0) > 0x7f ? 1 : 0), bytes)
-}
-
-function nameOf(commonName: string): Buffer {
-  return sequence(element(0x31, sequence(oid('0603550403'), element(0x0c, Buffer.from(commonName)))))
-}
-
-function utcTime(date = new Date()): Buffer {
-  return element(0x17, Buffer.from(`${date.toISOString().slice(2, 19).replace(/[-T:]/g, '')}Z`))
-}
-
-const BASIC_CONSTRAINTS_CA = sequence(
-  oid('0603551d13'),
-  element(0x01, Buffer.from([0xff])),
-  element(0x04, sequence(element(0x01, Buffer.from([0xff])))),
-)
-
-function alternativeName(name: string): Buffer {
-  return sequence(oid('0603551d11'), element(0x04, sequence(element(0x82, Buffer.from(name)))))
 }

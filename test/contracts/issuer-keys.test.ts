@@ -6,7 +6,8 @@ import { FetchedIssuerKeys } from '../../functions/adapters/fetched-issuer-keys.
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
 import type { KeyState, ManifestKey } from '../../functions/core/key-lifecycle.ts'
 import { BROKER, type TrustedIssuer } from '../../functions/core/policy/compiled.ts'
-import type { IssuerKeys, KeyHolder } from '../../functions/core/ports.ts'
+import type { ClientKeys, IssuerKeys, KeyHolder } from '../../functions/core/ports.ts'
+import type { PublicJwk } from '../../functions/core/types.ts'
 import { MemoryIssuerKeys, MemoryKeyManifests, MemoryKeys } from '../support/fakes.ts'
 import { createTestIssuer, type TestIssuer } from '../support/tokens.ts'
 
@@ -27,7 +28,7 @@ function inMemory(): IssuerKeys {
   return keys
 }
 
-function fetched(): IssuerKeys {
+function fetched(): ClientKeys {
   return new FetchedIssuerKeys(
     async (url) => {
       const served = [known, other].find(({ issuer }) => url.startsWith(issuer))
@@ -38,6 +39,52 @@ function fetched(): IssuerKeys {
     () => 1_800_000_000,
   )
 }
+
+describe.each<[string, () => ClientKeys]>([
+  [
+    'in memory',
+    () => {
+      const keys = new MemoryIssuerKeys()
+      for (const { issuer, jwk } of [known, other]) keys.published.set(issuer, [jwk as PublicJwk])
+      return keys
+    },
+  ],
+  ['fetched', fetched],
+])('keys of clients %s', (_name, create) => {
+  const isKnown = ({ n }: PublicJwk) => n === (known.jwk as PublicJwk).n
+
+  it('are found by what they are, and only with whoever publishes them', async () => {
+    expect(await create().findKey(issuerOf('known'), isKnown)).toMatchObject({ kid: 'key-1' })
+    expect(await create().findKey(issuerOf('other'), isKnown)).toBeUndefined()
+  })
+
+  it('are a fault where they cannot be asked for', async () => {
+    await expect(create().findKey(issuerOf('down'), isKnown)).rejects.toThrow(DependencyUnavailable)
+  })
+})
+
+it('fetched keys are asked for again when none is the one that is looked for, but not again and again', async () => {
+  let keys: readonly unknown[] = [other.jwk]
+  let now = 1_800_000_000
+  let fetches = 0
+  const client: KeyHolder = {
+    id: 'c',
+    issuer: 'client#c',
+    keys: { kind: 'jwks_uri', uri: 'https://c.example/jwks' },
+  }
+  const fetching = new FetchedIssuerKeys(
+    async () => {
+      fetches++
+      return { keys }
+    },
+    () => now,
+  )
+  const find = () => fetching.findKey(client, ({ n }) => n === (known.jwk as PublicJwk).n)
+  expect([await find(), await find(), fetches]).toEqual([undefined, undefined, 1])
+  keys = [known.jwk]
+  now += 31
+  expect([await find(), fetches]).toEqual([expect.objectContaining({ kid: 'key-1' }), 2])
+})
 
 describe.each<[string, () => IssuerKeys]>([
   ['in memory', inMemory],

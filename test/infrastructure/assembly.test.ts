@@ -56,6 +56,13 @@ function findings(config: Readonly<Record<string, unknown>>, addTo: (app: App) =
   return (report as { readonly pluginReports: unknown }).pluginReports
 }
 
+const MUTUAL_TLS = {
+  name: 'mtls.example.com',
+  certificateArn: DOMAIN.certificateArn,
+  truststore: 's3://trust-bucket/clients.pem',
+  truststoreVersion: 'v1',
+}
+
 describe('the assembly', () => {
   it('is the same, code included, whenever the same sources are synthesized', () => {
     expect(templates(synthesize().assembly.directory)).toEqual(templates(synthesize().assembly.directory))
@@ -74,6 +81,7 @@ describe('the assembly', () => {
         },
       },
     ],
+    ['a domain where clients show certificates', { domain: { ...DOMAIN, mutualTls: MUTUAL_TLS } }],
     ['a stage to throw away', { stage: 'pr-7', removalProtection: false, probe: false }],
   ])('of %s passes CloudFormation validation and AWS Solutions without a finding', (_, config) => {
     expect(findings(config)).toEqual([])

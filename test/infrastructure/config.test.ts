@@ -41,6 +41,30 @@ describe('the deployment config', () => {
     expect(parseConfig({ monitoring: { pageSubscribers } }).monitoring).toMatchObject({ pageSubscribers })
   })
 
+  const MUTUAL_TLS = {
+    name: 'mtls.broker.example.com',
+    certificateArn: DOMAIN.certificateArn,
+    truststore: 's3://trust-bucket/clients.pem',
+    truststoreVersion: 'v1',
+  }
+
+  it('takes a second name where clients show certificates', () => {
+    const domain = { ...DOMAIN, mutualTls: MUTUAL_TLS }
+    expect(parseConfig({ domain }).domain).toEqual(domain)
+  })
+
+  it.each([
+    ['name', DOMAIN.name, 'another host name than that of the issuer'],
+    ['truststore', 'https://trust-bucket/clients.pem', 'the S3 URI of a PEM file'],
+    ['truststore', 's3://trust-bucket/', 'the S3 URI of a PEM file'],
+    ['truststoreVersion', undefined, 'the version id of that S3 object'],
+    ['certificateArn', 'arn:aws:iam::111122223333:role/a', 'the ARN of an ACM certificate'],
+  ])('takes no other %s there: %s', (key, value, rule) => {
+    const domain = { ...DOMAIN, mutualTls: { ...MUTUAL_TLS, [key]: value } }
+    expect(() => parseConfig({ domain })).toThrow(`broker.domain.mutualTls.${key}: found`)
+    expect(() => parseConfig({ domain })).toThrow(rule)
+  })
+
   it('takes a custom domain', () => {
     expect(parseConfig({ domain: DOMAIN }).domain).toEqual(DOMAIN)
   })

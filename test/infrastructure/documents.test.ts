@@ -62,7 +62,7 @@ describe('the documents', () => {
     const paths = routes.map(({ Properties }) => String(Properties['RouteKey']).split(' ').at(-1) ?? '')
     expect(paths).toContain('/token')
     expect(paths.filter((path) => !API.includes(`${path}\``))).toEqual([])
-    expect(unnamedIn(API, openidConfiguration('https://a.example').claims_supported)).toEqual([])
+    expect(unnamedIn(API, openidConfiguration('https://a.example', undefined).claims_supported)).toEqual([])
     const sources = ['functions/core/refusal.ts', 'functions/http/answer.ts'].map(text).join('')
     const errors = new Set([...sources.matchAll(/error: '(\w+)'/g)].map(([, error = '']) => error))
     expect(errors).toContain('invalid_target')

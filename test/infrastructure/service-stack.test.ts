@@ -99,6 +99,49 @@ describe('a custom domain', () => {
   })
 })
 
+describe('a domain where clients show certificates', () => {
+  const domain = {
+    name: 'broker.example.com',
+    certificateArn: 'arn:aws:acm:eu-west-1:111122223333:certificate/abc-123',
+    mutualTls: {
+      name: 'mtls.broker.example.com',
+      certificateArn: 'arn:aws:acm:eu-west-1:111122223333:certificate/def-456',
+      truststore: 's3://trust-bucket/of/clients.pem',
+      truststoreVersion: 'v1',
+    },
+  }
+  const { service: mutual } = synthesize({ domain })
+  const domains = Object.values(resources(mutual, 'AWS::ApiGatewayV2::DomainName'))
+  const named = (name: string) =>
+    domains.find(({ Properties }) => Properties['DomainName'] === name)?.Properties
+
+  it('is a second one of the same API, and the only one that asks for them', () => {
+    expect(domains).toHaveLength(2)
+    expect(named('mtls.broker.example.com')).toMatchObject({
+      MutualTlsAuthentication: { TruststoreUri: 's3://trust-bucket/of/clients.pem', TruststoreVersion: 'v1' },
+      DomainNameConfigurations: [
+        { CertificateArn: domain.mutualTls.certificateArn, SecurityPolicy: 'TLS_1_2' },
+      ],
+    })
+    expect(named('broker.example.com')).not.toHaveProperty('MutualTlsAuthentication')
+    const mappings = Object.values(resources(mutual, 'AWS::ApiGatewayV2::ApiMapping'))
+    expect(mappings.map(({ Properties }) => Properties['Stage'])).toEqual(['$default', '$default'])
+  })
+
+  it('is told to those that need to know, and to nobody where there is none', () => {
+    const told = (template: typeof mutual) =>
+      Object.entries(resources(template, 'AWS::Lambda::Function'))
+        .filter(([, { Properties }]) =>
+          JSON.stringify(Properties).includes('"MTLS_URL":"https://mtls.broker.example.com"'),
+        )
+        .map(([id]) => id.replace(/Function.*/, ''))
+    expect(told(mutual).toSorted()).toEqual(['Exchange', 'Jwks'])
+    expect(told(service)).toEqual([])
+    expect(Object.keys(mutual.findOutputs('MutualTlsDomainTarget'))).toHaveLength(1)
+    expect(Object.keys(mutual.findOutputs('MutualTlsUrl'))).toHaveLength(1)
+  })
+})
+
 describe('the functions', () => {
   it.each(['Exchange', 'Introspect', 'Revoke', 'Jwks', 'RotateKeys', 'Status'])(
     '%s runs on Node 24, on arm64, traced, with its own log',

@@ -9,10 +9,10 @@ import type {
   AuditObjects,
   ChainHints,
   CheckpointSigner,
+  ClientKeys,
   DpopNonces,
   ExchangeLedger,
   ExchangeRecord,
-  IssuerKeys,
   KeyHolder,
   KeyManifestStore,
   KeyPair,
@@ -288,8 +288,16 @@ export function newEcKey(): KeyObject {
 }
 
 /** Issuers' keys by issuer URL and `kid`. */
-export class MemoryIssuerKeys implements IssuerKeys {
+export class MemoryIssuerKeys implements ClientKeys {
   readonly keys = new Map<string, ReadonlyMap<string, VerificationKey>>()
+  /** As they are published, by holder. */
+  readonly published = new Map<string, readonly PublicJwk[]>()
+
+  async findKey(client: KeyHolder, isIt: (key: PublicJwk) => boolean): Promise<PublicJwk | undefined> {
+    const known = this.published.get(client.issuer)
+    if (known === undefined) throw new DependencyUnavailable('issuer-keys', 'down')
+    return known.find(isIt)
+  }
 
   async find(issuer: KeyHolder, kid: string): Promise<VerificationKey | undefined> {
     const known = this.keys.get(issuer.issuer)

@@ -56,6 +56,11 @@ export function uniqueAmongEntries(
   }
 }
 
+/** For what needs certificates, in a deployment where nobody shows one. */
+export function withoutMutualTls(found: string, allowed: string): string {
+  return `found ${found}, but the deployment has no domain where clients show certificates; allowed: ${allowed}, or domain.mutualTls in cdk.json`
+}
+
 /** Most ids that a finding lists. */
 const LISTED_IDS = 12
 

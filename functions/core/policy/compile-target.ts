@@ -1,6 +1,13 @@
 import { isResourceUri } from '../resource-uri.ts'
 import type { TargetId } from '../types.ts'
-import { checkScopes, type EntryReport, LIFETIME, secondsOf, uniqueAmongEntries } from './checks.ts'
+import {
+  checkScopes,
+  type EntryReport,
+  LIFETIME,
+  secondsOf,
+  uniqueAmongEntries,
+  withoutMutualTls,
+} from './checks.ts'
 import { AWS_KEYS, compileAwsTarget } from './compile-aws-target.ts'
 import type { Target, TokenTarget } from './compiled.ts'
 import { foundInsteadOf } from './finding.ts'
@@ -8,7 +15,11 @@ import type { Entry, MergedPolicy, Report } from './merge.ts'
 import type { TargetSource } from './schema.ts'
 
 /** The targets of a policy, checked one by one and against each other. */
-export function compileTargets(merged: MergedPolicy, report: Report): readonly Target[] {
+export function compileTargets(
+  merged: MergedPolicy,
+  { mutualTls = false }: { readonly mutualTls?: boolean },
+  report: Report,
+): readonly Target[] {
   const checkAudience = uniqueAmongEntries(report)
   const checkResource = uniqueAmongEntries(report)
   return [...merged.targets.values()].map((entry) => {
@@ -18,6 +29,8 @@ export function compileTargets(merged: MergedPolicy, report: Report): readonly T
       roleArn === undefined
         ? compileTokenTarget(entry, reportHere)
         : compileAwsTarget(entry, roleArn, reportHere)
+    if (entry.source.token?.binding === 'mtls' && !mutualTls)
+      report(entry, ['token', 'binding'], withoutMutualTls('mtls', 'none, dpop'))
     if (target.audience !== '') checkAudience(entry, ['audience'], target.audience)
     target.resources.forEach((resource, at) => {
       checkResource(entry, ['resources', at], resource)

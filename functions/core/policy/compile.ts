@@ -14,6 +14,11 @@ import { unavailableIn } from './unavailable.ts'
 export interface CompileOptions {
   /** Accept issuers on loopback over plain http: for the local run alone. */
   readonly loopbackIssuers: boolean
+  /**
+   * Whether the deployment has a domain where clients show certificates.
+   * @default false
+   */
+  readonly mutualTls?: boolean
 }
 
 export type CompileResult =
@@ -41,7 +46,7 @@ function compileFiles(files: readonly ReadFile[], options: CompileOptions, repor
     maxDelegationDepth,
     issuers: compileIssuers(merged, options, report).toSorted(byId),
     clients: compileClients(merged, options, report).toSorted(byId),
-    targets: compileTargets(merged, report).toSorted(byId),
+    targets: compileTargets(merged, options, report).toSorted(byId),
     grants: compileGrants({ merged, lifetimeSeconds, maxDelegationDepth }, report).toSorted(byId),
   } as const
   return { ...content, digest: createHash('sha256').update(canonicalJson(content)).digest('base64url') }

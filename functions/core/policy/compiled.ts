@@ -47,6 +47,12 @@ export interface TrustedIssuer {
 /** Where a client's public keys come from. */
 export type ClientKeySource = Exclude<KeySource, { readonly kind: 'discovery' }>
 
+/** One name of a certificate, in the one form in which names are compared: its subject, or one of its alternative names. */
+export interface CertificateName {
+  readonly kind: 'subject' | 'dns' | 'uri' | 'ip' | 'email'
+  readonly value: string
+}
+
 /** How a client proves who it is. What another method would prove does not count. */
 export type ClientAuthenticationMethod =
   | {
@@ -60,6 +66,16 @@ export type ClientAuthenticationMethod =
       readonly method: 'client_secret_basic'
       /** One, or two while the secret is replaced: `hmac-sha256:<salt>:<digest>`. */
       readonly digests: readonly string[]
+    }
+  | {
+      /** RFC 8705 §2.1: a certificate of somebody in the truststore. */
+      readonly method: 'tls_client_auth'
+      readonly name: CertificateName
+    }
+  | {
+      /** RFC 8705 §2.2: a certificate of the client's own making. */
+      readonly method: 'self_signed_tls_client_auth'
+      readonly keys: ClientKeySource
     }
 
 export interface Client {

@@ -1,3 +1,4 @@
+import { isCertificateOf, readListed } from '../client-certificate.ts'
 import { fitsAlgorithm, readJwks, SECRET_MEMBERS } from '../issuer-jwks.ts'
 import { LIMITS } from '../limits.ts'
 import type { PublicJwk } from '../types.ts'
@@ -19,6 +20,8 @@ export interface KeyPlace {
   readonly algorithms: readonly string[]
   /** Whose keys they are, for findings. */
   readonly owner: 'issuer' | 'client'
+  /** Whether they stand for certificates: then `x5c` counts, where it is there. */
+  readonly ofCertificates?: boolean
 }
 
 /**
@@ -27,13 +30,16 @@ export interface KeyPlace {
  */
 export function readPublicKeys(
   keys: readonly JwkSource[],
-  { path, algorithms, owner }: KeyPlace,
+  { path, algorithms, owner, ofCertificates = false }: KeyPlace,
   report: EntryReport,
 ): readonly PublicJwk[] {
   if (keys.length > LIMITS.jwksKeys)
     report(path, `found ${keys.length} keys; allowed: at most ${LIMITS.jwksKeys}`)
   keys.forEach((key, at) => {
-    if (checkMembers(key, [...path, at], report)) checkUse(key, [...path, at], report)
+    if (checkMembers(key, [...path, at], report)) {
+      checkUse(key, [...path, at], report)
+      if (ofCertificates) checkCertificate(key, [...path, at], report)
+    }
     const first = keys.findIndex(({ kid }) => kid === key['kid'])
     if (key['kid'] !== undefined && first < at)
       report([...path, at, 'kid'], foundInsteadOf(key['kid'], `a kid that no other key of the ${owner} has`))
@@ -42,7 +48,7 @@ export function readPublicKeys(
     algorithms.some((algorithm) => fitsAlgorithm(publicPart(key), algorithm))
   if (!keys.some(fitsAny))
     report(path, `found no key for the ${owner}'s algorithms; allowed: keys for ${algorithms.join(', ')}`)
-  return keys.map(publicPart)
+  return keys.map(ofCertificates ? certifiedPart : publicPart)
 }
 
 /** Whether the key has what a public key has, and nothing that only its owner may know; reports what is wrong. */
@@ -62,6 +68,17 @@ function checkMembers(key: JwkSource, path: PolicyPath, report: EntryReport): bo
   return required !== undefined && secret.length === 0 && missing.length === 0
 }
 
+/** A certificate that stands beside a key must be of that key, or nobody could ever be known by it. */
+function checkCertificate(key: JwkSource, path: PolicyPath, report: EntryReport): void {
+  if (key['x5c'] === undefined) return
+  const certificate = readListed(key['x5c'])
+  if (certificate === undefined || !isCertificateOf(publicPart(key), certificate))
+    report(
+      [...path, 'x5c'],
+      'found no certificate of this key; allowed: a list that begins with it, DER in base64',
+    )
+}
+
 /** Whether a token could be verified with the key, by the same rules as then; reports it if not. */
 function checkUse(key: JwkSource, path: PolicyPath, report: EntryReport): void {
   if (readJwks({ keys: [key] }) === undefined)
@@ -75,6 +92,12 @@ function checkUse(key: JwkSource, path: PolicyPath, report: EntryReport): void {
 function publicPart(key: JwkSource): PublicJwk {
   const members = ['kid', ...TEXT_MEMBERS].flatMap((name) => (isText(key[name]) ? [[name, key[name]]] : []))
   return { kty: key.kty, ...Object.fromEntries(members) }
+}
+
+/** The same, and of the certificate that the key stands for the digest. */
+function certifiedPart(key: JwkSource): PublicJwk {
+  const certificate = readListed(key['x5c'])
+  return { ...publicPart(key), ...(certificate !== undefined && { 'x5t#S256': certificate.thumbprint }) }
 }
 
 function isText(value: unknown): value is string {

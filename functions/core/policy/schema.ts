@@ -64,6 +64,8 @@ const issuer = closed({
   default_target: name.optional(),
 })
 
+/** RFC 4514. */
+export const DN_RULE = 'a distinguished name, as `openssl x509 -noout -subject -nameopt RFC2253` prints it'
 const secretDigest = string('hmac-sha256:SALT:DIGEST, as `token-broker clients secret` prints it')
 
 const client = closed({
@@ -77,6 +79,11 @@ const client = closed({
     jwks: jwks.optional(),
     jwks_uri: uri.optional(),
     algorithms: listOf(oneOf(SUBJECT_ALGORITHMS), 'a list of JWS algorithms').optional(),
+    tls_client_auth_subject_dn: string(DN_RULE).optional(),
+    tls_client_auth_san_dns: string('a host name').optional(),
+    tls_client_auth_san_uri: string('a URI').optional(),
+    tls_client_auth_san_ip: string('an IP address').optional(),
+    tls_client_auth_san_email: string('an e-mail address').optional(),
     secret_digests: listOf(secretDigest, 'a list of one or two digests of secrets').optional(),
   }),
   introspects: z.array(name, { error: 'a list of target ids' }).optional(),

@@ -46,7 +46,7 @@ function findings(document: unknown): readonly string[] {
 function targetOf(changes: object) {
   const file = policyFile(withRole(changes))
   const merged = mergeFiles([{ file, source: policySchema.parse(file.document) }], () => {})
-  return compileTargets(merged, () => {})[0]
+  return compileTargets(merged, {}, () => {})[0]
 }
 
 describe('an AWS role as a target', () => {

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { makeClientSecret } from '../../../functions/core/client-secret.ts'
+import { readDistinguishedName } from '../../../functions/core/distinguished-name.ts'
 import { compilePolicy } from '../../../functions/core/policy/compile.ts'
+import { certificate, derOf, newKey } from '../../support/certificates.ts'
 import {
   compiled,
   findingsIn,
@@ -10,6 +12,7 @@ import {
   withClient,
   withGrant,
   withIssuer,
+  withTarget,
 } from './policy-fixture.ts'
 
 const RSA_KEY = { kty: 'RSA', kid: '1', use: 'sig', n: `${'n'.repeat(341)}Q`, e: 'AQAB' }
@@ -187,5 +190,96 @@ describe('a client with a secret', () => {
     expect(findingsIn(withClient({ authentication: { method: 'client_secret_basic' } }))).toEqual([
       expect.stringContaining('clients.checkout.authentication.secret_digests: found nothing'),
     ])
+  })
+})
+
+describe('a client with a certificate', () => {
+  const named = (names: object) => withClient({ authentication: { method: 'tls_client_auth', ...names } })
+
+  it.each([
+    ['subject_dn', 'CN=pay,O=Ex\\, Inc', 'subject', readDistinguishedName('CN=pay,O=Ex\\, Inc')],
+    ['san_dns', 'Pay.example.com', 'dns', 'pay.example.com'],
+    ['san_uri', 'spiffe://example.com/pay', 'uri', 'spiffe://example.com/pay'],
+    ['san_ip', '2001:DB8:0:0::1', 'ip', '2001:db8::1'],
+    ['san_email', 'pay@example.com', 'email', 'pay@example.com'],
+  ])(
+    'is known by exactly one name, in the one form in which names are compared: %s',
+    (key, text, kind, value) => {
+      const name = { kind, value }
+      expect(authenticationIn(named({ [`tls_client_auth_${key}`]: text }))).toEqual({
+        method: 'tls_client_auth',
+        name,
+      })
+    },
+  )
+
+  it.each([
+    ['no name', {}, 'authentication: found no name; allowed: exactly one of'],
+    [
+      'two names',
+      { tls_client_auth_san_dns: 'a.example', tls_client_auth_san_ip: '10.0.0.1' },
+      'authentication: found tls_client_auth_san_dns, tls_client_auth_san_ip; allowed: exactly one of',
+    ],
+    [
+      'any host',
+      { tls_client_auth_san_dns: '*.example.com' },
+      'san_dns: found "*.example.com"; allowed: a host name',
+    ],
+    [
+      'a subject with spaces',
+      { tls_client_auth_subject_dn: 'CN=pay, C=DE' },
+      'subject_dn: found "CN=pay, C=DE"',
+    ],
+    ['half an address', { tls_client_auth_san_ip: '10.1' }, 'san_ip: found "10.1"; allowed: an IP address'],
+    ['a path', { tls_client_auth_san_uri: '/pay' }, 'san_uri: found "/pay"; allowed: a URI'],
+    ['a name alone', { tls_client_auth_san_email: 'pay' }, 'san_email: found "pay"; allowed: an e-mail'],
+    [
+      'keys',
+      { tls_client_auth_san_dns: 'a.example', jwks_uri: 'https://a.example/jwks' },
+      'authentication.jwks_uri: found jwks_uri beside method tls_client_auth',
+    ],
+  ])('cannot be known by %s', (_, names, finding) => {
+    expect(findingsIn(named(names))).toEqual([expect.stringContaining(finding)])
+  })
+
+  const key = newKey()
+  const x5c = (of = key) => [derOf(certificate({ subject: [['CN', 'pay']], key: of })).toString('base64')]
+  const own = (more: object) => {
+    const { kty, crv, x, y } = key.export({ format: 'jwk' })
+    const keys = [{ kid: 'one', kty, crv, x, y, ...more }]
+    return withClient({ authentication: { method: 'self_signed_tls_client_auth', jwks: { keys } } })
+  }
+
+  it('of its own making is known by the key, or by the certificate that stands beside it', () => {
+    expect(authenticationIn(own({}))).toMatchObject({ keys: { keys: [{ kid: 'one', crv: 'P-256' }] } })
+    const listed = authenticationIn(own({ x5c: x5c() }))
+    expect(listed).toMatchObject({ keys: { keys: [{ 'x5t#S256': expect.stringMatching(/^[\w-]{43}$/) }] } })
+    expect(JSON.stringify(listed)).not.toContain('x5c')
+  })
+
+  it.each([
+    ['of another key', x5c(newKey())],
+    ['that is none', ['AAAA']],
+    ['that is no list', 'AAAA'],
+    ['that is not there', []],
+  ])('cannot be known by a certificate %s', (_, list) => {
+    expect(findingsIn(own({ x5c: list }))).toEqual([
+      expect.stringContaining('authentication.jwks.keys[0].x5c: found no certificate of this key'),
+    ])
+  })
+
+  it('is refused where nobody can show one, and so is a binding to one', () => {
+    const documents = [
+      [named({ tls_client_auth_san_dns: 'a.example' }), 'clients.checkout.authentication.method'],
+      [own({}), 'clients.checkout.authentication.method'],
+      [withTarget({ token: { binding: 'mtls' } }), 'targets.payments.token.binding'],
+    ] as const
+    for (const [document, path] of documents) {
+      const files = [policyFile(document)]
+      expect(compilePolicy(files, { loopbackIssuers: false, mutualTls: true })).toHaveProperty('policy')
+      const message = expect.stringContaining('or domain.mutualTls in cdk.json') as string
+      const findings = [expect.objectContaining({ path, message })]
+      expect(compilePolicy(files, { loopbackIssuers: false })).toEqual({ findings })
+    }
   })
 })

@@ -57,7 +57,7 @@ export function withGrant(changes: Fields, id = 'payments-ci'): Fields {
 /** The policy, where there must be no finding. */
 export function compiled(...documents: readonly unknown[]): CompiledPolicy {
   const files = documents.map((document, at) => policyFile(document, `${at}.yaml`))
-  const result = compilePolicy(files, { loopbackIssuers: false })
+  const result = compilePolicy(files, { loopbackIssuers: false, mutualTls: true })
   if ('policy' in result) return result.policy
   throw new Error(`unexpected findings: ${findingsIn(...documents).join()}`)
 }
@@ -69,7 +69,7 @@ export function findingsIn(...documents: readonly unknown[]): readonly string[] 
 
 export function fullFindingsIn(...documents: readonly unknown[]): readonly PolicyFinding[] {
   const files = documents.map((document, at) => policyFile(document, `${at}.yaml`))
-  const result = compilePolicy(files, { loopbackIssuers: false })
+  const result = compilePolicy(files, { loopbackIssuers: false, mutualTls: true })
   return 'findings' in result ? result.findings : []
 }
 
