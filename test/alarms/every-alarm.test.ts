@@ -19,7 +19,10 @@ const DRIVERS: readonly (readonly [RegExp, string])[] = [
   [/^dynamodb-failing/, '{at: 2h, for: 5m, metrics: {DynamoDbFailures: 3}}'],
   [/^sts-failing/, '{at: 2h, for: 5m, metrics: {StsFailures: 3}}'],
   [/^issuer-keys-stale/, '{at: 2h, for: 5m, metrics: {IssuerKeyFailures: 1}}'],
-  [/^dynamodb-throttled(?:-of-exchanges)?$/, '{at: 2h, for: 5m, metrics: {AWS/DynamoDB WriteThrottleEvents: 1}}'],
+  [
+    /^dynamodb-throttled(?:-of-exchanges)?$/,
+    '{at: 2h, for: 5m, metrics: {AWS/DynamoDB WriteThrottleEvents: 1}}',
+  ],
   [/^dynamodb-throttled-of-revocations$/, '{at: 2h, for: 5m, metrics: {AWS/DynamoDB ReadThrottleEvents: 1}}'],
   [/^functions-throttled/, '{at: 2h, for: 5m, metrics: {AWS/Lambda Throttles: 1}}'],
   [/^functions-crashing/, '{at: 2h, for: 5m, metrics: {AWS/Lambda Errors: 1}}'],
