@@ -83,36 +83,49 @@ export function statesOf(
   let state: AlarmState = 'INSUFFICIENT_DATA'
   return Array.from(values, (_, minute) => {
     if ((startsAt + minute + 1) % every === 0)
-      state = stateAfter(alarm, pointsAt(alarm, values, minute), state)
+      state = stateAfter(alarm, rangeAt(alarm, values, minute), state)
     return state
   })
 }
 
-/** The evaluation range, newest first: windows slide, so that the point before is one period back. */
-function pointsAt(
-  { evaluationPeriods, period }: MetricAlarm,
-  values: Points,
-  minute: number,
-): readonly number[] {
-  return Array.from(
-    { length: evaluationPeriods + EXTRA_POINTS },
-    (_, back) => values[minute - back * period] ?? Number.NaN,
-  )
+/** What an alarm finds in its evaluation range. */
+interface Range {
+  /** Data points that are there, at most as many as the alarm evaluates. */
+  readonly existing: number
+  readonly breaching: number
+  /** How many periods back the oldest data point of the range is, the newest being the first. */
+  readonly oldest: number
 }
 
-function stateAfter(alarm: MetricAlarm, range: readonly number[], current: AlarmState): AlarmState {
-  const { comparison, threshold, evaluationPeriods, datapointsToAlarm, missingData } = alarm
-  const existing = range.filter((value) => !isMissing(value)).slice(0, evaluationPeriods)
-  const breaching = existing.filter((value) => COMPARISONS[comparison](value, threshold)).length
-  const toFill = evaluationPeriods - existing.length
+/** Windows slide: the data point before is one period back, not one minute. Called for every minute, hence no arrays. */
+function rangeAt(alarm: MetricAlarm, values: Points, minute: number): Range {
+  const { evaluationPeriods, period, comparison, threshold } = alarm
+  const isBreaching = COMPARISONS[comparison]
+  let existing = 0
+  let breaching = 0
+  let oldest = 0
+  for (let back = 0; back < evaluationPeriods + EXTRA_POINTS; back += 1) {
+    const value = values[minute - back * period] ?? Number.NaN
+    if (isMissing(value)) continue
+    oldest = back + 1
+    if (existing === evaluationPeriods) continue
+    existing += 1
+    if (isBreaching(value, threshold)) breaching += 1
+  }
+  return { existing, breaching, oldest }
+}
+
+function stateAfter(alarm: MetricAlarm, range: Range, current: AlarmState): AlarmState {
+  const { evaluationPeriods, datapointsToAlarm, missingData } = alarm
+  const { existing, breaching, oldest } = range
+  const toFill = evaluationPeriods - existing
   const byCount = (count: number): AlarmState => (count >= datapointsToAlarm ? 'ALARM' : 'OK')
   if (toFill === 0 || missingData === 'notBreaching') return byCount(breaching)
   if (missingData === 'breaching') return byCount(breaching + toFill)
   // One good data point tells enough; so do enough bad ones.
-  if (breaching < existing.length || breaching >= datapointsToAlarm) return byCount(breaching)
+  if (breaching < existing || breaching >= datapointsToAlarm) return byCount(breaching)
   if (missingData === 'ignore') return current
-  const oldest = range.findLastIndex((value) => !isMissing(value)) + 1
-  return existing.length > 0 && oldest >= datapointsToAlarm ? 'ALARM' : 'INSUFFICIENT_DATA'
+  return existing > 0 && oldest >= datapointsToAlarm ? 'ALARM' : 'INSUFFICIENT_DATA'
 }
 
 /** The metrics and expressions of one alarm, each computed once. */
