@@ -5,18 +5,11 @@ import { CAUSE_ALARM_TEXTS } from '../../lib/monitoring/cause-texts.ts'
 import { SLO_ALARM_TEXTS } from '../../lib/monitoring/slo-alarm-texts.ts'
 import { alarmsOf, entriesOf, metricsOf } from './alarms.ts'
 import { emittedMetrics } from './emitted-metrics.ts'
-import { resources, synthesize } from './synthesize.ts'
+import { synthesize } from './synthesize.ts'
 
-const { monitoring, service } = synthesize()
+const { monitoring } = synthesize()
 const ALARMS = alarmsOf(monitoring)
-const ALL_TEXTS = { ...SLO_ALARM_TEXTS, ...CAUSE_ALARM_TEXTS }
-const OF_THE_PROBE: readonly string[] = ['probe-failing', 'negative-probe-accepted']
-const hasProbe = Object.keys(resources(service, 'AWS::Lambda::Function')).some((id) =>
-  id.startsWith('Prober'),
-)
-const TEXTS = Object.fromEntries(
-  Object.entries(ALL_TEXTS).filter(([id]) => hasProbe || !OF_THE_PROBE.includes(id)),
-)
+const TEXTS = { ...SLO_ALARM_TEXTS, ...CAUSE_ALARM_TEXTS }
 /** What AWS's own metrics are read by. */
 const AWS_METRICS: Readonly<Record<string, readonly string[]>> = {
   'AWS/ApiGateway 5xx': ['ApiId'],
@@ -84,13 +77,13 @@ describe('an alarm that calls somebody', () => {
   const calling = [...ALARMS].filter(([, { actions }]) => actions.length > 0)
 
   it('is one of those that have a text, and no text is without its alarm', () => {
-    const parts = hasProbe ? ['probe-failing'] : []
-    expect(Object.keys(TEXTS).sort()).toEqual([...calling.map(([name]) => name), ...parts].sort())
+    const named = [...calling.map(([name]) => name), 'probe-failing']
+    expect(Object.keys(TEXTS).sort()).toEqual(named.sort())
   })
 
   it('stands in docs/monitoring.md', () => {
     const page = readFileSync('docs/monitoring.md', 'utf8')
-    expect(Object.keys(ALL_TEXTS).filter((id) => !page.includes(`\`${id}\``))).toEqual([])
+    expect(Object.keys(TEXTS).filter((id) => !page.includes(`\`${id}\``))).toEqual([])
   })
 
   it.each(Object.entries(TEXTS))('%s says all that whoever is called needs', (id, text) => {
@@ -107,7 +100,7 @@ describe('an alarm that calls somebody', () => {
   })
 
   it.each(calling)('%s calls by the topic of its severity', (id, { actions, properties }) => {
-    const { severity } = ALL_TEXTS[id as keyof typeof ALL_TEXTS]
+    const { severity } = TEXTS[id as keyof typeof TEXTS]
     expect(actions).toEqual([severity === 'page' ? '<TopicsPage>' : '<TopicsTicket>'])
     expect(properties['OKActions'] !== undefined).toBe(severity === 'page')
   })
@@ -149,6 +142,29 @@ describe('a cause', () => {
 
   it('pages for the audit trail while there is still time to save it', () => {
     expect(ALARMS.get('audit-at-risk')?.properties).toMatchObject({ Threshold: (23 / 2) * 3600 * 1000 })
+  })
+
+  it('of keys opens a ticket after four missed runs, also when nothing is heard of them, and pages after a day', () => {
+    const overdue = { ComparisonOperator: 'LessThanOrEqualToThreshold', EvaluationPeriods: 2, Period: 1800 }
+    expect(ALARMS.get('key-step-overdue')?.properties).toMatchObject({
+      ...overdue,
+      Threshold: -3600,
+      TreatMissingData: 'breaching',
+    })
+    expect(ALARMS.get('key-rotation-stalled')?.properties).toMatchObject({
+      ...overdue,
+      Threshold: -86_400,
+      TreatMissingData: 'notBreaching',
+    })
+  })
+
+  it('that the probe finds, silence too, is part of the page for failures', () => {
+    const probe = ALARMS.get('probe-failing')
+    expect(probe?.properties).toMatchObject({ EvaluationPeriods: 5, TreatMissingData: 'breaching' })
+    expect(ALARMS.get('availability-burn-fast')?.children).toContain(probe?.id)
+    expect(probe?.actions).toEqual([])
+    const { monitoring: unprobed } = synthesize({ probe: false })
+    expect([...alarmsOf(unprobed).keys()].filter((name) => name.includes('probe'))).toEqual([])
   })
 
   it('says nothing of what is missing in the audit trail while it is known to lag', () => {
