@@ -255,6 +255,7 @@ export class LocalCloud {
       clock: this.#clock,
       ...(dataFolder !== undefined && { dataFolder }),
       ...(onCall !== undefined && { onCall }),
+      invoke: (name, event) => this.functions.invoke(name, event),
       accounts,
       outbound: { sign: (account, claims, algorithm) => this.#signIdentity(account, claims, algorithm) },
       onTrailEvent: (event) => this.#progress(trailLine(event)),

@@ -3,11 +3,14 @@ import type { AwsError, JsonObject } from './aws-error.ts'
 import type { RestOutput } from './s3.ts'
 import { s3Xml } from './s3-xml.ts'
 
+/** The services whose answers are a status, headers and whatever body. */
+const SPEAK_REST = new Set(['s3', 'lambda'])
 const JSON_TYPES: Readonly<Record<string, string>> = {
   cloudtrail: 'application/x-amz-json-1.1',
   dynamodb: 'application/x-amz-json-1.0',
   kms: 'application/x-amz-json-1.1',
   sqs: 'application/x-amz-json-1.0',
+  lambda: 'application/json',
 }
 /** The services that speak XML, by the namespace of their answers. */
 const XML_NAMESPACES: Readonly<Record<string, string>> = {
@@ -26,7 +29,7 @@ export interface AnswerFrame {
 
 /** Sends a result in the service's protocol. */
 export function sendOutput(response: ServerResponse, frame: AnswerFrame, output: JsonObject): void {
-  if (frame.service === 's3') sendRest(response, frame, output as RestOutput)
+  if (SPEAK_REST.has(frame.service)) sendRest(response, frame, output as RestOutput)
   else send(response, frame, 200, speaksXml(frame) ? xmlOutput(frame, output) : JSON.stringify(output))
 }
 

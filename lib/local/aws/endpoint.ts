@@ -12,6 +12,7 @@ import { Gatekeeper } from './gatekeeper.ts'
 import type { AccessRequest } from './iam.ts'
 import type { IamAccounts } from './iam-accounts.ts'
 import { Kms } from './kms.ts'
+import { type InvokeFunction, Lambda } from './lambda.ts'
 import type { OutboundIdentity } from './outbound-identity.ts'
 import type { PermissionUse, Principal, UnusedPermission } from './permissions.ts'
 import { S3 } from './s3.ts'
@@ -48,6 +49,8 @@ export interface AwsEndpointOptions {
   readonly outbound?: OutboundIdentity
   /** Told of everything that CloudTrail keeps. */
   readonly onTrailEvent?: (event: TrailEvent) => void
+  /** Runs a function that another one calls. @default there are no functions */
+  readonly invoke?: InvokeFunction
 }
 
 /** AWS on loopback: for `AWS_ENDPOINT_URL`. */
@@ -93,12 +96,13 @@ export async function startAwsEndpoint(options: AwsEndpointOptions): Promise<Aws
   const verifyWebIdentity =
     options.verifyWebIdentity ?? (accounts && webIdentityVerifier({ accounts, clock }))
   const sts = new Sts(cloud, { verifyWebIdentity, accounts, outbound: options.outbound, trail: cloudtrail })
+  const lambda = new Lambda(cloud, options.invoke)
   const cloudformation = new CloudFormation(cloud)
   const principals = options.principals ?? new Map<string, Principal>()
   const gatekeeper = new Gatekeeper({ cloud, principals, sts, accounts, onDefect })
   const faults = new Faults()
   const services = new Map<string, AwsService>(
-    Object.entries({ cloudformation, cloudtrail, dynamodb, kms, s3, sqs, sts }),
+    Object.entries({ cloudformation, cloudtrail, dynamodb, kms, lambda, s3, sqs, sts }),
   )
   const handling = new CallHandling({ cloud, services, gatekeeper, faults, onDefect, onCall: options.onCall })
   const server = createServer((request, response) => void handling.serve(request, response))

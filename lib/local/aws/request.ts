@@ -1,12 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { SignedRequest } from '../sigv4.ts'
 import { AwsError, type JsonObject } from './aws-error.ts'
+import { readLambdaRequest } from './lambda.ts'
 import { readQueryInput } from './query-input.ts'
 import { type RestRequest, readS3Request } from './s3-request.ts'
 
 /** One call, before it is known who makes it. */
 export interface AwsRequest {
-  /** As in IAM action names: `cloudtrail`, `dynamodb`, `kms`, `s3`, `sqs`, `sts`. */
+  /** As in IAM action names: `cloudtrail`, `dynamodb`, `kms`, `lambda`, `s3`, `sqs`, `sts`. */
   readonly service: string
   readonly operation: string
   readonly input: JsonObject
@@ -35,7 +36,7 @@ const SERVICE_BY_VERSION: Readonly<Record<string, string>> = {
 /** `Credential=<access key id>/<date>/<region>/<service>/aws4_request` of SigV4. */
 const CREDENTIAL = /Credential=([^/,\s]+)\/(?:[^/,\s]+\/([^/,\s]+)\/([^/,\s]+))?/
 
-/** Reads a call of the JSON, the query or S3's REST protocol. Throws {@link AwsError} if it is none of them. */
+/** Reads a call of the JSON, the query or one of the REST protocols. Throws {@link AwsError} if it is none of them. */
 export function readAwsRequest(request: RestRequest): AwsRequest {
   const { method, url, headers, body } = request
   const [, accessKeyId, region = '', signedFor] = CREDENTIAL.exec(headers.authorization ?? '') ?? []
@@ -46,6 +47,7 @@ export function readAwsRequest(request: RestRequest): AwsRequest {
   const signed = { method, url, rawHeaders, body, region }
   const invocation = invocationOf(headers['x-amzn-trace-id'])
   const who = { accessKeyId, sessionToken, signed, invocation }
+  if (signedFor === 'lambda') return { service: 'lambda', ...readLambdaRequest(request), ...who }
   if (signedFor === 's3') return { service: 's3', ...readS3Request(request), ...who }
   const called = typeof target === 'string' ? readJson(target, body) : readQuery(headers, body)
   return { ...called, ...who }
