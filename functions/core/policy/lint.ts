@@ -9,9 +9,11 @@ import {
 } from './compiled.ts'
 import { findingAt, inReadingOrder, type PolicyFile, type PolicyFinding, type PolicyPath } from './finding.ts'
 import { globMatcher, isGlob } from './glob.ts'
+import { lintRoles } from './lint-aws.ts'
 import { lintIssuers } from './lint-issuers.ts'
 import { haveAllActors, implies, overlaps } from './overlaps.ts'
 import { type IssuerPreset, type PresetName, presetOf } from './presets.ts'
+import { isAwsTarget } from './target-kinds.ts'
 
 interface Warning {
   /** Below the grant. */
@@ -70,7 +72,14 @@ export function lintPolicy(files: readonly PolicyFile[], policy: CompiledPolicy)
   )
   const ofPairs = overlaps(policy.grants).flatMap(([grant, other]) => pairWarnings(grant, other))
   const ofClients = policy.clients.filter((client) => !isUsed(client, policy)).map(unusedWarning)
-  const warnings = [...lintIssuers(policy), ...ofClients, ...ofGrants, ...ofActors, ...ofPairs]
+  const warnings = [
+    ...lintIssuers(policy),
+    ...lintRoles(policy),
+    ...ofClients,
+    ...ofGrants,
+    ...ofActors,
+    ...ofPairs,
+  ]
   const findings = warnings.flatMap(({ path, message }) => {
     const file = files.find(({ document }) => isDefinedIn(document, path))
     return file === undefined ? [] : [findingAt(file, path, { severity: 'warning', message })]
@@ -199,7 +208,9 @@ function coversBothForms({ anyOf }: Condition): boolean {
 }
 
 /** An issued token never outlives the token that it was issued for. */
-function warnOfUnusedLifetime({ grant, issuer }: LintedGrant): readonly Warning[] {
+function warnOfUnusedLifetime({ grant, issuer, policy }: LintedGrant): readonly Warning[] {
+  // What becomes of a role's session then, its target says.
+  if (policy.targets.some((target) => target.id === grant.target && isAwsTarget(target))) return []
   if (issuer === undefined || grant.lifetimeSeconds <= issuer.maxLifetimeSeconds) return []
   const message = `found a lifetime of ${grant.lifetimeSeconds}s, which no token reaches: those of ${issuer.id} live ${issuer.maxLifetimeSeconds}s at most; allowed, but clearer: that`
   return [{ path: ['lifetime'], message }]

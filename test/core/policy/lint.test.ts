@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { lintPolicy } from '../../../functions/core/policy/lint.ts'
 import {
+  CHECKOUT,
   compiled,
   GITHUB,
   PAYMENTS,
@@ -267,5 +268,42 @@ describe('policy lint for issuers', () => {
     ])
     expect(warnings(policy('reusable'))).toEqual([])
     expect(warnings(policy('once-per-target'))).toEqual([])
+  })
+})
+
+describe('policy lint of AWS roles', () => {
+  const ROLE = 'arn:aws:iam::111122223333:role/deploy'
+  const about = (issuer: object, target: object = {}, grant: object = {}) =>
+    warnings({
+      issuers: { a: { audiences: ['https://broker.example.com'], ...issuer } },
+      clients: { checkout: CHECKOUT },
+      targets: { payments: PAYMENTS, deploy: { aws_role: ROLE, ...target } },
+      grants: { a: { issuer: 'a', when: { sub: 'x' }, target: 'deploy', ...grant } },
+    })
+  const plain = { issuer: 'https://a.example', algorithms: ['RS256'], replay: 'reusable' }
+
+  it('has nothing to say where a token can be presented again, and lives long enough', () => {
+    expect(about(plain)).toEqual([])
+    expect(about({ ...plain, max_lifetime: '24h' })).toEqual([])
+  })
+
+  it('warns where no token lives as long as the shortest session', () => {
+    expect(about({ ...plain, max_lifetime: '15m' })).toEqual([
+      expect.stringMatching(/^grants\.a\.target: .*every exchange is refused/),
+    ])
+    expect(about({ ...plain, max_lifetime: '15m' }, { outlive: 'deadline' })).toEqual([])
+  })
+
+  it.each(['single-use', 'once-per-target'])('warns that SDKs present a token again: %s', (replay) => {
+    expect(about({ ...plain, replay })).toEqual([
+      expect.stringMatching(/^grants\.a\.target: .*an SDK that refreshes/),
+    ])
+  })
+
+  it('does not where a job asks for a token at each call, or the protocol of SDKs is no way in', () => {
+    const github = { preset: 'github-actions', replay: 'single-use' }
+    const when = { when: { repository_id: '1', ref: 'refs/heads/main' } }
+    expect(about(github, { outlive: 'deadline' }, when)).toEqual([])
+    expect(about({ ...plain, replay: 'single-use' }, {}, { client: 'checkout' })).toEqual([])
   })
 })
