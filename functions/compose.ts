@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { KMSClient } from '@aws-sdk/client-kms'
 import { S3Client } from '@aws-sdk/client-s3'
+import { STSClient } from '@aws-sdk/client-sts'
 import { AWS_CLIENT, BACKGROUND_AWS_CLIENT } from './adapters/aws-client.ts'
 import { brokerClient } from './adapters/broker-client.ts'
 import { BrokerIssuerKeys } from './adapters/broker-issuer-keys.ts'
@@ -28,9 +29,11 @@ import { KmsSigningKeyFactory } from './adapters/kms-signing-key-factory.ts'
 import { KmsSigningKeyInventory } from './adapters/kms-signing-key-inventory.ts'
 import { KmsSoleKey } from './adapters/kms-sole-key.ts'
 import { KmsWrapping } from './adapters/kms-wrapping.ts'
+import { LambdaInvoker } from './adapters/lambda-invoker.ts'
 import { LeasedStatusIndices } from './adapters/leased-status-indices.ts'
 import { RingSigner } from './adapters/ring-signer.ts'
 import { S3AuditObjects } from './adapters/s3-audit-objects.ts'
+import { STS_CLIENT, StsCredentialIssuer } from './adapters/sts-credential-issuer.ts'
 import { auditLinkOf, objectKey } from './core/audit-chain.ts'
 import { checkpointLinkOf } from './core/audit-checkpoint.ts'
 import type { ExchangeDependencies } from './core/exchange.ts'
@@ -40,15 +43,18 @@ import { LIMITS } from './core/limits.ts'
 import type { CompiledPolicy } from './core/policy/compiled.ts'
 import { indexPolicy, type PolicyIndex } from './core/policy/decide.ts'
 import { withProbe } from './core/policy/probe.ts'
+import { isAwsTarget } from './core/policy/target-kinds.ts'
 import type { DpopNonces, ProbeKey, Signer } from './core/ports.ts'
 import type { StatusWorld } from './core/status-list-token.ts'
 import type { RevocationDependencies } from './core/token-revocation.ts'
+import type { HandOver } from './exchange/serve-token.ts'
 import { ChainWriter } from './export-audit/chain-writer.ts'
 import type { AuditExport } from './export-audit/export-audit.ts'
 import type { Documents } from './jwks/serve-documents.ts'
 import type { Probe } from './probe/probe.ts'
 import type { KeyRotation } from './rotate-keys/reconcile.ts'
 import {
+  readAwsEndpoint,
   readLocalIssuers,
   readOptionalSetting,
   readSeconds,
@@ -62,16 +68,40 @@ export const epochSeconds = () => Math.floor(Date.now() / 1000)
 const randomId = () => randomBytes(16).toString('base64url')
 const randomSecret = () => randomBytes(32).toString('base64url')
 
-export function composeExchange(): ExchangeDependencies & { readonly stage: string } {
-  const settings = readSettings([
-    'issuer',
-    'stage',
-    'exchangesTable',
-    'revocationsTable',
-    'signingKeysTable',
-    'limitsTable',
-    'statusTable',
-  ])
+const EXCHANGE_SETTINGS = [
+  'issuer',
+  'stage',
+  'exchangesTable',
+  'revocationsTable',
+  'signingKeysTable',
+  'limitsTable',
+  'statusTable',
+] as const
+
+type ExchangeWorld = ExchangeDependencies & { readonly stage: string }
+
+/** Tokens alone: what asks for AWS credentials is handed over to the function that may start sessions, if there is one. */
+export function composeExchange(): ExchangeWorld & { readonly handOver: HandOver | undefined } {
+  const functionArn = readOptionalSetting('awsCredentialsFunction')
+  const invoker = functionArn === undefined ? undefined : new LambdaInvoker(functionArn, readAwsEndpoint())
+  return {
+    ...composeExchanging(readPolicy),
+    handOver: invoker && ((event) => invoker.invoke(event)),
+  }
+}
+
+/** Sessions of AWS roles alone: of the policy's targets this function knows no others. */
+export function composeCredentials(): ExchangeWorld {
+  const policy = readBundledPolicy()
+  const ofRoles = indexPolicy({ ...policy, targets: policy.targets.filter(isAwsTarget) })
+  return {
+    ...composeExchanging(() => ofRoles),
+    credentials: new StsCredentialIssuer(new STSClient(STS_CLIENT)),
+  }
+}
+
+function composeExchanging(policyFor: (issuer: string) => PolicyIndex): ExchangeWorld {
+  const settings = readSettings(EXCHANGE_SETTINGS)
   const dynamoDb = new DynamoDBClient(AWS_CLIENT)
   const manifests = new CachedKeyManifests(
     new DynamoDbKeyManifests(dynamoDb, settings.signingKeysTable),
@@ -83,7 +113,7 @@ export function composeExchange(): ExchangeDependencies & { readonly stage: stri
   return {
     stage: settings.stage,
     issuer: settings.issuer,
-    policy: readPolicy(settings.issuer),
+    policy: policyFor(settings.issuer),
     issuerKeys: new BrokerIssuerKeys(manifests, new FetchedIssuerKeys(fetchJson, epochSeconds, standIns)),
     clientKeys: new FetchedIssuerKeys(fetchJson, epochSeconds),
     oneTime: new DynamoDbOneTimeLedger(dynamoDb, settings.exchangesTable),

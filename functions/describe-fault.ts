@@ -2,11 +2,18 @@ import {
   AuditChainFault,
   DependencyUnavailable,
   KeyRingFault,
+  SessionRejected,
   SignedByRetiredKey,
   WrongSignature,
 } from './core/fault.ts'
 
-const OUR_FAULTS = [WrongSignature, SignedByRetiredKey, KeyRingFault, AuditChainFault] as const
+const OUR_FAULTS = [
+  WrongSignature,
+  SignedByRetiredKey,
+  KeyRingFault,
+  AuditChainFault,
+  SessionRejected,
+] as const
 
 /**
  * What may be printed of a fault: our own faults' names and messages, of everything else the name, where it was thrown

@@ -13,6 +13,8 @@ const VARIABLES = {
   signingKeysTable: 'SIGNING_KEYS_TABLE',
   limitsTable: 'LIMITS_TABLE',
   statusTable: 'STATUS_TABLE',
+  /** ARN of the function that starts sessions of AWS roles: set only where a target of the policy is one. */
+  awsCredentialsFunction: 'AWS_CREDENTIALS_FUNCTION',
   /** Where the audit trail's chains end, roughly. */
   auditTable: 'AUDIT_TABLE',
   auditBucket: 'AUDIT_BUCKET',
@@ -38,6 +40,9 @@ const VARIABLES = {
 
 /** Where operators revoke: the one route with IAM authorization. */
 export const OPERATOR_REVOCATION_PATH = '/admin/revocations'
+
+/** Where SDKs ask for credentials of a role; the target's id follows. */
+export const AWS_CREDENTIALS_PATH = '/aws/credentials/'
 
 export type SettingName = keyof typeof VARIABLES
 export type Settings<Name extends SettingName = SettingName> = { readonly [N in Name]: string }
@@ -76,6 +81,11 @@ export function readSeconds(settings: Partial<Settings>, name: SettingName): num
   if (!Number.isSafeInteger(seconds) || seconds <= 0)
     throw new Error(`environment variable ${VARIABLES[name]} is ${settings[name]}, not a number of seconds`)
   return seconds
+}
+
+/** Where AWS is, other than at home: set by the local cloud alone, and known to the AWS SDK by the same name. */
+export function readAwsEndpoint(environment: NodeJS.ProcessEnv = process.env): string | undefined {
+  return environment['AWS_ENDPOINT_URL'] || undefined
 }
 
 /**

@@ -95,14 +95,15 @@ function createLogger(stage: string, properties: Properties = {}): Logger {
   return new Logger({ serviceName: SERVICE, persistentKeys: { stage, ...properties } })
 }
 
-export type Endpoint = 'token' | 'introspect' | 'revoke' | 'admin' | 'status' | 'metadata'
+export type Endpoint = 'token' | 'aws_credentials' | 'introspect' | 'revoke' | 'admin' | 'status' | 'metadata'
 const DOCUMENTS: ReadonlySet<Endpoint> = new Set(['status', 'metadata'])
 
 /** What only some requests are measured by. */
 export type RequestMeasurements = Readonly<
   Partial<Record<'RevocationLatency' | 'TokensIssued' | 'IssuerKeyFailures', number>>
 >
-export type RequestOutcome = 'succeeded' | 'refused' | 'failed'
+/** `handed_over`: to another function, which counts it. */
+export type RequestOutcome = 'succeeded' | 'refused' | 'failed' | 'handed_over'
 
 export interface MeasuredRequest {
   readonly outcome: RequestOutcome
@@ -141,7 +142,8 @@ export function createTelemetry(endpoint: Endpoint, stage: string, coldStart = n
   return {
     measure(request) {
       const startupMs = coldStart.take()
-      const counted = DOCUMENTS.has(endpoint) ? {} : requestValues(request, startupMs === undefined)
+      const isCounted = !DOCUMENTS.has(endpoint) && request.outcome !== 'handed_over'
+      const counted = !isCounted ? {} : requestValues(request, startupMs === undefined)
       const { correlationId, durationMs, refusal, fault, measured } = request
       meter(
         { ...counted, ...faultValues(fault), ...measured },

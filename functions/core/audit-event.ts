@@ -1,8 +1,10 @@
 import type { Authorised } from './authorise.ts'
+import type { AwsSession } from './aws-session.ts'
+import type { Target } from './policy/compiled.ts'
 import type { IssuedIdentity, Revocation, RevocationKey } from './ports.ts'
 import type { Refusal } from './refusal.ts'
 import { digestOf } from './token-id.ts'
-import type { TokenFormat, TokenId } from './types.ts'
+import type { TokenId } from './types.ts'
 
 /** Where and when an event happened. `now` in epoch seconds. */
 export interface AuditContext {
@@ -34,7 +36,7 @@ export interface GrantedEvent {
   readonly token: TokenId
   readonly jti: string
   readonly expires_at: number
-  readonly format: TokenFormat
+  readonly format: Target['format']
   /** The key that signed it, where one did. */
   readonly kid?: string
   readonly txn: string
@@ -47,16 +49,30 @@ export interface GrantedEvent {
   readonly actors?: readonly string[]
   /** What could revoke the token because of them. */
   readonly lineage_actors?: readonly RevocationKey[]
+  /** Where it is a session of an AWS role: by what CloudTrail knows it. */
+  readonly aws_session?: AwsSessionFacts
+}
+
+export interface AwsSessionFacts {
+  readonly role_arn: string
+  readonly session_name: string
+  readonly source_identity?: string
+  /** Without their values, which CloudTrail has. */
+  readonly tag_keys: readonly string[]
+  readonly duration_seconds: number
+  /** Set where the session policy ends it earlier, epoch seconds. */
+  readonly deadline?: number
 }
 
 /** Who was refused, and the exact reason that the answer on the wire withholds. */
 export interface RefusedEvent extends KnownFacts {
-  readonly event: 'exchange_refused' | 'introspection_refused' | 'revocation_refused'
+  /** `exchange_failed`: by a fault, after the record of the exchange was written. */
+  readonly event: 'exchange_refused' | 'exchange_failed' | 'introspection_refused' | 'revocation_refused'
   readonly correlation_id: string
   readonly trace_id?: string
   readonly time: number
   readonly policy: string
-  readonly reason: Refusal['kind']
+  readonly reason: Refusal['kind'] | 'fault'
   readonly detail: Readonly<Record<string, unknown>>
 }
 
@@ -127,6 +143,7 @@ export function grantedEvent(
     txn: context.txn,
     lineage: subject.lineage,
     ...actorsIn(authorised),
+    ...(authorised.session !== undefined && { aws_session: sessionFacts(authorised.session) }),
   }
 }
 
@@ -139,6 +156,18 @@ function actorsIn({ actor, actors, actorKeys }: Authorised): ActorFacts {
   }
 }
 
+function sessionFacts(session: AwsSession): AwsSessionFacts {
+  const { sourceIdentity, deadline } = session
+  return {
+    role_arn: session.roleArn,
+    session_name: session.sessionName,
+    ...(sourceIdentity !== undefined && { source_identity: sourceIdentity }),
+    tag_keys: Object.keys(session.tags),
+    duration_seconds: session.durationSeconds,
+    ...(deadline !== undefined && { deadline }),
+  }
+}
+
 export function refusedEvent(refusal: Refusal, known: KnownFacts, context: AuditContext): RefusedEvent {
   const { kind, ...detail } = refusal
   return {
@@ -148,6 +177,19 @@ export function refusedEvent(refusal: Refusal, known: KnownFacts, context: Audit
     policy: context.policy,
     reason: kind,
     detail: safeDetail(detail),
+    ...known,
+  }
+}
+
+/** What is recorded of a request that failed after its exchange was recorded. What failed is in the log. */
+export function failedEvent(known: KnownFacts, context: AuditContext): RefusedEvent {
+  return {
+    event: 'exchange_failed',
+    ...idsOf(context),
+    time: context.now,
+    policy: context.policy,
+    reason: 'fault',
+    detail: {},
     ...known,
   }
 }
@@ -192,15 +234,16 @@ const PARAMETERS: ReadonlySet<unknown> = new Set([
 
 /**
  * Details as they may be recorded. What the sender wrote could be a secret in the wrong place, whatever it looks like: of
- * an unknown audience or resource only a digest is kept, by which a suspected value can be confirmed.
+ * an unknown audience, resource or target only a digest is kept, by which a suspected value can be confirmed.
  */
 function safeDetail(detail: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   // A nonce is the client's to know, for as long as it is accepted.
-  const { audience, resource, parameter, nonce: _, ...ours } = detail
+  const { audience, resource, target, parameter, nonce: _, ...ours } = detail
   return {
     ...ours,
     ...(typeof audience === 'string' && { audience_sha256: digestOf(audience) }),
     ...(typeof resource === 'string' && { resource_sha256: digestOf(resource) }),
+    ...(typeof target === 'string' && { target_sha256: digestOf(target) }),
     ...(parameter !== undefined && { parameter: PARAMETERS.has(parameter) ? parameter : '(unknown)' }),
   }
 }

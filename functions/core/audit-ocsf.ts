@@ -43,12 +43,38 @@ interface Mapping {
 }
 
 const AUTHENTICATION = { classUid: 3002, className: 'Authentication' }
+const AUTHORIZE_SESSION = { classUid: 3003, className: 'Authorize Session' }
 const ENTITY_MANAGEMENT = { classUid: 3004, className: 'Entity Management' }
 const BASE_EVENT = { classUid: 0, className: 'Base Event' }
 const NOTHING = () => ({})
 /** `auth_protocol_id` of OAuth 2.0. */
 const OAUTH_2 = { auth_protocol_id: 6, auth_protocol: 'OAUTH 2.0', is_remote: true }
 const SUCCESS = { status_id: 1 }
+
+/** An exchange that gives a session of an AWS role: not who somebody is, but what they may be. */
+const SESSION_GRANTED: Mapping = {
+  ...AUTHORIZE_SESSION,
+  activity: 'Role Session',
+  severity: 1,
+  attributes: (event) => {
+    const { user, actor } = authentication(event)
+    const session = record(event['aws_session'])
+    return {
+      ...SUCCESS,
+      // Not "started": the record stands before STS is asked.
+      status_detail: 'authorised',
+      user,
+      ...(actor !== undefined && { actor }),
+      privileges: [text(session['role_arn'])],
+      session: {
+        uid: event['token'],
+        uid_alt: text(session['session_name']),
+        issuer: event['issuer'],
+        expiration_time: milliseconds(event['expires_at']),
+      },
+    }
+  },
+}
 
 /** By the event's name. Another name becomes a base event: no event is left out because nobody has mapped it. */
 const MAPPINGS: Readonly<Record<string, Mapping>> = {
@@ -69,6 +95,7 @@ const MAPPINGS: Readonly<Record<string, Mapping>> = {
     }),
   },
   exchange_refused: refusal('Token Exchange'),
+  exchange_failed: refusal('Token Exchange'),
   introspection_refused: refusal('Token Introspection'),
   revocation_refused: refusal('Token Revocation'),
   revocation: {
@@ -104,9 +131,7 @@ function refusal(activity: string): Mapping {
 export function ocsfEventOf(entry: AuditEntry): OcsfEvent {
   const { id, event, source, overwrote, count, repaired } = entry
   const name = String(event['event'])
-  const { classUid, className, activity, severity, attributes } = Object.hasOwn(MAPPINGS, name)
-    ? (MAPPINGS[name] as Mapping)
-    : { ...BASE_EVENT, activity: name, severity: 1, attributes: NOTHING }
+  const { classUid, className, activity, severity, attributes } = mappingOf(name, event)
   const correlation = event['correlation_id']
   return {
     class_uid: classUid,
@@ -135,6 +160,12 @@ export function ocsfEventOf(entry: AuditEntry): OcsfEvent {
   }
 }
 
+function mappingOf(name: string, event: Event): Mapping {
+  if (name === 'exchange_granted' && 'aws_session' in event) return SESSION_GRANTED
+  if (Object.hasOwn(MAPPINGS, name)) return MAPPINGS[name] as Mapping
+  return { ...BASE_EVENT, activity: name, severity: 1, attributes: NOTHING }
+}
+
 /** What every authentication event must name: whom, and at what. `unknown` where nothing had been verified. */
 function authentication(event: Event): Readonly<Record<string, unknown>> {
   const issuer = event['issuer']
@@ -155,6 +186,10 @@ function authentication(event: Event): Readonly<Record<string, unknown>> {
       actor: { user: { uid: actor }, ...(typeof client === 'string' && { app_name: client }) },
     }),
   }
+}
+
+function record(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? { ...value } : {}
 }
 
 function text(value: unknown): string {

@@ -1,8 +1,9 @@
+import { type AwsSession, latestEndOf, sessionFor } from './aws-session.ts'
 import type { AuthenticatedClient } from './client-authentication.ts'
-import type { Confirmation } from './confirmation.ts'
+import { type Confirmation, isBound } from './confirmation.ts'
 import { type Delegation, delegate } from './delegation.ts'
 import { LIMITS } from './limits.ts'
-import type { Grant, TokenTarget } from './policy/compiled.ts'
+import type { AwsTarget, Grant, Target, TokenTarget } from './policy/compiled.ts'
 import { decideGrant, type PolicyIndex } from './policy/decide.ts'
 import { isProbe, PROBE } from './policy/probe.ts'
 import { renderClaims } from './policy/render-claims.ts'
@@ -11,27 +12,37 @@ import type { ValidatedSubject } from './subject-token.ts'
 import type { TokenRequest } from './token-request.ts'
 import type { Brand } from './types.ts'
 
-/** What policy allows of one request. Only {@link authorise} makes one, and only this can be signed. */
-export type Authorised = Brand<
-  {
-    readonly subject: ValidatedSubject
-    readonly target: TokenTarget
-    readonly grant: Grant
-    readonly scopes: readonly string[]
-    /**
-     * The authenticated client, or the subject where its token is itself the credential. The one is never taken for the
-     * other: a subject has a colon after its issuer's id, a client's id has none.
-     */
-    readonly clientId: string
-    /** What the issued token is bound to. */
-    readonly confirmation: Confirmation
-    /** The claims that the grant maps, by name. */
-    readonly mappedClaims: Readonly<Record<string, string>>
-    /** The latest time at which the issued token may expire, epoch seconds. */
-    readonly expiresAt: number
-  } & Delegation,
+interface Decision extends Delegation {
+  readonly subject: ValidatedSubject
+  readonly grant: Grant
+  readonly scopes: readonly string[]
+  /**
+   * The authenticated client, or the subject where its token is itself the credential. The one is never taken for the
+   * other: a subject has a colon after its issuer's id, a client's id has none.
+   */
+  readonly clientId: string
+  /** What the issued token is bound to. */
+  readonly confirmation: Confirmation
+  /** The claims that the grant maps, by name. */
+  readonly mappedClaims: Readonly<Record<string, string>>
+  /** The latest time at which what is issued may expire, epoch seconds. */
+  readonly expiresAt: number
+}
+
+/** A token that policy allows. */
+export type AuthorisedToken = Brand<
+  Decision & { readonly target: TokenTarget; readonly session?: undefined },
   'Authorised'
 >
+
+/** A session of an AWS role that policy allows. */
+export type AuthorisedSession = Brand<
+  Decision & { readonly target: AwsTarget; readonly session: AwsSession },
+  'Authorised'
+>
+
+/** What policy allows of one request. Only {@link authorise} makes one, and only this can be signed. */
+export type Authorised = AuthorisedToken | AuthorisedSession
 
 /** Decides by policy alone: delegation, grant, then scope, claims and lifetime. `now` in epoch seconds. */
 export function authorise(
@@ -40,7 +51,7 @@ export function authorise(
     readonly subject: ValidatedSubject
     readonly actor: ValidatedSubject | undefined
     readonly client: AuthenticatedClient | undefined
-    readonly target: TokenTarget
+    readonly target: Target
     readonly scopes: TokenRequest['scopes']
     readonly confirmation: Confirmation
   },
@@ -60,13 +71,22 @@ export function authorise(
   if (scopes === 'not_allowed') return refuse({ kind: 'scope_not_allowed' })
   const mapped = renderClaims(grant, subject.claims)
   if (mapped.kind !== 'rendered') return refuse(mapped)
-  const expiresAt = latestExpiry(asked, grant, now)
   // Within the clock skew an expired token is still authentic, but it has no time left to pass on.
-  if (expiresAt <= now) return refuse({ kind: 'token_expired' })
+  const ends = Math.min(subject.expiresAt, actor?.expiresAt ?? subject.expiresAt)
+  if (ends <= now) return refuse({ kind: 'token_expired' })
   const clientId = client?.id ?? subject.subject
   const { claims: mappedClaims } = mapped
-  const facts = { subject, target, grant, scopes, clientId, confirmation, mappedClaims, expiresAt }
-  return { ...facts, ...delegation } as Authorised
+  const decision = { ...delegation, subject, grant, scopes, clientId, confirmation, mappedClaims }
+  if (target.format !== 'aws-credentials') {
+    const expiresAt = Math.min(ends, now + lifetimeOf(grant, target))
+    return { ...decision, target, expiresAt } as AuthorisedToken
+  }
+  // A child never drops a binding, and these credentials can have none.
+  if (isBound(confirmation)) return refuse({ kind: 'credentials_not_bindable' })
+  const session = sessionFor(target, { ...subject, expiresAt: ends }, now)
+  if ('kind' in session) return refuse(session)
+  const expiresAt = latestEndOf(session, ends, now)
+  return { ...decision, target, session, expiresAt } as AuthorisedSession
 }
 
 /** The requested scopes, all allowed by grant and parent; left out, the grant's defaults as far as the parent has them. */
@@ -80,11 +100,6 @@ function grantedScopes(
   return requested.every((scope) => grant.scopes.includes(scope) && isHeld(scope)) ? requested : 'not_allowed'
 }
 
-function latestExpiry(
-  { subject, actor, target }: Pick<Authorised, 'subject' | 'actor' | 'target'>,
-  grant: Grant,
-  now: number,
-): number {
-  const lifetime = Math.min(grant.lifetimeSeconds, target.maxLifetimeSeconds, LIMITS.maxLifetimeSeconds)
-  return Math.min(subject.expiresAt, actor?.expiresAt ?? subject.expiresAt, now + lifetime)
+function lifetimeOf(grant: Grant, target: TokenTarget): number {
+  return Math.min(grant.lifetimeSeconds, target.maxLifetimeSeconds, LIMITS.maxLifetimeSeconds)
 }

@@ -1,14 +1,20 @@
 import { type AcceptedToken, acceptToken, type TokenRefused } from './accept-token.ts'
 import { identifyIssued } from './access-token.ts'
-import { type AuditContext, type KnownFacts, type RefusedEvent, refusedEvent } from './audit-event.ts'
+import {
+  type AuditContext,
+  failedEvent,
+  type KnownFacts,
+  type RefusedEvent,
+  refusedEvent,
+} from './audit-event.ts'
 import type { TokenAuthentication } from './authentic-token.ts'
 import { authorise } from './authorise.ts'
 import { authenticateClient, type ClientAuthenticationWorld } from './client-authentication.ts'
-import { tokenTypeOf } from './confirmation.ts'
 import { exchangeRecordOf } from './exchange-record.ts'
 import { DependencyUnavailable } from './fault.ts'
-import { type Mint, minterFor } from './mint.ts'
+import { type Mint, minterFor, type Released } from './mint.ts'
 import { claimOnce } from './one-time.ts'
+import type { Target } from './policy/compiled.ts'
 import { type PolicyIndex, resolveTarget } from './policy/decide.ts'
 import type {
   ExchangeLedger,
@@ -23,8 +29,14 @@ import { rateRuleFor } from './rate.ts'
 import { type Refused, refuse } from './refusal.ts'
 import { replayScopeOf, usesBeside } from './replay.ts'
 import { refuseRevoked, revocationKeysFor } from './revocation.ts'
-import { ringOfTarget } from './signing-ring.ts'
-import { readTokenRequest, TOKEN_PATH, type TokenRequestInput, tokenTypeUri } from './token-request.ts'
+import { ringOfKey } from './signing-ring.ts'
+import {
+  type RequestedTokenType,
+  readTokenRequest,
+  TOKEN_PATH,
+  type TokenRequestInput,
+  tokenTypeUri,
+} from './token-request.ts'
 
 /** What an exchange needs of the world. */
 export interface ExchangeDependencies
@@ -44,7 +56,7 @@ export interface ExchangeDependencies
 export interface TokenAnswer {
   readonly access_token: string
   readonly issued_token_type: string
-  readonly token_type: 'Bearer' | 'DPoP'
+  readonly token_type: Released['tokenType']
   readonly expires_in: number
   readonly scope?: string
 }
@@ -62,6 +74,17 @@ export type ExchangeOutcome =
       readonly event: RefusedEvent
     })
 
+/** A fault after the exchange was recorded: `event` is to be logged, or the record would say that somebody got what it names. */
+export class NotReleased extends Error {
+  override readonly name = 'NotReleased'
+  readonly event: RefusedEvent
+
+  constructor(event: RefusedEvent, cause: unknown) {
+    super('recorded, but not released', { cause })
+    this.event = event
+  }
+}
+
 /**
  * THE FLOW. One token exchange, in the one order that every path follows: parse → authenticate client → accept the subject's
  * token (pre-parse JWT → issuer → key → signature, or look a handle up → claims), and in the same way the actor's →
@@ -69,7 +92,8 @@ export type ExchangeOutcome =
  * the same time, and the token is released only if all agree. Until client and tokens are known to be authentic and policy has
  * agreed, nothing is written and nothing consumed.
  *
- * Returns a refusal; throws {@link DependencyUnavailable} or another fault, and then nothing is released either.
+ * Returns a refusal; throws {@link DependencyUnavailable} or another fault, {@link NotReleased} around one that came after the record.
+ * Then nothing is released either.
  */
 export async function exchange(
   input: TokenRequestInput,
@@ -104,16 +128,16 @@ export async function exchange(
   const target = resolveTarget(policy, { ...request, issuer, client: client?.client })
   if ('kind' in target) return refused(refuse(target))
   known = { ...known, target: target.id }
-  if (target.format === 'aws-credentials')
-    return refused(refuse({ kind: 'requested_token_type_not_supported' }))
-  if (target.format === 'reference' && request.requestedTokenType === 'jwt')
+  if (!gives(target, request.requestedTokenType))
     return refused(refuse({ kind: 'requested_token_type_not_supported' }))
 
   const tokens = { subject: subject.accepted, actor: actor?.accepted }
   const bindings = [tokens.subject, ...(tokens.actor ? [tokens.actor] : [])].map(
     (token) => token.confirmation,
   )
-  const proven = { method: 'POST', path: TOKEN_PATH, token: request.subject.token, bindings, target, ...at }
+  const demands = target.format === 'aws-credentials' ? {} : { target }
+  const endpoint = { method: 'POST', path: TOKEN_PATH }
+  const proven = { ...endpoint, token: request.subject.token, bindings, ...demands, ...at }
   const possession = await provePossession(input, proven, world)
   if ('refused' in possession) return refused(possession)
 
@@ -128,9 +152,9 @@ export async function exchange(
   const permit = rate && (await world.permits.take(rate))
   if (permit?.kind === 'exceeded') return refused(refuse({ ...permit, kind: 'rate_exceeded' }))
 
-  const [{ key, mint }, status] = await Promise.all([
+  const [{ key, mint, release }, status] = await Promise.all([
     minterFor(authorised, world),
-    target.statusList ? world.statusIndices.next() : undefined,
+    'statusList' in target && target.statusList ? world.statusIndices.next() : undefined,
   ])
   const retry = { idempotencyKey: request.idempotencyKey, scope: replayScopeOf(authorised, issuer) }
   const issuance = { issuer: brokerIssuer, now: at.now, randomId: world.randomId, status }
@@ -153,23 +177,27 @@ export async function exchange(
   if (replay !== undefined) return refused(replay)
   const revoked = refuseRevoked(authorised, issued, cutOffs)
   if (revoked !== undefined) return refused(revoked)
-  if (ownKeys.some((own) => cutOffs.has(own))) {
+  if (key !== undefined && cutOffs.has(`key#${key.kid}`)) {
     // Its revocation names another in the manifest: the next request is to find that, not what is cached here.
-    world.signer.forget(ringOfTarget(target))
+    world.signer.forget(ringOfKey(key))
     throw new DependencyUnavailable('kms', 'the active signing key is revoked')
   }
   const isSpent = recorded.kind === 'same_request' && recorded.issued.expiresAt <= at.now
   if (recorded.kind === 'replayed' || isSpent) return refused(refuse({ kind: 'token_replayed' }))
 
-  const [released, accessToken] =
+  const [logical, minted] =
     recorded.kind === 'same_request' ? [recorded.issued, await mint(recorded.issued)] : [issued, speculative]
+  const released = await release(minted, logical).catch((cause: unknown) => {
+    throw new NotReleased(failedEvent(known, audit), cause)
+  })
+  if ('refused' in released) return refused(released)
   return {
     isNew: recorded.kind === 'recorded',
     nextNonce: possession.nextNonce,
     answer: {
-      access_token: accessToken,
+      access_token: released.text,
       issued_token_type: tokenTypeUri(request.requestedTokenType),
-      token_type: tokenTypeOf(confirmation),
+      token_type: released.tokenType,
       expires_in: released.expiresAt - at.now,
       ...(authorised.scopes.length > 0 && { scope: authorised.scopes.join(' ') }),
     },
@@ -191,6 +219,13 @@ function actorFacts(token: AcceptedToken | TokenRefused | undefined): KnownFacts
     ...(subject !== undefined && { actor: subject }),
     ...(subject_token !== undefined && { actor_token: subject_token }),
   }
+}
+
+/** A role gives credentials and nothing else does; what is no JWT is not called one. */
+function gives({ format }: Target, requested: RequestedTokenType): boolean {
+  if (format === 'aws-credentials' || requested === 'aws_credentials')
+    return format === 'aws-credentials' && requested === 'aws_credentials'
+  return !(format === 'reference' && requested === 'jwt')
 }
 
 /** For the refusal of a request that has left a record: the record alone would say that somebody got the token. */

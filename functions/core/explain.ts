@@ -60,8 +60,6 @@ export function explainExchange(
     return refusedBy({ ...actor, of: 'actor_token' }, { issuer: actor.issuer })
   const target = resolveTarget(policy, { ...question, issuer, client: client?.client })
   if ('kind' in target) return refusedBy(refuse(target), { issuer })
-  if (target.format === 'aws-credentials')
-    return refusedBy(refuse({ kind: 'requested_token_type_not_supported' }), { issuer, target })
   const candidates = explainGrants(policy, {
     issuerId: accepted.issuer,
     claims: accepted.claims,

@@ -1,5 +1,5 @@
 /** What the broker depends on, as named in faults, metrics and runbooks. */
-export type Dependency = 'kms' | 'dynamodb' | 's3' | 'issuer-keys' | 'deadline'
+export type Dependency = 'kms' | 'dynamodb' | 's3' | 'sts' | 'aws-credentials' | 'issuer-keys' | 'deadline'
 
 /** A dependency is down or too slow: the answer is 503 and nothing is released. */
 export class DependencyUnavailable extends Error {
@@ -15,6 +15,14 @@ export class DependencyUnavailable extends Error {
 /** A signature came back that its own public key does not verify: the answer is 500 and nothing is released. */
 export class WrongSignature extends Error {
   override readonly name = 'WrongSignature'
+}
+
+/**
+ * STS says that what we ask for, or the token that we sign for it, is wrong: the answer is 500 and nothing is released. The
+ * message names the target and STS's error code.
+ */
+export class SessionRejected extends Error {
+  override readonly name = 'SessionRejected'
 }
 
 /** A key signed that had been retired for too long by then: the answer is 500 and nothing is released. The message names the key. */

@@ -38,6 +38,8 @@ export const LIMITS = {
   issuerKeysStaleSeconds: 60 * 60,
   unknownKeyCooldownSeconds: 30,
   idempotencySeconds: 60,
+  /** Of a web identity token, which is used at once. */
+  webIdentitySeconds: 2 * 60,
   /** For this long after it was read, a function signs with a key manifest. */
   manifestCacheSeconds: 60,
   /** For this long after it was read, a key manifest is published: a revoked key is to leave the key set at once. */

@@ -1,6 +1,7 @@
 import type { CryptoKey } from 'jose'
 import type { ChainName } from './audit-chain.ts'
 import type { AuditEvent } from './audit-event.ts'
+import type { AwsSession } from './aws-session.ts'
 import type { DelegatedKey, KeyHandle, KeyManifest, KmsKey, ManifestKey } from './key-lifecycle.ts'
 import type { KeySource } from './policy/compiled.ts'
 import type { RateRule } from './rate.ts'
@@ -213,6 +214,31 @@ export interface RevocationRegister {
    * any of them may not have been written; to repeat the call is harmless.
    */
   revoke(revocations: readonly Revocation[]): Promise<void>
+}
+
+/** Temporary credentials of a session. */
+export interface AwsCredentials {
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+  readonly sessionToken: string
+  /** Epoch seconds. */
+  readonly expiresAt: number
+}
+
+export type CredentialOutcome =
+  | { readonly kind: 'issued'; readonly credentials: AwsCredentials }
+  /** The role's trust policy says no. `code` is STS's. */
+  | { readonly kind: 'denied'; readonly code: string }
+
+/**
+ * Starts sessions of AWS roles. Whole credentials or none: throws {@link DependencyUnavailable} if STS cannot be asked, or
+ * answers with a part, and {@link SessionRejected} if STS finds fault with the request or our token.
+ */
+export interface CredentialIssuer {
+  /** AssumeRoleWithWebIdentity, with a token that the broker has signed for this session. */
+  withWebIdentity(session: AwsSession, token: string): Promise<CredentialOutcome>
+  /** AssumeRole, as the function's own role. */
+  withOwnRole(session: AwsSession): Promise<CredentialOutcome>
 }
 
 export interface Signer {

@@ -1,3 +1,4 @@
+import type { SessionRefusal } from './aws-session.ts'
 import type { ClientAuthenticationFailure } from './client-authentication.ts'
 import type { ProofFailure } from './dpop-proof.ts'
 import type { JwtMalformation } from './jwt-preparse.ts'
@@ -84,6 +85,11 @@ export interface ForeignTokenRefusal {
 export type AuthorisationRefusal =
   | GrantRefusal
   | ClaimRefusal
+  | SessionRefusal
+  /** The subject token, or a proof with it, is bound to a key, which credentials of AWS cannot be. */
+  | { readonly kind: 'credentials_not_bindable' }
+  /** The role's trust policy does not let us in, by STS's error code. */
+  | { readonly kind: 'role_not_assumable'; readonly code: string }
   | { readonly kind: 'scope_not_allowed' }
   | { readonly kind: 'rate_exceeded'; readonly retryAfterSeconds: number }
   | { readonly kind: 'token_replayed' }
@@ -241,8 +247,15 @@ export function wireErrorFor(refusal: Refusal): WireError {
     case 'target_missing':
     case 'audience_not_in_policy':
     case 'resource_not_in_policy':
+    case 'target_not_in_policy':
     case 'two_targets':
       return INVALID_TARGET
+    case 'role_not_assumable':
+      return {
+        status: 400,
+        error: 'invalid_target',
+        description: 'the role does not accept the session: its trust policy may not name the broker',
+      }
     case 'token_malformed':
     case 'handle_unknown':
     case 'issuer_not_trusted':
@@ -266,6 +279,9 @@ export function wireErrorFor(refusal: Refusal): WireError {
     case 'no_grant_matches':
     case 'several_grants_match':
     case 'claim_not_insertable':
+    case 'session_value_not_acceptable':
+    case 'subject_ends_too_soon':
+    case 'credentials_not_bindable':
     case 'token_replayed':
     case 'token_revoked':
     case 'token_of_others':

@@ -11,9 +11,11 @@ export const TOKEN_EXCHANGE_GRANT = 'urn:ietf:params:oauth:grant-type:token-exch
 /** Of the token endpoint, below the issuer. */
 export const TOKEN_PATH = '/token'
 
+/** Of temporary AWS credentials: RFC 8693 §3 has no type for them. */
+export const AWS_CREDENTIALS_TYPE = 'urn:token-broker:token-type:aws-credentials'
 const TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:'
 const SUBJECT_TOKEN_TYPES = ['jwt', 'access_token', 'id_token'] as const
-const REQUESTED_TOKEN_TYPES = ['access_token', 'jwt'] as const
+const REQUESTED_TOKEN_TYPES = ['access_token', 'jwt', 'aws_credentials'] as const
 
 export type SubjectTokenType = (typeof SUBJECT_TOKEN_TYPES)[number]
 /** A token as it is presented, and what its sender says that it is. */
@@ -25,7 +27,7 @@ export type RequestedTokenType = (typeof REQUESTED_TOKEN_TYPES)[number]
 
 /** The token type URI (RFC 8693 §3) of a short name. */
 export function tokenTypeUri(type: SubjectTokenType | RequestedTokenType): string {
-  return TOKEN_TYPE + type
+  return type === 'aws_credentials' ? AWS_CREDENTIALS_TYPE : TOKEN_TYPE + type
 }
 
 /**
@@ -34,6 +36,8 @@ export function tokenTypeUri(type: SubjectTokenType | RequestedTokenType): strin
  */
 export interface TokenRequestInput extends PresentedCredentials, PresentedKeys {
   readonly idempotencyKey: readonly string[]
+  /** The id of a target, where the path has one. */
+  readonly targetId?: string | undefined
 }
 
 /** A well-formed token exchange request (RFC 8693 §2.1). Only {@link readTokenRequest} makes one. */
@@ -43,6 +47,7 @@ export type TokenRequest = Brand<
     /** Who is to act for the subject (RFC 8693 §1.1); `undefined` where nobody is. */
     readonly actor: TypedToken | undefined
     readonly requestedTokenType: RequestedTokenType
+    readonly targetId: string | undefined
     readonly audiences: readonly string[]
     readonly resources: readonly string[]
     /** `undefined` when left out: the grant's default scopes. */
@@ -88,6 +93,7 @@ function tokenRequestOf(input: TokenRequestInput, form: Parameters): TokenReques
     subject,
     actor,
     requestedTokenType,
+    targetId: input.targetId,
     audiences,
     resources,
     scopes,

@@ -3,7 +3,7 @@ import { httpHandler } from '../http/rim.ts'
 import { createTelemetry } from '../telemetry.ts'
 import { serveToken } from './serve-token.ts'
 
-const { stage, ...world } = composeExchange()
+const { stage, handOver, ...world } = composeExchange()
 const telemetry = createTelemetry('token', stage)
 
-export const handler = httpHandler(serveToken(world, telemetry), telemetry)
+export const handler = httpHandler(serveToken(world, telemetry, handOver), telemetry)

@@ -1,23 +1,64 @@
 import { refusedEvent } from '../core/audit-event.ts'
-import { type ExchangeDependencies, type ExchangeOutcome, exchange } from '../core/exchange.ts'
+import type { ExchangeDependencies, ExchangeOutcome } from '../core/exchange.ts'
+import { DependencyUnavailable } from '../core/fault.ts'
 import { type Refusal, refuse } from '../core/refusal.ts'
+import { AWS_CREDENTIALS_TYPE } from '../core/token-request.ts'
 import { type HttpAnswer, jsonAnswer } from '../http/answer.ts'
 import type { HttpRequest } from '../http/event.ts'
-import { readForm } from '../http/form.ts'
-import { type RequestContext, type Serve, servedRefusal } from '../http/rim.ts'
+import { type FormParameters, readForm } from '../http/form.ts'
+import { type RequestContext, type Serve, type Served, servedRefusal } from '../http/rim.ts'
 import type { Telemetry } from '../telemetry.ts'
+import { performExchange } from './perform-exchange.ts'
 
-/** `POST /token`: RFC 8693. */
-export function serveToken(world: ExchangeDependencies, log: Pick<Telemetry, 'refused'>): Serve {
+/** Has the function that may start sessions of AWS roles serve an event, whole and unchanged. */
+export type HandOver = (event: unknown) => Promise<unknown>
+
+/** `POST /token`: RFC 8693. What asks for AWS credentials goes to `handOver`, where there is one. */
+export function serveToken(
+  world: ExchangeDependencies,
+  log: Pick<Telemetry, 'refused'>,
+  handOver?: HandOver,
+): Serve {
   return async (request, context) => {
-    const outcome = await outcomeOf(request, context, world)
-    if ('answer' in outcome) {
-      const measured = outcome.isNew ? { TokensIssued: 1 } : {}
-      return { outcome: 'succeeded', answer: grantedAnswer(outcome), measured }
+    const form = formOf(request)
+    if ('refused' in form) return loggedRefusal(form.refused, { context, world, log })
+    if (handOver !== undefined && asksForCredentials(form)) return handedOver(await handOver(request.event))
+    const input = {
+      parameters: form,
+      authorization: request.header('authorization'),
+      certificate: request.clientCertificate,
+      dpop: request.header('dpop'),
+      idempotencyKey: request.header('idempotency-key'),
     }
-    log.refused(outcome.event)
-    return servedRefusal(outcome.refused)
+    return servedToken(await performExchange(input, context, { world, log }))
   }
+}
+
+function formOf(request: HttpRequest) {
+  return request.method === 'POST' ? readForm(request) : refuse({ kind: 'method_not_allowed', allow: 'POST' })
+}
+
+/** The refusal of a request that did not even reach the exchange. */
+export function loggedRefusal(
+  refusal: Refusal,
+  {
+    context,
+    world,
+    log,
+  }: {
+    readonly context: RequestContext
+    readonly world: Pick<ExchangeDependencies, 'policy'>
+    readonly log: Pick<Telemetry, 'refused'>
+  },
+): Served {
+  log.refused(refusedEvent(refusal, {}, { ...context, policy: world.policy.digest }))
+  return servedRefusal(refusal)
+}
+
+function servedToken(outcome: ExchangeOutcome): Served {
+  if ('refused' in outcome) return servedRefusal(outcome.refused)
+  const measured = outcome.isNew ? { TokensIssued: 1 } : {}
+  return { outcome: 'succeeded', answer: grantedAnswer(outcome), measured }
 }
 
 function grantedAnswer({
@@ -27,24 +68,23 @@ function grantedAnswer({
   return jsonAnswer(200, answer, nextNonce === undefined ? {} : { 'dpop-nonce': nextNonce })
 }
 
-async function outcomeOf(
-  request: HttpRequest,
-  context: RequestContext,
-  world: ExchangeDependencies,
-): Promise<ExchangeOutcome> {
-  const refused = (refusal: Refusal) => ({
-    ...refuse(refusal),
-    event: refusedEvent(refusal, {}, { ...context, policy: world.policy.digest }),
-  })
-  if (request.method !== 'POST') return refused({ kind: 'method_not_allowed', allow: 'POST' })
-  const form = readForm(request)
-  if ('refused' in form) return refused(form.refused)
-  const input = {
-    parameters: form,
-    authorization: request.header('authorization'),
-    certificate: request.clientCertificate,
-    dpop: request.header('dpop'),
-    idempotencyKey: request.header('idempotency-key'),
-  }
-  return exchange(input, context, world)
+function asksForCredentials(form: FormParameters): boolean {
+  return form.some(([name, value]) => name === 'requested_token_type' && value === AWS_CREDENTIALS_TYPE)
+}
+
+/** The other function has counted the request. What is no answer of ours is not passed on. */
+function handedOver(result: unknown): Served {
+  if (isAnswer(result)) return { outcome: 'handed_over', answer: result }
+  throw new DependencyUnavailable('aws-credentials', 'aws-credentials: not an answer')
+}
+
+function isAnswer(result: unknown): result is HttpAnswer {
+  if (typeof result !== 'object' || result === null) return false
+  const { statusCode, headers, body } = result as Partial<Record<keyof HttpAnswer, unknown>>
+  return (
+    Number.isSafeInteger(statusCode) &&
+    typeof headers === 'object' &&
+    headers !== null &&
+    typeof body === 'string'
+  )
 }

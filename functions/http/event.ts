@@ -7,6 +7,8 @@ export type RequestBody = Uint8Array | 'too_large' | 'not_base64'
 
 /** A request as API Gateway delivers it (payload format 1.0), read once. */
 export interface HttpRequest {
+  /** The event as it came. */
+  readonly event: unknown
   readonly method: string
   readonly path: string
   /** Every value that was sent under a header name, in lower case. Repeated headers stay apart. */
@@ -36,6 +38,7 @@ export function readProxyEvent(event: unknown): HttpRequest {
   const { requestId } = context
   const values = headerValues(objectOf(headers), objectOf(multiValueHeaders))
   return {
+    event,
     method: typeof httpMethod === 'string' ? httpMethod : '',
     path: typeof path === 'string' ? path : '',
     header: (name) => values.get(name) ?? [],

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import { LIMITS } from '../../functions/core/limits.ts'
 import { BROKER } from '../../functions/core/policy/compiled.ts'
 import type { PolicyIndex } from '../../functions/core/policy/decide.ts'
 import { formatFinding, type PolicyFinding } from '../../functions/core/policy/finding.ts'
@@ -37,7 +38,7 @@ export interface Identity extends ExampleToken {
   readonly client?: string | undefined
 }
 
-const LIFETIME_SECONDS = 300
+const LIFETIME_SECONDS = LIMITS.maxLifetimeSeconds
 
 /** The claims of an identity's tokens; or the issuer that the policy does not have. */
 export type PresentedClaims =

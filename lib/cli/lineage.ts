@@ -1,5 +1,8 @@
 import type { OcsfEvent } from '../../functions/core/audit-ocsf.ts'
 
+/** Events that take back what a record of an exchange says. */
+const NOT_RELEASED: ReadonlySet<unknown> = new Set(['exchange_refused', 'exchange_failed'])
+
 /** A token in a family of tokens: what was exchanged for it, and what it was exchanged for. Times in epoch seconds. */
 export interface LineageNode {
   readonly token: string
@@ -54,7 +57,7 @@ export class LineageSearch {
   add(record: OcsfEvent): void {
     const { event } = record.unmapped
     if (event['event'] === 'exchange_granted') this.#grants.set(String(event['token']), event)
-    if (event['event'] === 'exchange_refused' && typeof event['withheld'] === 'string')
+    if (NOT_RELEASED.has(event['event']) && typeof event['withheld'] === 'string')
       this.#withheld.set(event['withheld'], {
         reason: String(event['reason']),
         butForRetry: event['withheld_but_for_retry'] === true,

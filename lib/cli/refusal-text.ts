@@ -110,6 +110,14 @@ const TEXTS: { readonly [Kind in Refusal['kind']]?: TextOf<Kind> } = {
     why: `more than ${policy.maxDelegationDepth} would act, one behind the other`,
     change: 'exchange an earlier token, or raise defaults.max_delegation_depth',
   }),
+  session_value_not_acceptable: ({ part }) => ({
+    why: `the target makes ${part} from a claim that the token lacks, or that AWS, or the place, does not allow`,
+    change: 'make it from another claim',
+  }),
+  subject_ends_too_soon: ({ secondsLeft }) => ({
+    why: `it ends in ${secondsLeft} s, and AWS gives no credentials for less than 15 minutes`,
+    change: 'present a fresher token, or say outlive: deadline for the target',
+  }),
 }
 
 /** Puts a refusal into words. Values are shown as JSON, shortened and in ASCII: a claim may hold anything. */

@@ -1,5 +1,5 @@
-import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto'
 import { SignatureV4 } from '@smithy/signature-v4'
+import { NodeSha256 } from '../../functions/adapters/node-sha256.ts'
 import type { Deployment } from './deployment.ts'
 
 /** The gateway gives up before. */
@@ -26,7 +26,7 @@ export async function postSigned(
     credentials: awsConfig.credentials,
     region: awsConfig.region,
     service: 'execute-api',
-    sha256: Sha256,
+    sha256: NodeSha256,
   })
   const { headers } = await signer.sign({
     method: 'POST',
@@ -50,32 +50,4 @@ function objectIn(text: string): Readonly<Record<string, unknown>> {
   } catch {
     return {}
   }
-}
-
-/** Node's SHA-256 in the form that the SDK's signer asks for. */
-class Sha256 {
-  readonly #hash: Hash | Hmac
-
-  constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
-    this.#hash = secret === undefined ? createHash('sha256') : createHmac('sha256', keyOf(secret))
-  }
-
-  update(data: string | Uint8Array): void {
-    this.#hash.update(data)
-  }
-
-  async digest(): Promise<Uint8Array> {
-    return this.#hash.digest()
-  }
-
-  reset(): void {
-    throw new Error('a hash is used once')
-  }
-}
-
-function keyOf(secret: string | ArrayBuffer | ArrayBufferView): string | Uint8Array {
-  if (typeof secret === 'string') return secret
-  return ArrayBuffer.isView(secret)
-    ? new Uint8Array(secret.buffer, secret.byteOffset, secret.byteLength)
-    : new Uint8Array(secret)
 }

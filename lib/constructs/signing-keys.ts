@@ -10,7 +10,8 @@ import { delegatedKeyContext, KEY_TAGS, TOKEN_SIGNING } from '../../functions/ke
 import type { BrokerFunction } from './broker-function.ts'
 
 const KEY_SPECS = ['RSA_2048', 'ECC_NIST_P256']
-const SIGNING_ALGORITHMS = ['RSASSA_PKCS1_V1_5_SHA_256', 'ECDSA_SHA_256']
+const SIGNING_ALGORITHMS = { RS256: 'RSASSA_PKCS1_V1_5_SHA_256', ES256: 'ECDSA_SHA_256' } as const
+type Algorithm = keyof typeof SIGNING_ALGORITHMS
 
 export interface SigningKeysProps {
   /** Holds the manifest of each key ring. */
@@ -55,8 +56,9 @@ export class SigningKeys extends Construct {
     this.#table.grant(grantee, 'dynamodb:GetItem')
   }
 
-  /** Allows to sign digests with the stage's keys, in the two ways in which tokens are signed, and nothing else. */
-  grantSign(grantee: BrokerFunction): void {
+  /** Allows to sign digests with the stage's keys, in the ways in which tokens are signed, and nothing else. */
+  grantSign(grantee: BrokerFunction, algorithms: readonly Algorithm[] = ['RS256', 'ES256']): void {
+    const allowed = algorithms.map((algorithm) => SIGNING_ALGORITHMS[algorithm])
     Grant.addToPrincipal({
       grantee,
       actions: ['kms:Sign'],
@@ -65,7 +67,7 @@ export class SigningKeys extends Construct {
         StringEquals: {
           ...this.#tags('ResourceTag'),
           'kms:MessageType': 'DIGEST',
-          'kms:SigningAlgorithm': SIGNING_ALGORITHMS,
+          'kms:SigningAlgorithm': allowed.length === 1 ? allowed[0] : allowed,
         },
       },
     })

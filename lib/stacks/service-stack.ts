@@ -5,14 +5,20 @@ import { CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib/co
 import type { Construct } from 'constructs'
 import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
 import { PROBE_KEYS_PATH } from '../../functions/core/policy/probe.ts'
-import { isDelegating, needsNonce } from '../../functions/core/policy/target-kinds.ts'
-import { OPERATOR_REVOCATION_PATH, type Settings, toEnvironment } from '../../functions/settings.ts'
+import { isAwsTarget, isDelegating, needsNonce } from '../../functions/core/policy/target-kinds.ts'
+import {
+  AWS_CREDENTIALS_PATH,
+  OPERATOR_REVOCATION_PATH,
+  type Settings,
+  toEnvironment,
+} from '../../functions/settings.ts'
 import type { DeploymentConfig } from '../config.ts'
 import { AuditExport } from '../constructs/audit-export.ts'
 import { BrokerApi } from '../constructs/broker-api.ts'
 import { BrokerFunction, type BrokerFunctionProps } from '../constructs/broker-function.ts'
 import { DpopNonces } from '../constructs/dpop-nonces.ts'
 import { Probe } from '../constructs/probe.ts'
+import { grantRoleSessions } from '../constructs/role-sessions.ts'
 import { SigningKeys } from '../constructs/signing-keys.ts'
 import type { StateStack } from './state-stack.ts'
 
@@ -72,7 +78,7 @@ export class ServiceStack extends Stack {
     })
     if (props.policy.targets.some(needsNonce))
       this.#nonces = new DpopNonces(this, 'DpopNonces', { stage: props.config.stage })
-    this.#addExchange()
+    this.#addExchange(this.#addAwsCredentials())
     this.#addIntrospect()
     this.#addRevoke()
     this.#addJwks()
@@ -89,10 +95,56 @@ export class ServiceStack extends Stack {
     return this.#api.apiId
   }
 
-  #addExchange(): void {
+  /** The one function that starts sessions of AWS roles, where policy has any. No other role may talk to STS. */
+  #addAwsCredentials(): BrokerFunction | undefined {
+    const { policy } = this.#props
+    const targets = policy.targets.filter(isAwsTarget)
+    if (targets.length === 0) return undefined
+    const credentials = this.#function('AwsCredentials', 'aws-credentials', {
+      description: 'Exchanges a token of a trusted issuer for temporary credentials of an AWS role',
+      ...this.#exchangeOptions(),
+    })
+    const ids = new Set(targets.map(({ id }) => id))
+    this.#grantExchange(
+      credentials,
+      policy.grants.filter(({ target }) => ids.has(target)),
+    )
+    if (targets.some(({ assume }) => assume === 'web-identity'))
+      this.#signingKeys.grantSign(credentials, ['RS256'])
+    grantRoleSessions(credentials, targets)
+    this.#api.addRoute(`${AWS_CREDENTIALS_PATH}{target}`, credentials)
+    return credentials
+  }
+
+  #addExchange(credentials: BrokerFunction | undefined): void {
     const { state, policy } = this.#props
     const exchange = this.#function('Exchange', 'exchange', {
       description: 'Exchanges a token of a trusted issuer for a scoped, short-lived one (RFC 8693)',
+      ...this.#exchangeOptions({
+        ...this.#delegation(),
+        ...(this.#nonces && { nonceKeyArn: this.#nonces.keyArn }),
+        ...this.#probeSettings(),
+        ...(credentials && { awsCredentialsFunction: credentials.lambda.functionArn }),
+      }),
+    })
+    this.#grantExchange(exchange, policy.grants)
+    grantOnKeys(exchange, state.status, { actions: ['dynamodb:PutItem'], keys: 'list#*' })
+    grantOnKeys(exchange, state.status, { actions: ['dynamodb:UpdateItem'], keys: 'counter' })
+    this.#grantSigning(exchange)
+    this.#nonces?.grantMake(exchange)
+    if (credentials !== undefined)
+      Grant.addToPrincipal({
+        grantee: exchange,
+        actions: ['lambda:InvokeFunction'],
+        resourceArns: [credentials.lambda.functionArn],
+      })
+    this.#api.addRoute(TOKEN_PATH, exchange)
+  }
+
+  /** What every function is made of that carries out exchanges. */
+  #exchangeOptions(settings: Partial<Settings> = {}): Omit<FunctionOptions, 'description'> {
+    const { state, policy } = this.#props
+    return {
       // Over half a vCPU: two TLS handshakes and up to two RSA verifications are what a caller waits for.
       memoryMegabytes: 1024,
       // Twice the request deadline, for a cold start before it.
@@ -104,24 +156,21 @@ export class ServiceStack extends Stack {
         signingKeysTable: state.signingKeys.tableName,
         limitsTable: state.limits.tableName,
         statusTable: state.status.tableName,
-        ...this.#delegation(),
         ...this.#mutualTls(),
-        ...(this.#nonces && { nonceKeyArn: this.#nonces.keyArn }),
-        ...this.#probeSettings(),
+        ...settings,
       },
       files: { 'policy.json': JSON.stringify(policy) },
-    })
+    }
+  }
+
+  /** What carrying out exchanges takes, whatever they give. */
+  #grantExchange(exchange: BrokerFunction, grants: CompiledPolicy['grants']): void {
+    const { state } = this.#props
     state.exchanges.grant(exchange, 'dynamodb:PutItem')
     this.#grantReadReferences(exchange)
-    grantOnKeys(exchange, state.status, { actions: ['dynamodb:PutItem'], keys: 'list#*' })
-    grantOnKeys(exchange, state.status, { actions: ['dynamodb:UpdateItem'], keys: 'counter' })
     state.revocations.grant(exchange, 'dynamodb:BatchGetItem')
-    if (policy.grants.some(({ rate }) => rate !== undefined))
-      state.limits.grant(exchange, 'dynamodb:UpdateItem')
+    if (grants.some(({ rate }) => rate !== undefined)) state.limits.grant(exchange, 'dynamodb:UpdateItem')
     this.#signingKeys.grantRead(exchange)
-    this.#grantSigning(exchange)
-    this.#nonces?.grantMake(exchange)
-    this.#api.addRoute(TOKEN_PATH, exchange)
   }
 
   #mutualTls(): Partial<Settings> {
@@ -138,7 +187,7 @@ export class ServiceStack extends Stack {
 
   /** Each way of signing only where a target has chosen it: not by mistake could one stand in for the other. */
   #grantSigning(exchange: BrokerFunction): void {
-    const { targets } = this.#props.policy
+    const targets = this.#props.policy.targets.filter((target) => !isAwsTarget(target))
     const delegated = targets.filter(isDelegating)
     if (delegated.length > 0) this.#signingKeys.grantUnwrap(exchange)
     if (delegated.length < targets.length || targets.length === 0) this.#signingKeys.grantSign(exchange)

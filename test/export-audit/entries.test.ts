@@ -91,8 +91,25 @@ describe('in OCSF', () => {
     })
   })
 
+  it('a session of an AWS role is one that was authorised, for what role', () => {
+    const aws_session = { role_arn: 'arn:aws:iam::111122223333:role/deploy', session_name: 'ci-7' }
+    const granted = ocsf(entryOfChange(change(exchangeItem('a', { event: { aws_session } }))))
+    expect(granted).toMatchObject({
+      class_uid: 3003,
+      class_name: 'Authorize Session',
+      category_uid: 3,
+      type_uid: 300_399,
+      status_id: 1,
+      user: { uid: 'github:repo:octo/pay' },
+      privileges: ['arn:aws:iam::111122223333:role/deploy'],
+      session: { uid: tokenId('a'), uid_alt: 'ci-7', expiration_time: (NOW + 300) * 1000 },
+    })
+    expect(granted).not.toHaveProperty('auth_protocol_id')
+  })
+
   it.each([
     ['exchange_refused', 'Token Exchange'],
+    ['exchange_failed', 'Token Exchange'],
     ['introspection_refused', 'Token Introspection'],
     ['revocation_refused', 'Token Revocation'],
   ])('%s is an authentication that failed, and why', (event, activity) => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { Grant, Target } from '../../functions/core/policy/compiled.ts'
+import type { AwsTarget, Grant, Target } from '../../functions/core/policy/compiled.ts'
+import { awsTarget, OWN_ROLE } from '../support/aws-roles.ts'
 import { EMPTY_POLICY, policyOf, readable, resources, synthesize } from './synthesize.ts'
 
 const { service } = synthesize({ stage: 'test' })
@@ -282,6 +283,90 @@ describe('the permissions', () => {
     expect(allowedTo('RotateKeys', delegating)).toEqual(inAnyOrder(rotation))
     expect(allowedTo('RotateKeys', delegating)).toHaveLength(rotation.length)
     expect(allowedTo('Jwks', delegating)).toEqual(inAnyOrder(PERMISSIONS['Jwks'] ?? []))
+  })
+
+  const deploy = awsTarget()
+  const batch = awsTarget({
+    ...{ id: 'batch', audience: OWN_ROLE, roleArn: OWN_ROLE, assume: 'role' },
+    sourceIdentity: ['ci'],
+  } as never)
+  const plain = awsTarget({
+    ...{ id: 'plain', audience: 'plain', roleArn: `${OWN_ROLE}-plain`, assume: 'role' },
+    sessionTags: {},
+    transitiveTags: [],
+  } as never)
+  const SIGN_WEB_IDENTITIES: Allowed = {
+    ...SIGN,
+    conditions: {
+      StringEquals: {
+        ...RESOURCE_TAGS,
+        'kms:MessageType': 'DIGEST',
+        'kms:SigningAlgorithm': 'RSASSA_PKCS1_V1_5_SHA_256',
+      },
+    },
+  }
+  const CREDENTIALS = [
+    log('AwsCredentials'),
+    TRACES,
+    { actions: ['dynamodb:PutItem'], resource: TABLE('Exchanges') },
+    READ_REFERENCES,
+    { actions: ['dynamodb:BatchGetItem'], resource: TABLE('Revocations') },
+    { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') },
+  ]
+  const HAND_OVER = { actions: ['lambda:InvokeFunction'], resource: '<AwsCredentialsFunction.Arn>' }
+  const assume = (actions: readonly string[], resource: string | readonly string[]) => ({ actions, resource })
+
+  it.each<[string, readonly AwsTarget[], readonly Allowed[]]>([
+    ['that take a web identity assume nothing', [deploy], [SIGN_WEB_IDENTITIES]],
+    [
+      'that our own role assumes, name each of them, and sign nothing',
+      [batch, plain],
+      [
+        assume(['sts:AssumeRole'], [OWN_ROLE, `${OWN_ROLE}-plain`]),
+        assume(['sts:SetSourceIdentity', 'sts:TagSession'], OWN_ROLE),
+      ],
+    ],
+    [
+      'of both kinds do both',
+      [deploy, batch],
+      [SIGN_WEB_IDENTITIES, assume(['sts:AssumeRole', 'sts:SetSourceIdentity', 'sts:TagSession'], OWN_ROLE)],
+    ],
+  ])('for roles %s', (_roles, targets, expected) => {
+    const policy = { ...EMPTY_POLICY, targets: [...policyOf('kms').targets, ...targets] }
+    const { service: bridging } = synthesize({ stage: 'test' }, policy)
+    const allowed = [...CREDENTIALS, ...expected]
+    expect(allowedTo('AwsCredentials', bridging)).toEqual(inAnyOrder(allowed))
+    expect(allowedTo('AwsCredentials', bridging)).toHaveLength(allowed.length)
+    const ofExchange = [...exchange, HAND_OVER]
+    expect(allowedTo('Exchange', bridging)).toEqual(inAnyOrder(ofExchange))
+    expect(allowedTo('Exchange', bridging)).toHaveLength(ofExchange.length)
+    const others = Object.keys({ ...PERMISSIONS, ExportAudit: 0 }).map((name) => allowedTo(name, bridging))
+    expect(JSON.stringify(others)).not.toContain('sts:')
+  })
+
+  it('of the function for roles are nobody’s where there are no roles', () => {
+    expect(allowedTo('AwsCredentials')).toEqual([])
+    const allowed = Object.keys({ ...PERMISSIONS, ExportAudit: 0 }).flatMap((name) => allowedTo(name))
+    const actions = allowed.flatMap((one) => one.actions)
+    expect(actions.filter((action) => /^(?:sts|lambda):/.test(action))).toEqual([])
+    expect(JSON.stringify(Object.values(resources(service, 'AWS::ApiGatewayV2::Route')))).not.toContain(
+      '/aws/',
+    )
+  })
+
+  it('of the function for roles let only API Gateway and the exchange function invoke it', () => {
+    const { service: bridging } = synthesize({ stage: 'test' }, { ...EMPTY_POLICY, targets: [deploy] })
+    const invokers = Object.values(resources(bridging, 'AWS::Lambda::Permission'))
+      .map((permission) => readable(permission.Properties) as Record<string, string>)
+      .filter(({ FunctionName }) => FunctionName === '<AwsCredentialsFunction.Arn>')
+    expect(invokers.map(({ Principal, SourceArn }) => [Principal, SourceArn?.split('/*/*')[1]])).toEqual([
+      ['apigateway.amazonaws.com', '/aws/credentials/{target}'],
+    ])
+    const variables = Object.values(resources(bridging, 'AWS::Lambda::Function')).flatMap(({ Properties }) =>
+      Object.keys((Properties['Environment'] as { readonly Variables: object }).Variables),
+    )
+    // K11: no setting that would move STS, or the other function, elsewhere.
+    expect(variables.filter((name) => /ENDPOINT|PROXY|^AWS_(?!CREDENTIALS_FUNCTION)/i.test(name))).toEqual([])
   })
 
   it('are those of the eight functions: there is no other role and no other policy', () => {

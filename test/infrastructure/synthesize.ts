@@ -20,6 +20,7 @@ const FUNCTIONS = [
   'status',
   'export-audit',
   'probe',
+  'aws-credentials',
 ]
 
 const temporaryFolders: string[] = []

@@ -1,3 +1,5 @@
+import { inContainerWords, serveCredentials } from '../../functions/aws-credentials/serve-credentials.ts'
+import type { ExchangeDependencies } from '../../functions/core/exchange.ts'
 import { indexPolicy } from '../../functions/core/policy/decide.ts'
 import { serveToken } from '../../functions/exchange/serve-token.ts'
 import type { HttpAnswer } from '../../functions/http/answer.ts'
@@ -34,6 +36,8 @@ export interface Said {
 export interface TestEndpoints {
   readonly said: Said
   token(sent: Sent): Promise<Answered>
+  /** `GET /aws/credentials/{target}`. */
+  awsCredentials(target: string, sent: Sent): Promise<Answered>
   introspect(sent: Sent): Promise<Answered>
   revoke(sent: Sent): Promise<Answered>
   /** Signed by an operator, unless the event says otherwise. */
@@ -64,7 +68,9 @@ export function worldOf(broker: TestBroker) {
   }
 }
 
-export function createEndpoints(broker: TestBroker, world = worldOf(broker)): TestEndpoints {
+type EndpointWorld = ReturnType<typeof worldOf> & Pick<ExchangeDependencies, 'credentials'>
+
+export function createEndpoints(broker: TestBroker, world: EndpointWorld = worldOf(broker)): TestEndpoints {
   const said: Said = { measured: [], audit: [], failed: [] }
   const log = {
     measure: (request: object) => void said.measured.push({ ...request }),
@@ -72,17 +78,20 @@ export function createEndpoints(broker: TestBroker, world = worldOf(broker)): Te
     recorded: (event: object) => void said.audit.push({ ...event }),
     failed: (fault: unknown) => void said.failed.push(fault),
   }
+  const answered = (answer: HttpAnswer): Answered => ({ ...answer, json: jsonIn(answer) })
   const at = (path: string, serve: Serve) => {
     const handler = httpHandler(serve, log)
-    return async (sent: Sent): Promise<Answered> => {
-      const answer = await handler(eventOf(path, sent), {})
-      return { ...answer, json: jsonIn(answer) }
-    }
+    return async (sent: Sent): Promise<Answered> => answered(await handler(eventOf(path, sent), {}))
   }
+  const credentials = httpHandler(serveCredentials(world, log), log)
   const admin = at('/admin/revocations', serveOperatorRevocation(world, log))
   return {
     said,
     token: at('/token', serveToken(world, log)),
+    awsCredentials: async (target, sent) => {
+      const event = eventOf(`/aws/credentials/${target}`, { method: 'GET', body: '', ...sent })
+      return answered(inContainerWords(await credentials(event, {})))
+    },
     introspect: at('/introspect', serveIntrospection(world, log)),
     revoke: at('/revoke', serveRevocation(world, log)),
     revokeByOperator: (body, sent = {}) =>

@@ -1,7 +1,7 @@
 import { LIMITS } from '../limits.ts'
 import type { IssuerId, TargetId } from '../types.ts'
 import { type EntryReport, idsOf, secondsOf, uniqueAmongEntries } from './checks.ts'
-import { BROKER, type KeySource, SPIFFE_SCHEME, type TrustedIssuer } from './compiled.ts'
+import { BROKER, type KeySource, SPIFFE_SCHEME, TARGET_SUBJECT, type TrustedIssuer } from './compiled.ts'
 import { foundInsteadOf } from './finding.ts'
 import type { Entry, MergedPolicy, Report } from './merge.ts'
 import { type IssuerPreset, presetOf } from './presets.ts'
@@ -35,6 +35,9 @@ function checkReferences(
 ): void {
   if (id === BROKER)
     report([], 'found the issuer id broker, which is reserved for our own tokens; allowed: another id')
+  // `target:<id>` is whom the roles of AWS targets trust: no subject of an issuer may be called alike.
+  if (id === TARGET_SUBJECT)
+    report([], 'found the issuer id target, with which roles know targets; allowed: another id')
   const { default_target: target } = source
   if (target !== undefined && !merged.targets.has(target))
     report(['default_target'], foundInsteadOf(target, idsOf(merged.targets)))

@@ -9,7 +9,7 @@ import {
   withoutMutualTls,
 } from './checks.ts'
 import { AWS_KEYS, compileAwsTarget } from './compile-aws-target.ts'
-import type { Target, TokenTarget } from './compiled.ts'
+import { STS_AUDIENCE, type Target, type TokenTarget } from './compiled.ts'
 import { foundInsteadOf } from './finding.ts'
 import type { Entry, MergedPolicy, Report } from './merge.ts'
 import type { TargetSource } from './schema.ts'
@@ -46,6 +46,9 @@ function compileTokenTarget({ id, source }: Entry<TargetSource>, report: EntryRe
       report([key], `found ${key}, but no aws_role; allowed: to leave it out, or to name the role`)
   if (source.audience === undefined)
     report(['audience'], foundInsteadOf(undefined, 'the `aud` of the tokens for this target'))
+  // Roles that trust the broker trust what it tells STS: clients must not be able to say it themselves.
+  if (source.audience === STS_AUDIENCE)
+    report(['audience'], `found ${STS_AUDIENCE}, which tokens for AWS roles have; allowed: another audience`)
   checkScopes(scopes, 'scopes', report)
   resources.forEach((resource, at) => {
     if (!isResourceUri(resource))

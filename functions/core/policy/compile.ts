@@ -9,7 +9,6 @@ import type { CompiledPolicy } from './compiled.ts'
 import { compareText, inReadingOrder, type PolicyFile, type PolicyFinding } from './finding.ts'
 import { type MergedPolicy, mergeFiles, type ReadFile, type Report, reportTo } from './merge.ts'
 import { readPolicySource } from './schema-findings.ts'
-import { unavailableIn } from './unavailable.ts'
 
 export interface CompileOptions {
   /** Accept issuers on loopback over plain http: for the local run alone. */
@@ -31,7 +30,7 @@ export function compilePolicy(files: readonly PolicyFile[], options: CompileOpti
   const read = files.map((file) => ({ file, ...readPolicySource(file) }))
   const malformed = read.flatMap((result) => ('findings' in result ? result.findings : []))
   if (malformed.length > 0) return { findings: inReadingOrder(malformed) }
-  const findings = files.flatMap(unavailableIn)
+  const findings: PolicyFinding[] = []
   const wellFormed = read.flatMap((result) => ('source' in result ? [result] : []))
   const policy = compileFiles(wellFormed, options, reportTo(findings))
   return findings.length > 0 ? { findings: inReadingOrder(findings) } : { policy }

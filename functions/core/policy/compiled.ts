@@ -17,6 +17,12 @@ import type { PresetName } from './presets.ts'
 /** The reserved issuer id of the broker's own tokens. */
 export const BROKER = 'broker' as IssuerId
 
+/** Stands before a target's id, with a colon, in the `sub` of web identity tokens. No issuer has this id. */
+export const TARGET_SUBJECT = 'target'
+
+/** The only audience of web identity tokens, and of no other token of ours. */
+export const STS_AUDIENCE = 'sts.amazonaws.com'
+
 /** What the issuer URL of a SPIFFE trust domain begins with. Its tokens (JWT-SVID) need no `iss`: `sub` names the domain. */
 export const SPIFFE_SCHEME = 'spiffe://'
 

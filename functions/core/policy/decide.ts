@@ -34,6 +34,7 @@ export type TargetRefusal =
   | { readonly kind: 'target_missing' }
   | { readonly kind: 'audience_not_in_policy'; readonly audience: string }
   | { readonly kind: 'resource_not_in_policy'; readonly resource: string }
+  | { readonly kind: 'target_not_in_policy'; readonly target: string }
   | { readonly kind: 'two_targets'; readonly targets: readonly TargetId[] }
 
 /** Not exactly one grant allows the exchange. */
@@ -48,6 +49,8 @@ export type GrantRefusal =
   | { readonly kind: 'several_grants_match'; readonly grants: readonly GrantId[] }
 
 export interface TargetQuestion {
+  /** The id of a target, where the request's path has one: then audiences and resources name none. */
+  readonly targetId?: string | undefined
   readonly audiences: readonly string[]
   readonly resources: readonly string[]
   /** Who signed the subject token, for its default target. */
@@ -110,7 +113,9 @@ export function indexPolicy(policy: CompiledPolicy): PolicyIndex {
 
 /** The one target that the audiences and resources name together; the client's or issuer's default where there are none. */
 export function resolveTarget(index: PolicyIndex, question: TargetQuestion): Target | TargetRefusal {
-  const { audiences, resources } = question
+  const { targetId, audiences, resources } = question
+  if (targetId !== undefined)
+    return index.targets.get(targetId as TargetId) ?? { kind: 'target_not_in_policy', target: targetId }
   if (audiences.length === 0 && resources.length === 0) return defaultTarget(index, question)
   const named = new Map<TargetId, Target>()
   for (const audience of audiences) {

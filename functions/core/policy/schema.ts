@@ -3,7 +3,7 @@ import { PRESET_NAMES } from './presets.ts'
 
 /**
  * The form of one policy file. The `error` of each part is the text of "allowed" in findings. What a form alone cannot
- * say is checked by `compile.ts`; what the broker cannot do yet is accepted here and listed in `unavailable.ts`.
+ * say is checked by `compile.ts`.
  */
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/

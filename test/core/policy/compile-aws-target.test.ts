@@ -1,8 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { compileTargets } from '../../../functions/core/policy/compile-target.ts'
-import { mergeFiles } from '../../../functions/core/policy/merge.ts'
-import { policySchema } from '../../../functions/core/policy/schema.ts'
-import { findingsIn, GITHUB, PAYMENTS, policyFile } from './policy-fixture.ts'
+import { compiled, findingsIn, GITHUB, PAYMENTS } from './policy-fixture.ts'
 
 const ROLE = 'arn:aws:iam::111122223333:role/ci/deploy'
 const DEPLOY = {
@@ -38,20 +35,13 @@ function withRole(changes: object, grant: object = {}) {
   }
 }
 
-/** But for the one that says that this version has no AWS roles. */
-function findings(document: unknown): readonly string[] {
-  return findingsIn(document).filter((finding) => !finding.includes('not available in this version'))
-}
-
 function targetOf(changes: object) {
-  const file = policyFile(withRole(changes))
-  const merged = mergeFiles([{ file, source: policySchema.parse(file.document) }], () => {})
-  return compileTargets(merged, {}, () => {})[0]
+  return compiled(withRole(changes)).targets[0]
 }
 
 describe('an AWS role as a target', () => {
   it('has no finding', () => {
-    expect(findings(withRole({}))).toEqual([])
+    expect(findingsIn(withRole({}))).toEqual([])
   })
 
   it('is named by its ARN, is assumed by web identity, for 15 minutes, and never outlives the subject', () => {
@@ -75,7 +65,7 @@ describe('an AWS role as a target', () => {
     expect(targetOf({ audience: 'deploy' })?.audience).toBe('deploy')
     const twice = withRole({})
     const targets = { ...twice.targets, other: { audience: ROLE } }
-    expect(findings({ ...twice, targets })).toEqual([expect.stringContaining('targets.other.audience')])
+    expect(findingsIn({ ...twice, targets })).toEqual([expect.stringContaining('targets.other.audience')])
   })
 
   it.each([
@@ -92,7 +82,7 @@ describe('an AWS role as a target', () => {
     `arn:aws:iam::111122223333:role/${'a'.repeat(65)}`,
     `arn:aws:iam::111122223333:role/${'a/'.repeat(1010)}a`,
   ])('is not %j', (role) => {
-    expect(findings(withRole({ aws_role: role }))).toEqual([
+    expect(findingsIn(withRole({ aws_role: role }))).toEqual([
       expect.stringContaining('targets.deploy.aws_role: found '),
     ])
   })
@@ -100,12 +90,12 @@ describe('an AWS role as a target', () => {
   it.each(['arn:aws-cn:iam::111122223333:role/a', 'arn:aws-us-gov:iam::111122223333:role/x/y/a+=,.@-_'])(
     'may be %s',
     (role) => {
-      expect(findings(withRole({ aws_role: role }))).toEqual([])
+      expect(findingsIn(withRole({ aws_role: role }))).toEqual([])
     },
   )
 
   it.each(['14m', '899s', '61m', '2h'])('has no duration of %s', (duration) => {
-    expect(findings(withRole({ duration }))).toEqual([expect.stringContaining('targets.deploy.duration')])
+    expect(findingsIn(withRole({ duration }))).toEqual([expect.stringContaining('targets.deploy.duration')])
   })
 
   it.each([
@@ -113,7 +103,7 @@ describe('an AWS role as a target', () => {
     ['scopes', { scopes: ['a'] }],
     ['token', { token: { format: 'jwt' } }],
   ])('has no %s', (key, changes) => {
-    expect(findings(withRole(changes))).toEqual([
+    expect(findingsIn(withRole(changes))).toEqual([
       expect.stringContaining(`targets.deploy.${key}: found ${key} beside aws_role`),
     ])
   })
@@ -130,16 +120,16 @@ describe('an AWS role as a target', () => {
     ['outlive', 'refuse'],
   ])('is needed for %s', (key, value) => {
     const targets = { payments: { ...PAYMENTS, [key]: value } }
-    expect(findings({ issuers: { github: GITHUB }, targets })).toEqual([
+    expect(findingsIn({ issuers: { github: GITHUB }, targets })).toEqual([
       expect.stringContaining(`targets.payments.${key}: found ${key}, but no aws_role`),
     ])
   })
 
   it('has an external id only where we call with a role of our own', () => {
-    expect(findings(withRole({ external_id: 'ours', assume: 'role' }))).toEqual([])
-    expect(findings(withRole({ external_id: 'ours' }))).toHaveLength(1)
+    expect(findingsIn(withRole({ external_id: 'ours', assume: 'role' }))).toEqual([])
+    expect(findingsIn(withRole({ external_id: 'ours' }))).toHaveLength(1)
     for (const id of ['x', 'a b', 'é1', 'a'.repeat(1225)])
-      expect(findings(withRole({ external_id: id, assume: 'role' }))).toHaveLength(1)
+      expect(findingsIn(withRole({ external_id: id, assume: 'role' }))).toHaveLength(1)
   })
 
   it.each([
@@ -155,29 +145,29 @@ describe('an AWS role as a target', () => {
     ['51 tags', Object.fromEntries(Array.from({ length: 51 }, (_, at) => [`k${at}`, 'v']))],
   ])('has no session tag with %s', (_, tags) => {
     const changes = { session_tags: tags, transitive_tags: undefined }
-    expect(findings(withRole(changes))).toEqual([expect.stringMatching(/^targets\.deploy\.session_tags/)])
+    expect(findingsIn(withRole(changes))).toEqual([expect.stringMatching(/^targets\.deploy\.session_tags/)])
   })
 
   it.each([[['other']], [['Repository']], [['repository', 'repository']]])(
     'has no transitive tags %j',
     (transitive) => {
-      expect(findings(withRole({ transitive_tags: transitive }))).toEqual([
+      expect(findingsIn(withRole({ transitive_tags: transitive }))).toEqual([
         expect.stringMatching(/^targets\.deploy\.transitive_tags\[/),
       ])
     },
   )
 
   it.each(['x', 'a b', '{actor}:ci', 'a'.repeat(65), '{'])('has no source identity %j', (identity) => {
-    expect(findings(withRole({ source_identity: identity }))).not.toEqual([])
+    expect(findingsIn(withRole({ source_identity: identity }))).not.toEqual([])
   })
 
   it('may hold as much of tags as AWS is sure to pack, and no more', () => {
     const tags = (length: number) =>
       Object.fromEntries(Array.from({ length: 12 }, (_, at) => [`key${at}`, 'v'.repeat(length)]))
     const changes = (length: number) => ({ session_tags: tags(length), transitive_tags: undefined })
-    expect(findings(withRole(changes(256)))).toEqual([])
+    expect(findingsIn(withRole(changes(256)))).toEqual([])
     const more = { ...tags(256), more: 'v'.repeat(200) }
-    expect(findings(withRole({ session_tags: more, transitive_tags: undefined }))).toEqual([
+    expect(findingsIn(withRole({ session_tags: more, transitive_tags: undefined }))).toEqual([
       expect.stringContaining('bytes of policy and tags; allowed: 3276'),
     ])
   })
@@ -186,7 +176,7 @@ describe('an AWS role as a target', () => {
     ['lifetime', { lifetime: '5m' }],
     ['claims', { claims: { a: 'b' } }],
   ])('leaves a grant no %s', (key, grant) => {
-    expect(findings(withRole({}, grant))).toEqual([
+    expect(findingsIn(withRole({}, grant))).toEqual([
       `grants.ci.${key}: found ${key}, but the target is an AWS role; allowed: to leave it out`,
     ])
   })
@@ -194,7 +184,7 @@ describe('an AWS role as a target', () => {
 
 describe('a session policy', () => {
   const findingsOf = (...statements: readonly object[]) =>
-    findings(withRole({ session_policy: sessionPolicy(...statements) }))
+    findingsIn(withRole({ session_policy: sessionPolicy(...statements) }))
 
   it('keeps the statements as they are, cut at what they insert', () => {
     const Condition = { StringLike: { 's3:prefix': ['{repository}/*', `${TEAM}/{sha}`] } }
@@ -244,8 +234,8 @@ describe('a session policy', () => {
   it('has one deadline at most', () => {
     const Condition = { DateLessThan: { 'AWS:currentTime': '2030-01-01T00:00:00Z' } }
     const session_policy = sessionPolicy(statement({ Condition }))
-    expect(findings(withRole({ session_policy }))).toEqual([])
-    expect(findings(withRole({ session_policy, outlive: 'deadline' }))).toEqual([
+    expect(findingsIn(withRole({ session_policy }))).toEqual([])
+    expect(findingsIn(withRole({ session_policy, outlive: 'deadline' }))).toEqual([
       expect.stringContaining('found a deadline beside'),
     ])
   })

@@ -1,0 +1,62 @@
+import { SignatureV4 } from '@smithy/signature-v4'
+import { DependencyUnavailable } from '../core/fault.ts'
+import { LIMITS } from '../core/limits.ts'
+import { defaultProvider } from './environment-credentials.ts'
+import { NodeSha256 } from './node-sha256.ts'
+
+const ARN = /^arn:(aws[a-z-]*):lambda:([a-z0-9-]+):\d{12}:function:([\w-]+)$/
+
+/**
+ * Has another function serve an event, and waits for its answer. Once: a repeated event could be an exchange repeated. The
+ * SDK's client for it would make the bundle a quarter larger. Throws {@link DependencyUnavailable} without an answer.
+ */
+export class LambdaInvoker {
+  private readonly url: URL
+  private readonly signer: SignatureV4
+
+  /** `endpoint` is where AWS is, other than at home. Throws for what is no function's ARN. */
+  constructor(functionArn: string, endpoint: string | undefined) {
+    const [, partition = '', region = '', name] = ARN.exec(functionArn) ?? []
+    if (name === undefined) throw new Error(`${functionArn} is not the ARN of a function`)
+    const suffix = partition === 'aws-cn' ? 'amazonaws.com.cn' : 'amazonaws.com'
+    this.url = new URL(
+      `/2015-03-31/functions/${name}/invocations`,
+      endpoint ?? `https://lambda.${region}.${suffix}`,
+    )
+    this.signer = new SignatureV4({
+      credentials: defaultProvider(),
+      region,
+      service: 'lambda',
+      sha256: NodeSha256,
+    })
+  }
+
+  async invoke(event: unknown): Promise<unknown> {
+    try {
+      return await this.answerTo(JSON.stringify(event))
+    } catch (cause) {
+      // Not the cause's own message: it may quote the answer.
+      throw new DependencyUnavailable('aws-credentials', 'aws-credentials: no answer', { cause })
+    }
+  }
+
+  private async answerTo(body: string): Promise<unknown> {
+    const { url } = this
+    const { headers } = await this.signer.sign({
+      method: 'POST',
+      protocol: url.protocol,
+      hostname: url.hostname,
+      ...(url.port !== '' && { port: Number(url.port) }),
+      path: url.pathname,
+      query: {},
+      headers: { host: url.host, 'content-type': 'application/json' },
+      body,
+    })
+    const signal = AbortSignal.timeout(LIMITS.deadlineMilliseconds)
+    const answer = await fetch(url, { method: 'POST', headers, body, redirect: 'error', signal })
+    const failed = answer.headers.get('x-amz-function-error')
+    if (answer.status !== 200 || failed !== null)
+      throw new Error(`status ${answer.status}, ${failed ?? 'no function error'}`)
+    return answer.json()
+  }
+}

@@ -1,0 +1,107 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { LambdaInvoker } from '../../functions/adapters/lambda-invoker.ts'
+import { DependencyUnavailable } from '../../functions/core/fault.ts'
+import type { Defect } from '../../lib/local/aws/defect.ts'
+import { type AwsEndpoint, startAwsEndpoint } from '../../lib/local/aws/endpoint.ts'
+
+const ARN = 'arn:aws:lambda:eu-west-1:111111111111:function:AwsCredentialsFunction'
+const EVENT = { path: '/token', multiValueHeaders: { a: ['ä', '😀'] }, body: 'x'.repeat(70_000) }
+
+let aws: AwsEndpoint
+const invoked: unknown[] = []
+const defects: Defect[] = []
+let answer: () => unknown = () => ({ statusCode: 200 })
+
+beforeAll(async () => {
+  aws = await startAwsEndpoint({
+    region: 'eu-west-1',
+    onDefect: (defect) => defects.push(defect),
+    invoke: async (name, event) => {
+      invoked.push([name, event])
+      return answer()
+    },
+  })
+  const principal = (resource: string) => ({
+    name: 'exchange',
+    roleArn: 'arn:aws:iam::111111111111:role/exchange',
+    policies: [{ Statement: { Effect: 'Allow', Action: 'lambda:InvokeFunction', Resource: resource } }],
+  })
+  aws.registerPrincipal('ASIAEXCHANGE', principal(ARN))
+  aws.registerPrincipal('ASIAOTHER', principal(`${ARN}Other`))
+})
+beforeEach(() => {
+  vi.stubEnv('AWS_ACCESS_KEY_ID', 'ASIAEXCHANGE')
+  vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'local')
+  vi.stubEnv('AWS_SESSION_TOKEN', 'local')
+  answer = () => ({ statusCode: 200 })
+})
+afterEach(() => {
+  vi.unstubAllEnvs()
+  vi.unstubAllGlobals()
+  aws.faults.clear()
+  invoked.length = 0
+  defects.length = 0
+})
+afterAll(() => aws.close())
+
+const invoke = (event: unknown = EVENT) => new LambdaInvoker(ARN, aws.url).invoke(event)
+
+describe('the invoker of a function', () => {
+  it('hands the event over unchanged, and gives back the answer', async () => {
+    answer = () => ({ statusCode: 400, headers: { a: 'b' }, body: 'ä' })
+    expect(await invoke()).toEqual({ statusCode: 400, headers: { a: 'b' }, body: 'ä' })
+    expect(invoked).toEqual([['AwsCredentialsFunction', EVENT]])
+    expect(defects).toEqual([])
+  })
+
+  it('needs the permission for that function', async () => {
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'ASIAOTHER')
+    await expect(invoke()).rejects.toThrow(DependencyUnavailable)
+    expect(invoked).toEqual([])
+    expect(defects).toEqual([
+      { kind: 'permission', principal: 'exchange', action: 'lambda:InvokeFunction', resource: ARN },
+    ])
+  })
+
+  it.each([
+    ['fails', () => Promise.reject(new Error('secret'))],
+    ['times out', () => Promise.reject(new Error('Task timed out'))],
+  ])('has no answer from a function that %s, and repeats nothing that it said', async (_, end) => {
+    answer = end
+    const fault = await invoke().catch((error: unknown) => error)
+    expect(fault).toBeInstanceOf(DependencyUnavailable)
+    expect(String(fault)).not.toContain('secret')
+    expect(invoked).toHaveLength(1)
+  })
+
+  it.each([
+    { kind: 'error', code: 'TooManyRequestsException', status: 429 } as const,
+    { kind: 'reset' } as const,
+  ])('never asks twice: $kind', async (fault) => {
+    aws.faults.set({ operation: 'lambda:Invoke', times: 1, ...fault })
+    await expect(invoke()).rejects.toThrow(DependencyUnavailable)
+    expect(invoked).toEqual([])
+  })
+
+  it.each([
+    [ARN, 'https://lambda.eu-west-1.amazonaws.com'],
+    [
+      ARN.replace('aws:', 'aws-cn:').replace('eu-west-1', 'cn-north-1'),
+      'https://lambda.cn-north-1.amazonaws.com.cn',
+    ],
+  ])('asks the region of %s', async (arn, origin) => {
+    const asked = vi.fn<(url: URL) => Promise<Response>>(async () => new Response('{}'))
+    vi.stubGlobal('fetch', asked)
+    await new LambdaInvoker(arn, undefined).invoke({})
+    expect(String(asked.mock.calls[0]?.[0])).toBe(
+      `${origin}/2015-03-31/functions/AwsCredentialsFunction/invocations`,
+    )
+  })
+
+  it.each(['AwsCredentialsFunction', 'arn:aws:lambda:eu-west-1:111111111111:function:a/b', ''])(
+    'is none of %j',
+    (arn) => {
+      expect(() => new LambdaInvoker(arn, undefined)).toThrow('is not the ARN of a function')
+    },
+  )
+})
