@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { openidConfiguration } from '../../functions/core/metadata.ts'
 import { METRIC_UNITS } from '../../functions/telemetry.ts'
 import { parseConfig } from '../../lib/config.ts'
+import { awsTarget } from '../support/aws-roles.ts'
 import { policyOf, resources, synthesize } from './synthesize.ts'
 
 const text = (path: string) => readFileSync(path, 'utf8')
@@ -14,7 +15,7 @@ const MONITORING = text('docs/monitoring.md')
 const ARCHITECTURE = text('docs/architecture.md')
 const PAGES = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...pagesIn('docs')]
 
-const { state, service, monitoring } = synthesize({}, policyOf('kms', 'delegated'))
+const { state, service, monitoring } = synthesize({}, policyWithRole())
 
 function pagesIn(folder: string): readonly string[] {
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' })
@@ -25,6 +26,11 @@ function outputsOf(template: Template): readonly string[] {
   const outputs = template.toJSON()['Outputs'] as Record<string, { readonly Description?: string }>
   // Those without a description are references between the stacks.
   return Object.entries(outputs).flatMap(([name, { Description }]) => (Description ? [name] : []))
+}
+
+function policyWithRole() {
+  const policy = policyOf('kms', 'delegated')
+  return { ...policy, targets: [...policy.targets, awsTarget()] }
 }
 
 const unnamedIn = (page: string, names: readonly string[]) =>
