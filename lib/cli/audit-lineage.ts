@@ -58,13 +58,21 @@ async function search(
   } finally {
     source.close()
   }
-  const store = new DynamoDbRevocationStore(deployment.dynamoDb, deployment.tables.revocations)
+  await addCutOffs(found, deployment)
+  return found.trees()
+}
+
+/** Adds every cut-off that there is for the family. */
+export async function addCutOffs(
+  found: LineageSearch,
+  { dynamoDb, tables }: Pick<Deployment, 'dynamoDb' | 'tables'>,
+): Promise<void> {
+  const store = new DynamoDbRevocationStore(dynamoDb, tables.revocations)
   const keys = [...new Set(found.keys())] as RevocationKey[]
   for (let from = 0; from < keys.length; from += MOST_KEYS) {
     const cutOffs = await store.cutOffs(keys.slice(from, from + MOST_KEYS))
     for (const [key, cutOff] of cutOffs) found.revoke(key, cutOff)
   }
-  return found.trees()
 }
 
 function linesOf(node: LineageNode, wanted: string, terminal: Terminal): readonly string[] {

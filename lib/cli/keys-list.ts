@@ -5,7 +5,7 @@ import {
   type PlannedStep,
   planKeySteps,
 } from '../../functions/core/key-lifecycle.ts'
-import { DELEGATED_RING, RECONCILE_MINUTES } from '../../functions/core/key-times.ts'
+import { DELEGATED_RING, type KeyTimes, RECONCILE_MINUTES } from '../../functions/core/key-times.ts'
 import { isDelegated } from '../../functions/core/signing-ring.ts'
 import { type KeyRotation, stepWorldOf } from '../../functions/rotate-keys/reconcile.ts'
 import type { Command } from './command.ts'
@@ -14,7 +14,7 @@ import { type Terminal, tableLines } from './terminal.ts'
 import { ageOf, timeOf } from './times.ts'
 
 /** A key as `--json` shows it. Times in epoch seconds. */
-interface ListedKey {
+export interface ListedKey {
   readonly kid: string
   readonly state: ManifestKey['state'] | 'pending'
   readonly since: number
@@ -23,10 +23,13 @@ interface ListedKey {
   readonly next?: { readonly step: string; readonly at: number }
 }
 
-interface ListedRing {
+/** A ring as `--json` shows it. */
+export interface ListedRing {
   readonly ring: string
   readonly version: number
   readonly keys: readonly ListedKey[]
+  /** How long a key stays in each state. Seconds. */
+  readonly times: Readonly<Record<'published' | 'active' | 'retired' | 'disabled', number>>
   /** What is ahead of the ring as a whole. */
   readonly next?: { readonly step: string; readonly at: number }
 }
@@ -40,7 +43,7 @@ export const keysList: Command = {
     const found = await deployment()
     const world = keyWorld(found, now)
     const manifests = await readRings(world, found.tables.signingKeys)
-    const rings = manifests.map((manifest) => listedRing(manifest, planOf(manifest, world)))
+    const rings = manifests.map((manifest) => listedRing(manifest, world))
     if (flag('json')) {
       terminal.out(JSON.stringify({ stage: found.stage, region: found.region, rings }, null, 2))
       return 0
@@ -57,8 +60,9 @@ function planOf(manifest: KeyManifest, world: KeyRotation): readonly PlannedStep
   return planKeySteps(manifest, stepWorldOf(manifest.ring, world).times, { isWindingDown })
 }
 
-function listedRing(manifest: KeyManifest, plan: readonly PlannedStep[]): ListedRing {
+function listedRing(manifest: KeyManifest, world: KeyRotation): ListedRing {
   const { ring, version, pending } = manifest
+  const plan = planOf(manifest, world)
   const keys = manifest.keys.map((key): ListedKey => {
     const own = plan.find(({ step }) => 'key' in step && step.key.kid === key.kid)
     const { kid, state, since } = key
@@ -77,7 +81,18 @@ function listedRing(manifest: KeyManifest, plan: readonly PlannedStep[]): Listed
     ring,
     version,
     keys: [...keys, ...made],
+    times: timesOf(stepWorldOf(ring, world).times),
     ...(next !== undefined && { next: { step: next.step.kind, at: next.at } }),
+  }
+}
+
+function timesOf(times: KeyTimes): ListedRing['times'] {
+  const { publishedSeconds, activeSeconds, retiredSeconds, disabledSeconds } = times
+  return {
+    published: publishedSeconds,
+    active: activeSeconds,
+    retired: retiredSeconds,
+    disabled: disabledSeconds,
   }
 }
 

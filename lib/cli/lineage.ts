@@ -55,7 +55,10 @@ export class LineageSearch {
   }
 
   add(record: OcsfEvent): void {
-    const { event } = record.unmapped
+    this.addEvent(record.unmapped.event)
+  }
+
+  addEvent(event: Event): void {
     if (event['event'] === 'exchange_granted') this.#grants.set(String(event['token']), event)
     if (NOT_RELEASED.has(event['event']) && typeof event['withheld'] === 'string')
       this.#withheld.set(event['withheld'], {

@@ -5,10 +5,8 @@ import type { TrustedIssuer } from '../../functions/core/policy/compiled.ts'
 import type { LocalIssuers } from '../../functions/settings.ts'
 import type { JsonObject, JsonValue } from './assembly.ts'
 import { DEMO_PRESETS, type DemoPreset, PLAIN_CLAIMS, PLAIN_LIFETIME_SECONDS } from './demo-claims.ts'
+import { DEMO_ISSUER_PATH } from './demo-exchange.ts'
 import { readBody } from './http-api.ts'
-
-/** Path below which the local cloud mounts the demo issuer. */
-export const DEMO_ISSUER_PATH = '/demo-issuer/'
 
 export interface DemoIssuerOptions {
   /** Where the demo issuer answers, for example `http://127.0.0.1:8080/demo-issuer`. */

@@ -5,7 +5,8 @@ import { globMatcher } from '../../functions/core/policy/glob.ts'
 import { renderClaims } from '../../functions/core/policy/render-claims.ts'
 import type { JsonObject, JsonValue } from './assembly.ts'
 import { DEMO_PRESETS } from './demo-claims.ts'
-import { DEMO_ISSUER_PATH, type DemoIssuer, isReplaceable, type SignRequest } from './demo-issuer.ts'
+import { DEMO_ISSUER_PATH, JWT_TYPE, TOKEN_EXCHANGE } from './demo-exchange.ts'
+import { type DemoIssuer, isReplaceable, type SignRequest } from './demo-issuer.ts'
 import { isObject } from './intrinsics.ts'
 
 /** An exchange that the policy grants, and how to ask for it. */
@@ -14,9 +15,6 @@ export interface ExampleExchange {
   readonly signRequest: SignRequest
   readonly audience: string
 }
-
-export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
-export const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt'
 
 /** An exchange for every grant that is open to a token of the demo issuer and to a client without credentials. */
 export function findExamples(policy: CompiledPolicy, demoIssuer: DemoIssuer): readonly ExampleExchange[] {
@@ -83,28 +81,12 @@ function withClaim(
   return { ...claims, [name]: withClaim(isObject(inner) ? inner : {}, rest, value) }
 }
 
-/** One shell command that signs a fresh subject token (they can be used once) and exchanges it. */
-export function curlLine(
-  url: string,
-  { signRequest, audience }: Pick<ExampleExchange, 'signRequest' | 'audience'>,
-): string {
-  const json = JSON.stringify(signRequest).replaceAll("'", '\\u0027')
-  const signing = `curl -s -H 'Accept: text/plain' -d '${json}' ${url}${DEMO_ISSUER_PATH}sign`
-  return [
-    `curl -s ${url}/token`,
-    `-d grant_type=${TOKEN_EXCHANGE}`,
-    `-d subject_token_type=${JWT_TYPE}`,
-    `--data-urlencode audience=${audience}`,
-    `-d subject_token="$(${signing})"`,
-  ].join(' ')
-}
-
 export interface ExchangeAnswer {
   readonly status: number
   readonly body: JsonObject
 }
 
-/** Does what {@link curlLine} says. */
+/** Signs a subject token and exchanges it. */
 export async function performExample(
   url: string,
   { signRequest, audience }: ExampleExchange,

@@ -9,6 +9,7 @@ import { type Answer, ENDPOINTS, type Endpoint, type EndpointWorld } from './end
 import { Feed } from './feed.ts'
 import { refuseRequest } from './guard.ts'
 import { eventOfRecord, Observations } from './observations.ts'
+import { Operator } from './operator.ts'
 import { pageFiles } from './page-files.ts'
 import type { LoadedPolicy } from './presented.ts'
 import { summaryOf } from './trail.ts'
@@ -71,6 +72,7 @@ export class Console {
     }
     const world: EndpointWorld = {
       cloud,
+      operator: new Operator(cloud),
       policy: this.#policy,
       warnings: this.#warnings,
       observations: this.#observations,

@@ -1,18 +1,20 @@
 import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
-import type { AwsConfig } from '../../cli/deployment.ts'
 import type { LocalCloud } from '../cloud.ts'
-import { type CommandResult, runCommand } from './command-line.ts'
 import type { Feed } from './feed.ts'
+import { lineageOf } from './lineage.ts'
 import type { Observations } from './observations.ts'
+import type { Operator } from './operator.ts'
 import { explainClaims, policyView } from './policy-view.ts'
 import type { LoadedPolicy } from './presented.ts'
 import { trailOf } from './trail.ts'
 import { tryItOf } from './try-it.ts'
+import type { CommandResult } from './wire.ts'
 
 /** What the endpoints of the page know. */
 export interface EndpointWorld {
   readonly cloud: LocalCloud
+  readonly operator: Operator
   readonly policy: LoadedPolicy
   readonly warnings: readonly string[]
   readonly observations: Observations
@@ -73,50 +75,45 @@ export const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
   },
   keys: {
     method: 'GET',
-    answer: async (_, { cloud }) => commandAnswer(await runCommand(['keys', 'list'], operatorOf(cloud))),
+    answer: async (_, { operator }) => commandAnswer(await operator.run(['keys', 'list'])),
   },
   rotation: {
     method: 'POST',
-    answer: async ({ body }, { cloud }) => {
+    answer: async ({ body }, { operator }) => {
       const read = ROTATION.safeParse(body)
       if (!read.success) return MALFORMED
       const rotate = ['keys', 'rotate', '--now', '--before-caches-expire']
       const args = read.data.confirmed ? [...rotate, '--yes'] : rotate
-      return ok(await runCommand(args, operatorOf(cloud)))
+      return ok(await operator.run(args))
     },
   },
   reconcile: {
     method: 'POST',
-    answer: async (_, { cloud }) => ok(await runCommand(['keys', 'reconcile', '--yes'], operatorOf(cloud))),
+    answer: async (_, { operator }) => ok(await operator.run(['keys', 'reconcile', '--yes'])),
   },
   revocations: {
     method: 'POST',
-    answer: async ({ body }, { cloud }) => {
+    answer: async ({ body }, { operator }) => {
       const read = REVOCATION.safeParse(body)
       if (!read.success) return MALFORMED
       const args = ['revoke', 'token', read.data.token, '--reason', 'revoked in the console', '--yes']
-      return ok(await runCommand(args, operatorOf(cloud)))
+      return ok(await operator.run(args))
+    },
+  },
+  'lineage/{id}': {
+    method: 'GET',
+    answer: async ({ id }, { operator, observations }) => {
+      const trees = await lineageOf(id, observations.lineageEvents(), operator)
+      return trees.length === 0 ? NOT_FOUND : ok({ trees })
     },
   },
   permissions: { method: 'GET', answer: (_, { cloud }) => ok({ permissions: cloud.permissions() }) },
-}
-
-/** The operator of the local cloud, as the command line signs in. */
-function operatorOf({ operatorEnvironment: environment }: LocalCloud): AwsConfig {
-  return {
-    region: environment['AWS_REGION'] ?? '',
-    endpoint: environment['AWS_ENDPOINT_URL'] ?? '',
-    credentials: {
-      accessKeyId: environment['AWS_ACCESS_KEY_ID'] ?? '',
-      secretAccessKey: environment['AWS_SECRET_ACCESS_KEY'] ?? '',
-    },
-  }
 }
 
 function ok(body: object): Answer {
   return { status: 200, body }
 }
 
-function commandAnswer({ done, text, result }: CommandResult): Answer {
-  return done ? ok(result as object) : { status: 502, body: { error: text } }
+function commandAnswer({ done, error, result }: CommandResult): Answer {
+  return done ? ok(result as object) : { status: 502, body: { error } }
 }

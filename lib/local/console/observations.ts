@@ -30,6 +30,8 @@ export interface ObservationsOptions extends LoadedPolicy {
 /** Requests that are remembered. What is older is in the audit trail. */
 const MOST_OBSERVATIONS = 600
 const MOST_CALLS = 60
+/** Events of which the lineage of a token is made. */
+const MOST_LINEAGE_EVENTS = 2000
 /** A function that died reports nothing. */
 const PATIENCE_MILLISECONDS = 1000
 
@@ -40,6 +42,9 @@ const PATIENCE_MILLISECONDS = 1000
 export class Observations {
   readonly #options: ObservationsOptions
   readonly #byId = new Map<string, Observation>()
+  readonly #completed = new WeakSet<Observation>()
+  /** By the token that was granted, or withheld. */
+  readonly #lineage = new Map<string, AuditEvent>()
 
   constructor(options: ObservationsOptions) {
     this.#options = options
@@ -47,6 +52,11 @@ export class Observations {
 
   get(id: string): Observation | undefined {
     return this.#byId.get(id)
+  }
+
+  /** The exchanges of this run, oldest first, and what was withheld of them. */
+  lineageEvents(): readonly AuditEvent[] {
+    return [...this.#lineage.values()]
   }
 
   /** A call to AWS that ended. */
@@ -72,6 +82,9 @@ export class Observations {
   /** An audit event, from the log or from a record. A refusal after the record was written is what counts. */
   addEvent(event: AuditEvent): void {
     if (typeof event.correlation_id !== 'string') return
+    if (event.event === 'exchange_granted') keep(this.#lineage, event.token, event, MOST_LINEAGE_EVENTS)
+    if ('withheld' in event && event.withheld !== undefined)
+      keep(this.#lineage, `withheld ${event.withheld}`, event, MOST_LINEAGE_EVENTS)
     const observation = this.#of(event.correlation_id)
     if (observation.audit === undefined || event.event !== 'exchange_granted') observation.audit = event
   }
@@ -95,8 +108,6 @@ export class Observations {
       this.#complete(id, observation)
   }
 
-  readonly #completed = new WeakSet<Observation>()
-
   #complete(id: string, observation: Observation): void {
     if (this.#completed.has(observation)) return
     this.#completed.add(observation)
@@ -107,11 +118,16 @@ export class Observations {
     const known = this.#byId.get(id)
     if (known !== undefined) return known
     const fresh: Observation = { calls: [] }
-    this.#byId.set(id, fresh)
-    const [oldest] = this.#byId.keys()
-    if (this.#byId.size > MOST_OBSERVATIONS && oldest !== undefined) this.#byId.delete(oldest)
+    keep(this.#byId, id, fresh, MOST_OBSERVATIONS)
     return fresh
   }
+}
+
+/** Adds to a map of at most so many: the oldest goes. */
+function keep<T>(map: Map<string, T>, key: string, value: T, most: number): void {
+  map.set(key, value)
+  const [oldest] = map.keys()
+  if (map.size > most && oldest !== undefined) map.delete(oldest)
 }
 
 /** The claims of the access token in an answer, if it is a JWT. */

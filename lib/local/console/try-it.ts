@@ -1,4 +1,4 @@
-import type { CompiledPolicy } from '../../../functions/core/policy/compiled.ts'
+import { BROKER, type CompiledPolicy } from '../../../functions/core/policy/compiled.ts'
 import type { JsonObject } from '../assembly.ts'
 import { DEMO_PRESETS } from '../demo-claims.ts'
 import type { DemoIssuer, SignRequest } from '../demo-issuer.ts'
@@ -27,6 +27,7 @@ export function tryItOf(policy: CompiledPolicy, demoIssuer: DemoIssuer, issuer: 
     introspectedBy: policy.clients
       .filter(({ introspects }) => introspects.includes(id))
       .map((client) => client.id),
+    isOnward: policy.grants.some((grant) => grant.issuer === BROKER && grant.target === id),
   }))
   return { issuer, presets: [...granted, ...kinds], targets }
 }

@@ -79,10 +79,23 @@ export interface TargetChoice {
   readonly format: string
   /** The clients that may introspect its tokens. */
   readonly introspectedBy: readonly string[]
+  /** Whether a grant allows some token of the broker to be exchanged onward for it. */
+  readonly isOnward: boolean
 }
 
 export interface TryIt {
   readonly issuer: string
   readonly presets: readonly Preset[]
   readonly targets: readonly TargetChoice[]
+}
+
+/** What a command of `token-broker` came to. */
+export interface CommandResult {
+  readonly done: boolean
+  /** The plan and notes, as a terminal would show them. */
+  readonly notes: string
+  /** Why it was not done, and what to do about it. */
+  readonly error?: string
+  /** The result, which `--json` prints. */
+  readonly result: unknown
 }

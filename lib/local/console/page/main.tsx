@@ -1,8 +1,12 @@
 import { type ComponentChildren, render } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { Exchanges } from './exchanges.tsx'
+import { Iam } from './iam.tsx'
+import { Keys } from './keys.tsx'
 import { type Live, useLive } from './live.ts'
+import { Policy } from './policy.tsx'
 import { useTheme } from './theme.ts'
+import { TryIt } from './try-it.tsx'
 
 interface Section {
   readonly name: string
@@ -17,6 +21,10 @@ const SECTIONS: Readonly<Record<string, Section>> = {
     title: 'Exchanges, live',
     show: ({ live, id }) => <Exchanges live={live} selected={id} />,
   },
+  try: { name: 'Try it', title: 'Try it', show: () => <TryIt /> },
+  policy: { name: 'Policy', title: 'Policy', show: () => <Policy /> },
+  keys: { name: 'Keys', title: 'Signing keys', show: () => <Keys /> },
+  iam: { name: 'IAM', title: 'What each function may do', show: () => <Iam /> },
 }
 
 function useRoute(): { readonly section: string; readonly id: string } {

@@ -1,0 +1,288 @@
+import { execFile } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { Console } from '../../lib/local/console/console.ts'
+import { LEDGER, PAYMENTS, startTestCloud, type TestCloud } from '../support/cloud.ts'
+
+const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
+  existsSync(path),
+)
+/** Nothing but the page: no calls home, no first-run tab. */
+const FLAGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+const MARKUP = '<img src=x onerror=alert(1)>'
+const IMAGES = 'docs/images'
+
+let broker: TestCloud
+let context: BrowserContext
+let page: Page
+const profile = mkdtempSync(join(tmpdir(), 'console-'))
+/** What the browser asked for, and what went wrong in it. */
+const asked: string[] = []
+const problems: string[] = []
+
+async function open(hash: string): Promise<void> {
+  await page.goto(`${broker.url}/console#/${hash}`)
+  await page.getByRole('heading', { level: 1 }).waitFor()
+}
+
+/** Written into the documents when that is asked for: they are to be looked at by somebody. */
+async function screenshot(name: string): Promise<void> {
+  if (process.env['UPDATE_SCREENSHOTS'] === undefined) return
+  mkdirSync(IMAGES, { recursive: true })
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme })
+    await page.screenshot({ path: join(IMAGES, `console-${name}-${colorScheme}.png`) })
+  }
+}
+
+/** As text: the types of a browser are not those of the tests. */
+const inPage = <T = unknown>(script: string): Promise<T> => page.evaluate<T>(script)
+const byName = (role: 'button' | 'link', name: string) => page.getByRole(role, { name, exact: true })
+const text = (content: string | RegExp) => page.getByText(content).first()
+
+describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
+  beforeAll(async () => {
+    const console = new Console({ policy: inject('policy'), warnings: [`policy/grants.yaml:1:1 ${MARKUP}`] })
+    broker = await startTestCloud(console.listeners)
+    console.serve(broker.cloud)
+    context = await chromium.launchPersistentContext(profile, {
+      executablePath: CHROMIUM ?? '',
+      args: FLAGS,
+      viewport: { width: 1280, height: 860 },
+      permissions: ['clipboard-read', 'clipboard-write'],
+    })
+    page = context.pages()[0] ?? (await context.newPage())
+    page.setDefaultTimeout(10_000)
+    page.on('request', (request) => void asked.push(request.url()))
+    page.on('pageerror', (error) => void problems.push(error.message))
+    page.on('console', (message) => {
+      // A refused exchange is an answer like any other; browsers log its status as an error.
+      if (message.type() === 'error' && !/status of (400|404)/.test(message.text()))
+        problems.push(message.text())
+    })
+    page.on('dialog', (dialog) => {
+      problems.push(`dialog: ${dialog.message()}`)
+      void dialog.dismiss()
+    })
+  })
+  afterAll(async () => {
+    await context.close()
+    await broker.close()
+    rmSync(profile, { recursive: true, force: true })
+  })
+
+  it('shows its page soon after the broker is ready', async () => {
+    const startedAt = performance.now()
+    await open('exchanges')
+    // Measured, not judged: the machine may be busy.
+    process.stdout.write(
+      `console shown ${Math.round(performance.now() - startedAt)} ms after it was asked for\n`,
+    )
+    await text('live').waitFor()
+    expect(await page.title()).toBe('Exchanges · token-broker console')
+  })
+
+  it('shows an exchange and a refusal as they happen, and how each was decided', async () => {
+    await open('exchanges')
+    await broker.exchange(await broker.sign({ preset: 'gitlab' }), { audience: LEDGER })
+    const refused = await broker.sign({ preset: 'github-actions', claims: { ref: 'refs/pull/7/merge' } })
+    await broker.exchange(refused, { audience: PAYMENTS })
+    await broker.exchange(await broker.sign({ preset: 'github-actions' }), { audience: PAYMENTS })
+    const rows = page.locator('tbody tr')
+    await rows.nth(2).waitFor()
+    await page.locator('tr', { hasText: 'no_grant_matches' }).getByRole('link').click()
+    await text(
+      'payments-ci: ref must be "refs/heads/main" or like "refs/tags/v*", found "refs/pull/7/merge"',
+    ).waitFor()
+    await page.locator('tr', { hasText: 'payments-ci' }).getByRole('link').first().click()
+    await text('recorded: this use is the first').waitFor()
+    await text('nothing is revoked').waitFor()
+    for (const call of ['kms:Sign', 'dynamodb:PutItem', 'dynamodb:BatchGetItem'])
+      await page.locator('svg.waterfall text', { hasText: call }).waitFor()
+    const issued = await page.getByLabel('claims of the new token').textContent()
+    expect(JSON.parse(issued ?? '')).toMatchObject({ iss: broker.url, aud: PAYMENTS, grant: 'payments-ci' })
+    await screenshot('exchanges')
+  })
+
+  it('tries an exchange, verifies it, and sees what is left after a revocation', async () => {
+    await open('try')
+    await page.getByLabel('Whose token').selectOption('payments-ci: allowed')
+    await byName('button', 'Exchange').click()
+    await text(/verified in this page: signed RS256/).waitFor()
+    await byName('button', 'Replay it').click()
+    await text('token_replayed').waitFor()
+    await byName('button', 'Exchange').click()
+    await text(/verified in this page: signed RS256/).waitFor()
+    await byName('button', 'Exchange it onward for').click()
+    await page.locator('.tree').getByText('receipts-api').waitFor()
+    await page
+      .locator('.tree li', { hasText: 'payments-api' })
+      .getByRole('button', { name: /^revoke/ })
+      .first()
+      .click()
+    await expect.poll(() => page.locator('.tree .dead').count()).toBe(2)
+    await screenshot('try')
+    await text(/no client of this policy may introspect/).click()
+    await text(/introspects: \[receipts-api\]/).waitFor()
+  })
+
+  it('hands out a curl line that works', async () => {
+    await open('try')
+    await page.getByLabel('Whose token').selectOption('payments-worker: allowed')
+    await byName('button', 'Copy as curl').click()
+    const line = await inPage<string>('navigator.clipboard.readText()')
+    const { stdout } = await promisify(execFile)('bash', ['-c', line])
+    expect(JSON.parse(stdout)).toMatchObject({ token_type: 'Bearer' })
+  })
+
+  it('shows the policy, and explains claims', async () => {
+    await open('policy')
+    await text('Grants (7)').waitFor()
+    const claims = { iss: 'https://gitlab.com', project_id: '4242', ref_protected: 'false' }
+    const times = { iat: Math.floor(Date.now() / 1000), exp: Math.floor(Date.now() / 1000) + 60 }
+    await page
+      .getByLabel('Claims of a token, as JSON')
+      .fill(JSON.stringify({ ...claims, ...times, sub: MARKUP, aud: 'https://broker.example.com' }))
+    await page.getByLabel(/Audience of the request/).fill(LEDGER)
+    await byName('button', 'Explain').click()
+    await text('no grant matches').waitFor()
+    const explanation = JSON.parse((await page.getByLabel('explanation').textContent()) ?? '')
+    expect(explanation).toMatchObject({ candidates: [{ grant: 'ledger-ci', mismatch: { found: 'false' } }] })
+    await screenshot('policy')
+  })
+
+  it('shows the keys, and lets the next ones take over', async () => {
+    await open('keys')
+    const active = page.locator('tr', { hasText: 'active' }).locator('code')
+    const before = await active.allTextContents()
+    await screenshot('keys')
+    await byName('button', 'Rotate now…').click()
+    await text(/becomes active: it proves itself in KMS/).waitFor()
+    await byName('button', 'Do it').click()
+    await text(/^Rotated/).waitFor()
+    await expect.poll(() => active.allTextContents()).not.toEqual(before)
+    await byName('button', 'Take the steps that are due').click()
+    await text('Every step that was due is taken.').waitFor()
+  })
+
+  it('shows what each role allows, and what this run has used of it', async () => {
+    await open('iam')
+    const role = page.getByRole('region', { name: 'ExchangeFunction' })
+    await role.locator('tr', { hasText: 'kms:Sign' }).getByText('used', { exact: true }).waitFor()
+    await screenshot('iam')
+    await page.getByLabel('unused only').check()
+    await expect.poll(() => role.getByText('used', { exact: true }).count()).toBe(0)
+  })
+
+  it('can be used by keyboard, and goes straight to the content', async () => {
+    await open('exchanges')
+    await page.reload()
+    await page.getByRole('heading', { level: 1 }).waitFor()
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    expect(await inPage('document.activeElement.tagName')).toBe('H1')
+    await page.getByRole('link', { name: 'Keys' }).focus()
+    const outline = await inPage('getComputedStyle(document.activeElement).outlineStyle')
+    expect(outline).toBe('solid')
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { level: 1, name: 'Signing keys' }).waitFor()
+    expect(await page.getByRole('link', { name: 'Keys' }).getAttribute('aria-current')).toBe('page')
+  })
+
+  it('is light or dark as the system is, or as somebody wants it', async () => {
+    await open('policy')
+    const ground = () => inPage('getComputedStyle(document.body).backgroundColor')
+    await page.emulateMedia({ colorScheme: 'dark' })
+    const dark = await ground()
+    await page.emulateMedia({ colorScheme: 'light' })
+    const light = await ground()
+    expect(dark).not.toBe(light)
+    await page.getByRole('button', { name: /^Theme/ }).click()
+    await page.emulateMedia({ colorScheme: 'dark' })
+    await expect.poll(ground).toBe(light)
+    await page.reload()
+    await expect.poll(ground).toBe(light)
+    await page.getByRole('button', { name: /^Theme/ }).click()
+    await expect.poll(ground).toBe(dark)
+  })
+
+  it('shows markup in claims as text, in every section', async () => {
+    const claims = { ref: MARKUP, repository_id: MARKUP, repository: MARKUP, sha: MARKUP }
+    const asGithub = await broker.sign({ preset: 'github-actions', claims: { ...claims, sub: MARKUP } })
+    const refused = await broker.exchange(asGithub, { audience: MARKUP, scope: MARKUP })
+    const good = { sha: MARKUP, repository: MARKUP, sub: `repo:${MARKUP}` }
+    const granted = await broker.exchange(await broker.sign({ preset: 'github-actions', claims: good }), {
+      audience: PAYMENTS,
+    })
+    expect(granted.status).toBe(200)
+    const ids = [refused, granted].map(({ headers }) => headers.get('x-correlation-id') ?? '')
+    for (const section of [...ids.map((id) => `exchanges/${id}`), 'policy', 'keys', 'iam', 'on-call'])
+      await seenAsText(section)
+    await open('try')
+    await page.getByLabel('Whose token').selectOption('payments-ci: allowed')
+    await page
+      .getByLabel(/Its claims/)
+      .fill(JSON.stringify({ ...good, ref: 'refs/heads/main', repository_id: '123456' }))
+    await byName('button', 'Exchange').click()
+    await page.getByLabel('claims of the new token').getByText(MARKUP).first().waitFor()
+    await text('curl').click()
+    expect(await page.locator('#app img').count()).toBe(0)
+  })
+
+  async function seenAsText(section: string): Promise<void> {
+    await open(section)
+    await page.waitForLoadState('load')
+    if (section.startsWith('exchanges') || section === 'policy') await text(MARKUP).waitFor()
+    expect(await page.locator('#app img').count()).toBe(0)
+  }
+
+  it('answers clicks during and after a burst of 1,000 exchanges', async () => {
+    await open('exchanges')
+    const token = await broker.sign({ preset: 'aws-outbound' })
+    // Four of five are refused, which costs this machine less; to the page they are all the same.
+    const one = async (count: number) =>
+      (await broker.exchange(token, { audience: count % 5 === 0 ? LEDGER : 'https://nobody.example' })).status
+    const lanes = Array.from({ length: 8 }, async () => {
+      const statuses: number[] = []
+      for (let count = 0; count < 125; count++) statuses.push(await one(count))
+      return statuses
+    })
+    const burst = Promise.all(lanes)
+    await page.getByRole('link', { name: 'Keys' }).click()
+    await page.getByRole('heading', { level: 1, name: 'Signing keys' }).waitFor()
+    await page.getByRole('link', { name: 'Exchanges' }).click()
+    await byName('button', 'Pause').click()
+    await byName('button', 'Go on').waitFor()
+    expect((await burst).flat().filter((status) => status === 200)).toHaveLength(200)
+    await byName('button', 'Go on').click()
+    await expect.poll(() => page.locator('.list tbody tr').count()).toBe(150)
+    await page.getByRole('link', { name: 'IAM' }).click()
+    await page.getByRole('heading', { level: 1, name: 'What each function may do' }).waitFor()
+  }, 60_000)
+
+  it('has asked nobody but the broker, and nothing went wrong', () => {
+    expect(asked.filter((url) => !url.startsWith(broker.url) && !url.startsWith('data:'))).toEqual([])
+    expect(problems).toEqual([])
+    expect(broker.defects).toEqual([])
+  })
+})
+
+it.skipIf(CHROMIUM !== undefined)(
+  'needs Chromium: apt-get install chromium, and the console is tested in it',
+  () => {
+    expect(CHROMIUM).toBe(undefined)
+  },
+)
