@@ -30,7 +30,8 @@ export function delegate(
   const kind = actor === undefined ? withoutActor(subject) : withActor(subject, actor)
   if (kind !== undefined) return refuse({ kind })
   const actors = actor === undefined ? subject.actors : [actor.subject, ...subject.actors]
-  if (actors.length > maxDepth) return refuse({ kind: 'delegation_too_deep' })
+  const isAllowed = actors.length <= Math.min(maxDepth, LIMITS.delegationDepth)
+  if (!isAllowed) return refuse({ kind: 'delegation_too_deep' })
   const ofActor = actor === undefined ? [] : revocationKeysOf(actor)
   const keys = new Set([...revocationKeysOf(subject), ...ofActor])
   if (keys.size > LIMITS.revocationKeys) return refuse({ kind: 'lineage_too_long' })

@@ -12,8 +12,18 @@ import {
   type Verdict,
   witnessOf,
 } from './attack.ts'
-import { AttackedBroker, BROKER_ISSUER, type FormChanges, grant, NOW, POLICY, RECEIPTS } from './broker.ts'
+import {
+  AttackedBroker,
+  BROKER_ISSUER,
+  type FormChanges,
+  grant,
+  JWT_TYPE,
+  NOW,
+  POLICY,
+  RECEIPTS,
+} from './broker.ts'
 import { type CraftingKey, craftHmac, craftingKey, craftWithHeader, encodePart } from './crafted-jws.ts'
+import { DELEGATION } from './delegation-policy.ts'
 
 const KEYS = {
   ES256: craftingKey('ES256', 'p'),
@@ -507,3 +517,36 @@ describe('tokens that are bound to a key', () => {
     return witness.claims
   }
 })
+
+describeAttacks(
+  'bound actor tokens',
+  (
+    [
+      ['without a proof', {}, [], TO_ANOTHER_KEY],
+      ['with a proof by its key', {}, [KEY], boundTo(KEY)],
+      ['with a proof by another key', {}, [OTHER], TO_ANOTHER_KEY],
+      ['and a subject token of the same key', { jkt: thumbprintOf(KEY) }, [KEY], boundTo(KEY)],
+      ['and a subject token of another key', { jkt: thumbprintOf(OTHER) }, [KEY], TO_ANOTHER_KEY],
+      [
+        'and a subject token of another key, with that proof',
+        { jkt: thumbprintOf(OTHER) },
+        [OTHER],
+        TO_ANOTHER_KEY,
+      ],
+    ] as const
+  ).map(
+    ([title, cnf, [key], verdict]): Attack => ({
+      title: `G07 an actor token that is bound to a key ${title}`,
+      broker: { policy: DELEGATION },
+      present: async (broker) => ({
+        form: {
+          subject_token: broker.token('ci', 'jkt' in cnf ? { cnf } : {}),
+          actor_token: broker.token('pod', { sub: 'worker', cnf: { jkt: thumbprintOf(KEY) } }),
+          actor_token_type: JWT_TYPE,
+        },
+        ...(key !== undefined && { headers: { DPoP: proof({}, {}, key) } }),
+      }),
+      verdict,
+    }),
+  ),
+)

@@ -170,6 +170,63 @@ to change it: present a token that fits, or widen grants.payments-ci.when
     expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining('known are github, gitlab') })
   })
 
+  const DELEGATED = `${POLICY}    delegation: {actors: [{issuer: gitlab, when: {project_id: "4242"}}]}
+`
+  const withActor = (stdin: string, ...options: readonly string[]) =>
+    run(['explain', '--policy', folderWith({ 'policy.yaml': DELEGATED }), ...payments, ...options], stdin)
+  const actorToken = (changes: object = {}) =>
+    tokenWith({ iss: 'https://gitlab.com', sub: 'project:1', project_id: '4242', ...changes })
+
+  it('explains two tokens: the subject’s, and the actor’s after it', async () => {
+    const both = `${await tokenWith({})}\n${await actorToken()}\n`
+    expect((await withActor(both)).out).toContain('actors    gitlab:project:1')
+    expect(JSON.parse((await withActor(both, '--json')).out)).toMatchObject({ actors: ['gitlab:project:1'] })
+  })
+
+  it.each([
+    [undefined, 'a grant is for such a token, but only with an actor', 'found no actor token'],
+    [
+      { project_id: '1' },
+      'but not with this actor',
+      'gitlab with project_id "4242", found another token of gitlab',
+    ],
+    [{ aud: 'x' }, 'of the actor’s token, its aud is "x"', 'ask the platform'],
+    [{ act: { sub: 'x' } }, 'has an act itself', 'nobody acts for the actor'],
+    [{ sub: CLAIMS.sub, iss: CLAIMS.iss }, 'the actor is the subject', 'leave the actor_token out'],
+  ])('says what is wrong with the actor: %j', async (changes, why, detail) => {
+    const actor = changes === undefined ? '' : await actorToken(changes)
+    const { code, out } = await withActor(`${await tokenWith({})} ${actor}`)
+    expect([code, out]).toEqual([1, expect.stringContaining(why)])
+    expect(out).toContain(detail)
+  })
+
+  it.each([
+    [{ iss: 'https://gitlab.com', sub: 'project:1' }, 0, 'granted'],
+    [{ iss: 'https://gitlab.com', sub: 'project:2' }, 1, 'may_act must have exactly'],
+  ])('honours may_act: %j', async (may_act, exit, text) => {
+    const { code, out } = await withActor(`${await tokenWith({ may_act })} ${await actorToken()}`)
+    expect([code, out]).toEqual([exit, expect.stringContaining(text)])
+  })
+
+  it('says of a may_act without an actor whom it is for', async () => {
+    const { out } = await withActor(await tokenWith({ may_act: { sub: 'x' } }))
+    expect(out).toContain('its may_act says who may act: {"sub":"x"}')
+  })
+
+  it('takes an actor in a file of claims, of an issuer that the policy has', async () => {
+    const who = (issuer: string) =>
+      `{issuer: github, claims: {repository_id: "123456", ref: refs/heads/main, sha: "1"}, actor: {issuer: ${issuer}, claims: {project_id: "4242"}}}`
+    const folder = folderWith({ 'policy.yaml': DELEGATED, 'a.json': who('gitlab'), 'b.json': who('nobody') })
+    const explain = (file: string) =>
+      run(['explain', '--policy', folder, ...payments, '--claims', join(folder, file)])
+    expect((await explain('a.json')).out).toContain('actors    gitlab:example')
+    expect((await explain('b.json')).err).toContain('the policy has no issuer nobody')
+  })
+
+  it('takes no third token', async () => {
+    expect((await withActor('a b c')).err).toContain('more than two tokens')
+  })
+
   it('refuses what is no token, and says so without repeating it', async () => {
     const { code, err } = await run(
       ['explain', '--policy', folderWith({ 'policy.yaml': POLICY })],

@@ -130,6 +130,19 @@ describe('status entries in DynamoDB', () => {
     aws.endpoint.faults.clear()
   })
 
+  it('of a version that knew no actors are read as having none', async () => {
+    const { status, facts, expiresAt } = entryOf(++lists, 0)
+    const { actorKeys: _, ...older } = facts
+    const Item = {
+      pk: { S: `list#${lists}` },
+      idx: { N: '0' },
+      facts: { S: JSON.stringify(older) },
+      expires_at: { N: String(expiresAt) },
+    }
+    await aws.dynamoDb.send(new PutItemCommand({ TableName: 'status', Item }))
+    expect(await inDynamoDb().read(lists, NOW)).toEqual([{ status, facts, expiresAt }])
+  })
+
   it('are not skipped if they cannot be understood', async () => {
     const item = { pk: { S: `list#${++lists}` }, idx: { N: '0' }, expires_at: { N: String(NOW + 1) } }
     await aws.dynamoDb.send(new PutItemCommand({ TableName: 'status', Item: item }))

@@ -93,6 +93,36 @@ describe('an exchange over HTTP', () => {
     expect(Number(child?.exp)).toBeLessThanOrEqual(Number(parent?.exp))
   })
 
+  it('lets a service act for a job, in a token that is the job’s and ends with either', async () => {
+    const actor = async (preset: string) => ({
+      audience: RECEIPTS,
+      actor_token: await broker.sign({ preset }),
+      actor_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+    })
+    const byWorker = await broker.exchange(await github(), await actor('kubernetes'))
+    const claims = decodeJwt(byWorker.body['access_token'] ?? '')
+    expect(claims).toMatchObject({
+      sub: 'github:repo:octo-org/payments:ref:refs/heads/main',
+      act: { sub: 'cluster:system:serviceaccount:payments:worker' },
+      aud: RECEIPTS,
+      grant: 'receipts-for-ci',
+    })
+    expect(claims['lineage_actors']).toContain('subject#cluster:system:serviceaccount:payments:worker')
+    expect((await broker.exchange(await github(), { audience: RECEIPTS })).status).toBe(400)
+
+    const claimed = async () => {
+      const { Items = [] } = await broker.dynamoDb.send(
+        new ScanCommand({ TableName: broker.table('Exchanges') }),
+      )
+      return Items.filter(({ pk }) => pk?.S?.startsWith('actor#')).length
+    }
+    const before = await claimed()
+    const once = await actor('gitlab')
+    expect((await broker.exchange(await github(), once)).status).toBe(200)
+    expect((await broker.exchange(await github(), once)).status).toBe(400)
+    expect(await claimed()).toBe(before + 1)
+  })
+
   it('gives exactly one success to 200 simultaneous presentations of a single-use token', async () => {
     const token = await github()
     const answers = await Promise.all(Array.from({ length: 200 }, () => broker.exchange(token)))

@@ -107,6 +107,14 @@ describe('in OCSF', () => {
     expect(granted).not.toHaveProperty('auth_protocol_id')
   })
 
+  it('whoever acts for the user is the actor, and the client is how', () => {
+    const event = { client_id: 'checkout', actor: 'cluster:worker', actor_issuer: 'cluster' }
+    expect(ocsf(entryOfChange(change(exchangeItem('a', { event }))))).toMatchObject({
+      user: { uid: 'github:repo:octo/pay' },
+      actor: { user: { uid: 'cluster:worker' }, app_name: 'checkout' },
+    })
+  })
+
   it.each([
     ['exchange_refused', 'Token Exchange'],
     ['exchange_failed', 'Token Exchange'],

@@ -25,10 +25,22 @@ interface Node {
   readonly login: string
   readonly subject: string
   readonly client: string | undefined
+  /** Who was presented as acting, and whom the token names as actors. */
+  readonly actor: Node | undefined
+  readonly actors: readonly string[]
 }
 
 const random = seededRandom(SEED)
 const pick = <T>(all: readonly T[]): T => all[Math.floor(random() * all.length)] as T
+
+const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt'
+/** An actor's token: a login, or a token near to one, so that all that could revoke its descendants stays within the limit. */
+const MOST_DEPTH_OF_ACTOR = 3
+
+function mayAct(actor: Node, subject: string, actors: readonly string[]): boolean {
+  const isShallow = actor.depth <= MOST_DEPTH_OF_ACTOR && actor.actors.length === 0 && actors.length < 3
+  return isShallow && ![subject, ...actors].includes(actor.subject)
+}
 
 /** Grows trees: some tokens of logins, most of other tokens, the newest before all, so that some trees reach the limit. */
 async function growForest(broker: TestBroker): Promise<readonly Node[]> {
@@ -48,18 +60,35 @@ async function growForest(broker: TestBroker): Promise<readonly Node[]> {
     const client = parent !== undefined && random() < 0.1 ? pick(CLIENTS) : undefined
     const assertion = client && assertionParameters(await broker.assertion(client))
     const subject_token = parent?.text ?? login.text
-    const outcome = await broker.exchange({ subject_token, audience: onwardFrom(parent), ...assertion })
+    const subject = parent?.subject ?? login.subject
+    const asked = pick(random() < 0.5 ? [...logins.map(loginNode)] : [...nodes, ...logins.map(loginNode)])
+    const actors = parent?.actors ?? []
+    const actor = random() < 0.25 && mayAct(asked, subject, actors) ? asked : undefined
+    const outcome = await broker.exchange({
+      subject_token,
+      audience: onwardFrom(parent),
+      ...assertion,
+      ...(actor && { actor_token: actor.text, actor_token_type: JWT_TYPE }),
+    })
     if ('refused' in outcome) throw new Error(JSON.stringify(outcome))
     nodes.push({
       text: outcome.answer.access_token,
       parent,
       depth: (parent?.depth ?? 0) + 1,
       login: parent?.login ?? login.text,
-      subject: parent?.subject ?? login.subject,
+      subject,
       client,
+      actor,
+      actors: actor === undefined ? actors : [actor.subject, ...actors],
     })
   }
   return nodes
+}
+
+/** A login as an actor: what it could be revoked by, it has in common with no token. */
+function loginNode({ text, subject }: { readonly text: string; readonly subject: string }): Node {
+  const none = { parent: undefined, client: undefined, actor: undefined, actors: [] }
+  return { ...none, text, subject, depth: 0, login: text }
 }
 
 function onwardFrom(parent: Node | undefined): string {
@@ -67,7 +96,7 @@ function onwardFrom(parent: Node | undefined): string {
 }
 
 function isWithin(node: Node | undefined, test: (node: Node) => boolean): boolean {
-  return node !== undefined && (test(node) || isWithin(node.parent, test))
+  return node !== undefined && (test(node) || isWithin(node.parent, test) || isWithin(node.actor, test))
 }
 
 /** Says of every token whether it is active, and what an exchange of it comes to. */

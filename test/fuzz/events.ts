@@ -8,6 +8,14 @@ import { hostileCompact } from './tokens.ts'
 const maker = new AttackedBroker()
 const GOOD_TOKENS = [maker.token('pod'), maker.token('many'), maker.token('ci'), maker.token('ec')]
 
+/** Of actors whom policy names, and of others. */
+const GOOD_ACTORS = [
+  maker.token('pod', { sub: 'worker' }),
+  maker.token('job', { sub: 'worker' }),
+  maker.token('ec', { sub: 'worker' }),
+  maker.token('many'),
+]
+
 const PARAMETERS = [
   'grant_type',
   'subject_token',
@@ -17,6 +25,7 @@ const PARAMETERS = [
   'scope',
   'requested_token_type',
   'actor_token',
+  'actor_token_type',
   'client_id',
   'client_secret',
   'client_assertion',
@@ -75,16 +84,25 @@ const form = (secret: string): fc.Arbitrary<string> =>
         },
         { weight: 1, arbitrary: fc.constant(secret) },
       ),
+      actor: fc.option(
+        fc.oneof(
+          { weight: 3, arbitrary: fc.constantFrom(...GOOD_ACTORS) },
+          { weight: 1, arbitrary: hostileCompact },
+          { weight: 1, arbitrary: fc.constant(secret) },
+        ),
+        { freq: 3 },
+      ),
       dropped: fc.subarray(['grant_type', 'subject_token_type', 'audience'], { maxLength: 1 }),
       added: fc.array(pair(secret), { maxLength: 3 }),
       raw: fc.constantFrom('', '', '', '&', '%', '&%zz=1', `&${secret}`, '&=&='),
     })
-    .map(({ token, dropped, added, raw }) => {
+    .map(({ token, actor, dropped, added, raw }) => {
       const base = {
         grant_type: TOKEN_EXCHANGE_GRANT,
         subject_token: token,
         subject_token_type: JWT_TYPE,
         audience: LEDGER,
+        ...(actor !== null && { actor_token: actor, actor_token_type: JWT_TYPE }),
       }
       const kept = Object.entries(base).filter(([name]) => !dropped.includes(name))
       return new URLSearchParams([...kept, ...added]).toString() + raw

@@ -9,6 +9,7 @@ import { readProxyEvent } from '../../functions/http/event.ts'
 import { readForm } from '../../functions/http/form.ts'
 import { parsePolicyFile } from '../../lib/policy-folder.ts'
 import { AttackedBroker } from '../attacks/broker.ts'
+import { DELEGATION } from '../attacks/delegation-policy.ts'
 import { printedBy } from '../support/printed.ts'
 import { anyEvent, NASTY_EVENTS } from './events.ts'
 import { NASTY_POLICIES, policyText } from './policies.ts'
@@ -80,7 +81,7 @@ function checkFinding(finding: {
 const STATUSES = [200, 400, 401, 405, 413, 415]
 
 async function checkHandler(event: unknown): Promise<void> {
-  const broker = new AttackedBroker()
+  const broker = new AttackedBroker({ policy: DELEGATION })
   const { result, printed } = await printedBy(() => broker.handler(event, {}))
   assert.ok(STATUSES.includes(result.statusCode), `status ${result.statusCode}`)
   assert.match(String(result.headers['x-correlation-id']), /^[\w=-]{1,128}$/)

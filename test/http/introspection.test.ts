@@ -109,13 +109,35 @@ describe('introspection', () => {
     'issuer#https://ci.example.com',
     'lineage#txn',
     'key#old',
+    'subject#pod:worker',
+    'token#of-actor',
   ] as const)('finds a token inactive once %s is revoked', async (key) => {
-    const token = await broker.own({ lineage_keys: ['old'], lineage_clients: ['web'] })
+    const token = await broker.own({
+      lineage_keys: ['old'],
+      lineage_clients: ['web'],
+      act: { sub: 'pod:worker' },
+      lineage_actors: ['token#of-actor', 'subject#pod:worker'],
+    })
     expect((await introspect(token)).json['active']).toBe(true)
     broker.revocations.stored.set(key, NOW)
     expect((await introspect(token)).body).toBe('{"active":false}')
     expect(reasons()).toEqual(['introspection_refused: token_revoked'])
   })
+
+  it('names who acts, and not by what they could be revoked', async () => {
+    const act = { sub: 'pod:worker', act: { sub: 'pod:earlier' } }
+    const { json } = await introspect(await broker.own({ act, lineage_actors: ['subject#pod:worker'] }))
+    expect(json).toMatchObject({ active: true, act })
+    expect(json).not.toHaveProperty('lineage_actors')
+  })
+
+  it.each([{ act: 'worker' }, { act: [{ sub: 'worker' }] }, { lineage_actors: 'subject#x' }])(
+    'finds a token inactive whose actors it cannot tell: %j',
+    async (claims) => {
+      expect((await introspect(await broker.own(claims))).body).toBe('{"active":false}')
+      expect(reasons()).toEqual(['introspection_refused: claim_malformed'])
+    },
+  )
 
   it('compares a cut-off with the time at which the token itself was issued', async () => {
     broker.revocations.stored.set('subject#ci:repo:octo/pay', NOW - 10)

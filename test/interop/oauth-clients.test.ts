@@ -5,7 +5,7 @@ import { ExternalAccountClient } from 'google-auth-library'
 import * as oauth4webapi from 'oauth4webapi'
 import * as openIdClient from 'openid-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { LEDGER, PAYMENTS, startTestCloud, type TestCloud } from '../support/cloud.ts'
+import { LEDGER, PAYMENTS, RECEIPTS, startTestCloud, type TestCloud } from '../support/cloud.ts'
 import { decode } from '../support/tokens.ts'
 
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
@@ -94,6 +94,24 @@ describe.each(Object.entries(LIBRARIES))('%s, unmodified', (_name, library) => {
         })
       },
     )
+
+    it('sends an actor token beside the subject token', async () => {
+      const exchange = await library(metadata, 'nothing')
+      const [subject_token, actor_token] = await Promise.all(
+        ['github-actions', 'kubernetes'].map((preset) => cloud.sign({ preset })),
+      )
+      const answer = await exchange({
+        subject_token: subject_token ?? '',
+        subject_token_type: JWT_TYPE,
+        actor_token: actor_token ?? '',
+        actor_token_type: JWT_TYPE,
+        audience: RECEIPTS,
+      })
+      expect(decode(answer.access_token).claims).toMatchObject({
+        aud: RECEIPTS,
+        act: { sub: 'cluster:system:serviceaccount:payments:worker' },
+      })
+    })
 
     it('is told why it was refused', async () => {
       const exchange = await library(metadata, 'nothing')

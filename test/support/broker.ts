@@ -71,6 +71,7 @@ export function testPolicy(): CompiledPolicy {
   })
   return {
     format: 1,
+    maxDelegationDepth: 3,
     digest: 'test-policy',
     issuers: [
       issuer('ci', 'single-use'),

@@ -64,7 +64,7 @@ describe('a grant', () => {
 
   it.each(
     [
-      'iss sub aud exp iat nbf jti client_id scope grant txn lineage idp act cnf may_act active token_type'.split(
+      'iss sub aud exp iat nbf jti client_id scope grant txn lineage lineage_actors idp act cnf may_act active token_type'.split(
         ' ',
       ),
       ['nonce', 'at_hash', 'https://aws.amazon.com/tags'],
@@ -119,6 +119,51 @@ describe('the rate of a grant', () => {
   ])('cannot be %j', (changes, finding) => {
     expect(findingsIn(withGrant({ rate: { ...rate, ...changes } }))).toEqual([
       expect.stringContaining(`grants.payments-ci.${finding}`),
+    ])
+  })
+})
+
+describe('the delegation of a grant', () => {
+  const rule = { issuer: 'github', when: { repository_id: '1', ref: 'refs/heads/*' } }
+  const withActors = (actors: readonly unknown[], changes: object = {}) => ({
+    ...withGrant({ delegation: { actors } }),
+    ...changes,
+  })
+
+  it('is compiled with its conditions', () => {
+    expect(compiled(withActors([rule, { issuer: 'broker', when: { aud: 'x' } }])).grants[0]?.actors).toEqual([
+      {
+        issuer: 'github',
+        when: [
+          { path: ['repository_id'], anyOf: [{ kind: 'equals', value: '1' }] },
+          { path: ['ref'], anyOf: [{ kind: 'glob', pattern: 'refs/heads/*' }] },
+        ],
+      },
+      { issuer: 'broker', when: [{ path: ['aud'], anyOf: [{ kind: 'equals', value: 'x' }] }] },
+    ])
+    expect(compiled(POLICY).grants[0]).not.toHaveProperty('actors')
+    expect(compiled(POLICY).maxDelegationDepth).toBe(3)
+    expect(compiled({ ...POLICY, defaults: { max_delegation_depth: 1 } }).maxDelegationDepth).toBe(1)
+  })
+
+  it.each([
+    [[], 'delegation.actors: found an empty list; allowed: a list of {issuer: …, when: …}'],
+    [
+      [{ ...rule, issuer: 'gitlab' }],
+      'delegation.actors[0].issuer: found "gitlab"; allowed: github, or broker',
+    ],
+    [[rule, { ...rule, when: {} }], 'delegation.actors[1].when: found no condition'],
+    [[{ issuer: 'github' }], 'delegation.actors[0].when: '],
+    [[{ ...rule, when: { sub: [] } }], 'delegation.actors[0].when.sub: '],
+    [[{ ...rule, when: { sub: `${'x'.repeat(1024)}*` } }], 'delegation.actors[0].when.sub: found '],
+    [[{ ...rule, unless: { sub: 'x' } }], 'delegation.actors[0].unless: '],
+  ])('cannot be %j', (actors, finding) => {
+    expect(findingsIn(withActors(actors))).toEqual([expect.stringContaining(`grants.payments-ci.${finding}`)])
+  })
+
+  it('cannot be where nobody may act', () => {
+    expect(findingsIn(withActors([rule], { defaults: { max_delegation_depth: 0 } }))).toEqual([
+      'grants.payments-ci.delegation: found delegation, but max_delegation_depth is 0; allowed: to leave it out',
     ])
   })
 })

@@ -307,3 +307,52 @@ describe('policy lint of AWS roles', () => {
     expect(about({ ...plain, replay: 'single-use' }, {}, { client: 'checkout' })).toEqual([])
   })
 })
+
+describe('policy lint, of actors', () => {
+  const delegation = (...actors: readonly object[]) => ({ delegation: { actors } })
+  const ofActor = (when: object, issuer = 'github') => warnings(withGrant(delegation({ issuer, when })))
+
+  it('has nothing to say where their conditions are narrow', () => {
+    expect(ofActor({ ...ID, ref: 'refs/heads/main' })).toEqual([])
+  })
+
+  it.each([
+    [{ ref: 'refs/heads/main' }, 'when', 'found no condition that says whose token'],
+    [{ repository: 'o/r' }, 'when.repository', 'found a name, which can change hands'],
+    [{ ...ID, ref: 'refs/pull/*/merge' }, 'when.ref', "anybody's pull request"],
+    [{ ...ID, sub: 'repo:o/r:ref:refs/heads/main' }, 'when.sub', 'found one form of sub'],
+    [{ ...ID, aud: 'https://other.example.com' }, 'when.aud', 'no accepted token meets'],
+  ])('warns as it does of subjects: %j', (when, path, message) => {
+    expect(ofActor(when)).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(new RegExp(`^grants.payments-ci.delegation.actors.0..${path}: .*${message}`)),
+      ]),
+    )
+  })
+
+  it('warns of our own tokens that count whoever received them', () => {
+    expect(ofActor({ sub: 'github:x' }, 'broker')).toEqual([
+      expect.stringContaining('actors[0].when: found no condition on aud'),
+    ])
+  })
+
+  const pair = (one: object, other: object) =>
+    warnings({
+      ...POLICY,
+      grants: { 'payments-ci': { ...PAYMENTS_CI, ...one }, another: { ...PAYMENTS_CI, ...other } },
+    }).filter((warning) => warning.includes('too') || warning.includes('never used'))
+  const main = delegation({ issuer: 'github', when: { ...ID, ref: 'refs/heads/main' } })
+  const any = delegation({ issuer: 'github', when: ID })
+  const other = delegation({ issuer: 'github', when: { repository_id: '2' } })
+  const ours = delegation({ issuer: 'broker', when: { aud: 'https://payments.example.com', sub: 'x' } })
+
+  it.each([
+    ['one with an actor, one without', main, {}, 0],
+    ['different actors', main, other, 0],
+    ['actors of different issuers', main, ours, 0],
+    ['the same actor', main, main, 2],
+    ['an actor among others', main, any, 1],
+  ])('warns of two grants that one pair of tokens can match: %s', (_what, one, two, count) => {
+    expect(pair(one, two)).toHaveLength(count)
+  })
+})
