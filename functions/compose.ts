@@ -61,6 +61,7 @@ import {
   readSettings,
   type Settings,
 } from './settings.ts'
+import type { Telemetry } from './telemetry.ts'
 
 /** The only place that builds adapters. Each function builds what it needs, once per environment. */
 
@@ -80,27 +81,35 @@ const EXCHANGE_SETTINGS = [
 
 type ExchangeWorld = ExchangeDependencies & { readonly stage: string }
 
+/** Told of each failed attempt to read somebody's keys. */
+type KeysFailed = Telemetry['keysFailed']
+
 /** Tokens alone: what asks for AWS credentials is handed over to the function that may start sessions, if there is one. */
-export function composeExchange(): ExchangeWorld & { readonly handOver: HandOver | undefined } {
+export function composeExchange(
+  onFailure?: KeysFailed,
+): ExchangeWorld & { readonly handOver: HandOver | undefined } {
   const functionArn = readOptionalSetting('awsCredentialsFunction')
   const invoker = functionArn === undefined ? undefined : new LambdaInvoker(functionArn, readAwsEndpoint())
   return {
-    ...composeExchanging(readPolicy),
+    ...composeExchanging(readPolicy, onFailure),
     handOver: invoker && ((event) => invoker.invoke(event)),
   }
 }
 
 /** Sessions of AWS roles alone: of the policy's targets this function knows no others. */
-export function composeCredentials(): ExchangeWorld {
+export function composeCredentials(onFailure?: KeysFailed): ExchangeWorld {
   const policy = readBundledPolicy()
   const ofRoles = indexPolicy({ ...policy, targets: policy.targets.filter(isAwsTarget) })
   return {
-    ...composeExchanging(() => ofRoles),
+    ...composeExchanging(() => ofRoles, onFailure),
     credentials: new StsCredentialIssuer(new STSClient(STS_CLIENT)),
   }
 }
 
-function composeExchanging(policyFor: (issuer: string) => PolicyIndex): ExchangeWorld {
+function composeExchanging(
+  policyFor: (issuer: string) => PolicyIndex,
+  onFailure: KeysFailed | undefined,
+): ExchangeWorld {
   const settings = readSettings(EXCHANGE_SETTINGS)
   const dynamoDb = new DynamoDBClient(AWS_CLIENT)
   const manifests = new CachedKeyManifests(
@@ -114,8 +123,11 @@ function composeExchanging(policyFor: (issuer: string) => PolicyIndex): Exchange
     stage: settings.stage,
     issuer: settings.issuer,
     policy: policyFor(settings.issuer),
-    issuerKeys: new BrokerIssuerKeys(manifests, new FetchedIssuerKeys(fetchJson, epochSeconds, standIns)),
-    clientKeys: new FetchedIssuerKeys(fetchJson, epochSeconds),
+    issuerKeys: new BrokerIssuerKeys(
+      manifests,
+      new FetchedIssuerKeys(fetchJson, epochSeconds, { standIns, onFailure }),
+    ),
+    clientKeys: new FetchedIssuerKeys(fetchJson, epochSeconds, { onFailure }),
     oneTime: new DynamoDbOneTimeLedger(dynamoDb, settings.exchangesTable),
     ledger: new DynamoDbExchangeLedger(dynamoDb, settings.exchangesTable),
     mtlsUrl: readOptionalSetting('mtlsUrl'),
@@ -173,9 +185,11 @@ function composeWrapping(kms: KMSClient, stage: string): KmsWrapping | undefined
   return keyArn === undefined ? undefined : new KmsWrapping(kms, keyArn, stage)
 }
 
-export function composeIntrospection(): IntrospectionDependencies & { readonly stage: string } {
+export function composeIntrospection(
+  onFailure?: KeysFailed,
+): IntrospectionDependencies & { readonly stage: string } {
   const settings = readSettings(['issuer', 'stage', 'exchangesTable', 'revocationsTable', 'signingKeysTable'])
-  const parts = composeOwnTokens(settings)
+  const parts = composeOwnTokens(settings, onFailure)
   return {
     ...parts.world,
     stage: settings.stage,
@@ -184,9 +198,11 @@ export function composeIntrospection(): IntrospectionDependencies & { readonly s
   }
 }
 
-export function composeRevocation(): RevocationDependencies & { readonly stage: string } {
+export function composeRevocation(
+  onFailure?: KeysFailed,
+): RevocationDependencies & { readonly stage: string } {
   const settings = readSettings(['issuer', 'stage', 'exchangesTable', 'revocationsTable', 'signingKeysTable'])
-  const { world, dynamoDb } = composeOwnTokens(settings)
+  const { world, dynamoDb } = composeOwnTokens(settings, onFailure)
   return {
     ...world,
     stage: settings.stage,
@@ -195,14 +211,17 @@ export function composeRevocation(): RevocationDependencies & { readonly stage: 
 }
 
 /** What it takes to know clients and our own tokens. */
-function composeOwnTokens(settings: Settings<'issuer' | 'exchangesTable' | 'signingKeysTable'>) {
+function composeOwnTokens(
+  settings: Settings<'issuer' | 'exchangesTable' | 'signingKeysTable'>,
+  onFailure: KeysFailed | undefined,
+) {
   const dynamoDb = new DynamoDBClient(AWS_CLIENT)
   const manifests = new CachedKeyManifests(
     new DynamoDbKeyManifests(dynamoDb, settings.signingKeysTable),
     Date.now,
   )
   const fetchJson = jsonFetcher({ allowLoopback: readLocalIssuers() !== undefined })
-  const clientKeys = new FetchedIssuerKeys(fetchJson, epochSeconds)
+  const clientKeys = new FetchedIssuerKeys(fetchJson, epochSeconds, { onFailure })
   const world = {
     issuer: settings.issuer,
     policy: readPolicy(settings.issuer),

@@ -1,9 +1,13 @@
 import { Logger } from '@aws-lambda-powertools/logger'
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics'
+import type { KnownFacts } from './core/audit-event.ts'
 import { DependencyUnavailable, SignedByRetiredKey } from './core/fault.ts'
 import type { Refusal } from './core/refusal.ts'
 import { classOf, type RefusalClass } from './core/refusal-class.ts'
 import { describeFault } from './describe-fault.ts'
+import type { StageTime } from './http/stage-clock.ts'
+import type { TraceContext } from './http/trace-context.ts'
+import { traceRequest } from './spans.ts'
 
 export const METRICS_NAMESPACE = 'TokenBroker'
 const SERVICE = 'token-broker'
@@ -53,7 +57,7 @@ export const METRIC_UNITS = {
   DynamoDbFailures: MetricUnit.Count,
   /** Requests that failed because STS did not answer. */
   StsFailures: MetricUnit.Count,
-  /** Failed attempts to read an issuer's keys, also while those that were read before still serve. */
+  /** Failed attempts to read the keys of an issuer or a client, also while those that were read before still serve. */
   IssuerKeyFailures: MetricUnit.Count,
   /** Signatures by a key that had been retired for too long: found before anything was released. Must be 0. */
   RetiredKeySignatures: MetricUnit.Count,
@@ -74,7 +78,7 @@ type Values = Partial<Record<MetricName, number | undefined>>
 type Properties = Readonly<Record<string, string | number | boolean | undefined>>
 
 /** Prints one EMF line, if there is anything to measure. Nothing is awaited: concurrent requests cannot mix. */
-function createMeter(stage: string): (values: Values, properties?: Properties) => void {
+export function createMeter(stage: string): (values: Values, properties?: Properties) => void {
   const { service, ...dimensions } = metricDimensions(stage)
   const metrics = new Metrics({
     namespace: METRICS_NAMESPACE,
@@ -91,7 +95,7 @@ function createMeter(stage: string): (values: Values, properties?: Properties) =
   }
 }
 
-function createLogger(stage: string, properties: Properties = {}): Logger {
+export function createLogger(stage: string, properties: Properties = {}): Logger {
   return new Logger({ serviceName: SERVICE, persistentKeys: { stage, ...properties } })
 }
 
@@ -99,9 +103,7 @@ export type Endpoint = 'token' | 'aws_credentials' | 'introspect' | 'revoke' | '
 const DOCUMENTS: ReadonlySet<Endpoint> = new Set(['status', 'metadata'])
 
 /** What only some requests are measured by. */
-export type RequestMeasurements = Readonly<
-  Partial<Record<'RevocationLatency' | 'TokensIssued' | 'IssuerKeyFailures', number>>
->
+export type RequestMeasurements = Readonly<Partial<Record<'RevocationLatency' | 'TokensIssued', number>>>
 /** `handed_over`: to another function, which counts it. */
 export type RequestOutcome = 'succeeded' | 'refused' | 'failed' | 'handed_over'
 
@@ -112,16 +114,21 @@ export interface MeasuredRequest {
   readonly measured?: RequestMeasurements | undefined
   readonly refusal?: Refusal | undefined
   readonly fault?: unknown
+  readonly known?: KnownFacts | undefined
+  readonly stages?: readonly StageTime[]
+  readonly trace?: TraceContext | undefined
 }
 
-/** What one function says about its work: one EMF line per request, a log line for a refusal or a fault. */
+/** What one function says about its work: one EMF line per request, spans, a log line for a refusal or a fault. */
 export interface Telemetry {
   measure(request: MeasuredRequest): void
   /** The audit event of a refusal; `event` holds ids and reasons, never a token. */
   refused(event: object): void
   /** The audit event of what was done and is recorded nowhere else as a whole. */
   recorded(event: object): void
-  failed(fault: unknown, correlationId: string): void
+  failed(fault: unknown, correlationId: string, traceId?: string): void
+  /** The keys of an issuer, or of a client, could not be read; those that were read before may still serve. */
+  keysFailed(holder: { readonly id: string }, fault: unknown): void
 }
 
 /** The start of an environment, which one request has to wait for. */
@@ -139,30 +146,71 @@ export class ColdStart {
 export function createTelemetry(endpoint: Endpoint, stage: string, coldStart = new ColdStart()): Telemetry {
   const meter = createMeter(stage)
   const logger = createLogger(stage, { endpoint })
+  // Measured with the request that waited for them.
+  let keyFailures = 0
   return {
     measure(request) {
       const startupMs = coldStart.take()
       const isCounted = !DOCUMENTS.has(endpoint) && request.outcome !== 'handed_over'
-      const counted = !isCounted ? {} : requestValues(request, startupMs === undefined)
-      const { correlationId, durationMs, refusal, fault, measured } = request
+      const counted = isCounted ? requestValues(request, startupMs === undefined) : {}
+      const { durationMs, fault, measured, stages = [] } = request
+      const said = { endpoint, ...propertiesOf(request) }
       meter(
-        { ...counted, ...faultValues(fault), ...measured },
         {
-          endpoint,
-          correlation_id: correlationId,
-          outcome: request.outcome,
-          reason: refusal?.kind,
-          dependency: fault instanceof DependencyUnavailable ? fault.dependency : undefined,
+          ...counted,
+          ...faultValues(fault),
+          ...(keyFailures > 0 && { IssuerKeyFailures: keyFailures }),
+          ...measured,
+        },
+        {
+          ...said,
+          ...Object.fromEntries(
+            stages.map(({ stage, fromMs, toMs }) => [`${stage}_ms`, rounded(toMs - fromMs)]),
+          ),
           // A cold start has no `Duration`.
-          ...(startupMs !== undefined && { cold_start_ms: startupMs + durationMs }),
+          ...(startupMs !== undefined && { cold_start_ms: rounded(startupMs + durationMs) }),
         },
       )
+      keyFailures = 0
+      const hasFailed = request.outcome === 'failed'
+      traceRequest({ name: endpoint, stages, trace: request.trace, hasFailed, attributes: said })
     },
     refused: (event) => logger.info('refused', { audit: event }),
     recorded: (event) => logger.info('recorded', { audit: event }),
-    failed: (fault, correlationId) =>
-      logger.error('failed', { correlation_id: correlationId, fault: describeFault(fault) }),
+    keysFailed({ id }, fault) {
+      keyFailures += 1
+      logger.warn('keys not read', { issuer: id, fault: describeFault(fault) })
+    },
+    failed: (fault, correlationId, traceId) =>
+      logger.error('failed', {
+        correlation_id: correlationId,
+        ...(traceId !== undefined && { trace_id: traceId }),
+        fault: describeFault(fault),
+      }),
   }
+}
+
+/** Ids and reasons, each of them ours: of what a client has written there is nothing. */
+function propertiesOf({ correlationId, outcome, refusal, fault, known = {}, trace }: MeasuredRequest) {
+  const { client_id, issuer, target, grant } = known
+  const all = {
+    correlation_id: correlationId,
+    trace_id: trace?.traceId,
+    outcome,
+    reason: refusal?.kind,
+    dependency: fault instanceof DependencyUnavailable ? fault.dependency : undefined,
+    client_id,
+    issuer,
+    target,
+    grant,
+  }
+  return Object.fromEntries(
+    Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  )
+}
+
+function rounded(milliseconds: number): string {
+  return milliseconds.toFixed(2)
 }
 
 const CLASS_METRICS: Readonly<Record<RefusalClass, MetricName | undefined>> = {
@@ -194,100 +242,4 @@ function faultValues(fault: unknown): Values {
   if (fault instanceof SignedByRetiredKey) return { RetiredKeySignatures: 1 }
   const counted = fault instanceof DependencyUnavailable ? DEPENDENCY_METRICS[fault.dependency] : undefined
   return counted === undefined ? {} : { [counted]: 1 }
-}
-
-export interface RingHealth {
-  readonly ring: string
-  readonly activeKeyAgeSeconds: number | undefined
-  readonly secondsToNextStep: number | undefined
-  readonly publishedKeys: number
-  readonly hasFailed: boolean
-}
-
-/** The health of the signing keys, over all rings. What is `undefined` is not known, and not measured. */
-export interface KeyHealth {
-  readonly secondsToNextStep: number | undefined
-  /** For the line's properties alone: a dimension would multiply the metrics. */
-  readonly rings: readonly RingHealth[]
-}
-
-/** What the key rotation says about a run: one EMF line, and a log line for each fault. */
-export interface KeyTelemetry {
-  measure(health: KeyHealth): void
-  failed(fault: unknown): void
-}
-
-export function createKeyTelemetry(stage: string): KeyTelemetry {
-  const meter = createMeter(stage)
-  const logger = createLogger(stage)
-  return {
-    measure: ({ secondsToNextStep, rings }) =>
-      meter({ SecondsToNextKeyStep: secondsToNextStep }, { rings: JSON.stringify(rings) }),
-    failed: (fault) => logger.error('failed', { fault: describeFault(fault) }),
-  }
-}
-
-export interface AuditHealth {
-  readonly exported: number
-  readonly lagSeconds: number
-  /** Ids of records that were replaced or deleted while they still counted. */
-  readonly lostClaims: readonly string[]
-}
-
-/** What the audit export says about a run: one EMF line, and a log line for what went wrong. */
-export interface AuditTelemetry {
-  measure(health: AuditHealth): void
-  failed(fault: unknown): void
-  /** So many records or log lines could not be read; the trail holds their digests. */
-  unreadable(count: number): void
-}
-
-export function createAuditTelemetry(stage: string): AuditTelemetry {
-  const meter = createMeter(stage)
-  const logger = createLogger(stage)
-  return {
-    measure({ exported, lagSeconds, lostClaims }) {
-      if (lostClaims.length > 0) logger.error('claims lost', { records: lostClaims })
-      meter({ AuditExported: exported, AuditLag: lagSeconds, ReplaysAccepted: lostClaims.length })
-    },
-    failed: (fault) => logger.error('failed', { fault: describeFault(fault) }),
-    unreadable: (count) => logger.error('unreadable', { count }),
-  }
-}
-
-/** The outcome of one of the probe's checks. */
-export interface ProbeCheck {
-  readonly check: string
-  readonly outcome: 'passed' | 'failed' | 'accepted' | 'skipped'
-  readonly status?: number
-  readonly correlationId?: string | undefined
-  readonly fault?: unknown
-}
-
-/** What the probe says about a run: one EMF line, and a log line for each check that did not pass. */
-export interface ProbeTelemetry {
-  measure(checks: readonly ProbeCheck[]): void
-}
-
-export function createProbeTelemetry(stage: string): ProbeTelemetry {
-  const meter = createMeter(stage)
-  const logger = createLogger(stage)
-  return {
-    measure(checks) {
-      const wrong = checks.filter(({ outcome }) => outcome === 'failed' || outcome === 'accepted')
-      for (const { check, outcome, status, correlationId, fault } of wrong)
-        logger.error(`probe ${outcome}`, {
-          check,
-          ...(status !== undefined && { status }),
-          ...(correlationId !== undefined && { correlation_id: correlationId }),
-          ...(fault !== undefined && { fault: describeFault(fault) }),
-        })
-      const count = (counted: ProbeCheck['outcome']) =>
-        checks.filter(({ outcome }) => outcome === counted).length
-      meter(
-        { ProbeFailures: count('failed'), NegativeProbeSuccesses: count('accepted') },
-        { checks: wrong.map(({ check }) => check).join(' ') },
-      )
-    },
-  }
 }

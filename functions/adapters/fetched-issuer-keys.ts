@@ -31,12 +31,22 @@ export class FetchedIssuerKeys implements ClientKeys {
   private readonly now: () => number
   /** URLs that stand in for issuers' own, in the local cloud only. */
   private readonly standIns: Readonly<Record<string, string>>
+  private readonly onFailure: (holder: KeyHolder, fault: unknown) => void
   private readonly issuers = new Map<string, CachedIssuer>()
 
-  constructor(fetchJson: FetchJson, now: () => number, standIns: Readonly<Record<string, string>> = {}) {
+  constructor(
+    fetchJson: FetchJson,
+    now: () => number,
+    more: {
+      readonly standIns?: Readonly<Record<string, string>> | undefined
+      /** Told of each attempt that gave nothing, also while older keys serve. */
+      readonly onFailure?: ((holder: KeyHolder, fault: unknown) => void) | undefined
+    } = {},
+  ) {
     this.fetchJson = fetchJson
     this.now = now
-    this.standIns = standIns
+    this.standIns = more.standIns ?? {}
+    this.onFailure = more.onFailure ?? (() => undefined)
   }
 
   async find(issuer: KeyHolder, kid: string, algorithm: string): Promise<VerificationKey | undefined> {
@@ -114,6 +124,7 @@ export class FetchedIssuerKeys implements ClientKeys {
     } catch (error) {
       // Last good keys stay, as long as they may; without them the caller finds nothing fresh enough and says so.
       cached.failure = error
+      this.onFailure(issuer, error)
     }
   }
 

@@ -1,14 +1,15 @@
 import { composeCredentials } from '../compose.ts'
 import { serveToken } from '../exchange/serve-token.ts'
 import { httpHandler } from '../http/rim.ts'
-import { AWS_CREDENTIALS_PATH } from '../settings.ts'
+import { AWS_CREDENTIALS_PATH, readSettings } from '../settings.ts'
 import { ColdStart, createTelemetry } from '../telemetry.ts'
 import { inContainerWords, serveCredentials } from './serve-credentials.ts'
 
-const { stage, ...world } = composeCredentials()
+const { stage } = readSettings(['stage'])
 const coldStart = new ColdStart()
 const telemetry = createTelemetry('aws_credentials', stage, coldStart)
 const tokenTelemetry = createTelemetry('token', stage, coldStart)
+const world = composeCredentials(telemetry.keysFailed)
 
 const getCredentials = httpHandler(serveCredentials(world, telemetry), telemetry)
 const exchangeToken = httpHandler(serveToken(world, tokenTelemetry), tokenTelemetry)

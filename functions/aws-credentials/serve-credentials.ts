@@ -40,6 +40,7 @@ export function serveCredentials(world: ExchangeDependencies, log: Pick<Telemetr
       outcome: 'succeeded',
       answer: jsonAnswer(200, containerDocument(outcome.answer, target)),
       measured: outcome.isNew ? { TokensIssued: 1 } : {},
+      known: outcome.known,
     }
   }
 }

@@ -22,6 +22,7 @@ import type {
   OneTimeLedger,
   RatePermits,
   RevocationStore,
+  StageListener,
   StatusIndices,
 } from './ports.ts'
 import { type PossessionWorld, provePossession } from './possession.ts'
@@ -66,6 +67,7 @@ export type ExchangeOutcome =
       readonly answer: TokenAnswer
       /** Whether this request made the token; a retry gets the one that was made. */
       readonly isNew: boolean
+      readonly known: KnownFacts
       /** For the client's next DPoP proof (RFC 9449 §8.2), where the target wants one in it. */
       readonly nextNonce: string | undefined
     }
@@ -97,7 +99,7 @@ export class NotReleased extends Error {
  */
 export async function exchange(
   input: TokenRequestInput,
-  at: Pick<AuditContext, 'now' | 'correlationId' | 'traceId'>,
+  at: Pick<AuditContext, 'now' | 'correlationId' | 'traceId'> & Partial<StageListener>,
   world: ExchangeDependencies,
 ): Promise<ExchangeOutcome> {
   const { issuer: brokerIssuer, policy } = world
@@ -111,6 +113,7 @@ export async function exchange(
   const request = readTokenRequest(input)
   if ('refused' in request) return refused(request)
 
+  at.enter?.('verify')
   const client = await authenticateClient(input, world, at.now)
   if (client !== undefined && 'refused' in client) return refused(client)
   if (client !== undefined) known = { client_id: client.client.id }
@@ -125,6 +128,7 @@ export async function exchange(
   known = { ...known, ...actorFacts(actor) }
   if (actor !== undefined && 'refused' in actor) return refused({ ...actor, of: 'actor_token' })
 
+  at.enter?.('policy')
   const target = resolveTarget(policy, { ...request, issuer, client: client?.client })
   if ('kind' in target) return refused(refuse(target))
   known = { ...known, target: target.id }
@@ -147,6 +151,7 @@ export async function exchange(
   if ('refused' in authorised) return refused(authorised)
   known = { ...known, grant: authorised.grant.id }
 
+  at.enter?.('mint')
   const rate = rateRuleFor(authorised)
   // Before anything is spent: whoever is told to come back later must be able to.
   const permit = rate && (await world.permits.take(rate))
@@ -193,6 +198,7 @@ export async function exchange(
   if ('refused' in released) return refused(released)
   return {
     isNew: recorded.kind === 'recorded',
+    known,
     nextNonce: possession.nextNonce,
     answer: {
       access_token: released.text,

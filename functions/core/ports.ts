@@ -317,6 +317,17 @@ export interface ChainHints {
   advance(chain: ChainName, seq: number): Promise<void>
 }
 
+/**
+ * Where an exchange is after it was parsed: who asks with which tokens; what policy says; and what is asked of AWS to record,
+ * check and make the token.
+ */
+export type Stage = 'verify' | 'policy' | 'mint'
+
+/** Is told when a request enters a stage, for whoever measures. */
+export interface StageListener {
+  enter(stage: Stage): void
+}
+
 /** A key by which the probe proves who it is, and nobody else anything. */
 export interface ProbeKey {
   readonly kid: string

@@ -58,7 +58,7 @@ export function loggedRefusal(
 function servedToken(outcome: ExchangeOutcome): Served {
   if ('refused' in outcome) return servedRefusal(outcome.refused)
   const measured = outcome.isNew ? { TokensIssued: 1 } : {}
-  return { outcome: 'succeeded', answer: grantedAnswer(outcome), measured }
+  return { outcome: 'succeeded', answer: grantedAnswer(outcome), measured, known: outcome.known }
 }
 
 function grantedAnswer({

@@ -1,5 +1,5 @@
 import { composeAuditExport } from '../compose.ts'
-import { createAuditTelemetry } from '../telemetry.ts'
+import { createAuditTelemetry } from '../run-telemetry.ts'
 import { serveExport } from './serve-export.ts'
 
 const { stage, ...world } = composeAuditExport()

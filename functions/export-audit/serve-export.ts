@@ -9,7 +9,7 @@ import {
   UNREADABLE,
 } from '../core/audit-entry.ts'
 import { boundRefusals } from '../core/audit-sampling.ts'
-import type { AuditTelemetry } from '../telemetry.ts'
+import type { AuditTelemetry } from '../run-telemetry.ts'
 import { type AuditExport, exportEntries, writeCheckpoint } from './export-audit.ts'
 
 /** Lambda's answer for a stream: from the named record on, the batch is delivered again. */

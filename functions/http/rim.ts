@@ -1,11 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import middy from '@middy/core'
+import type { KnownFacts } from '../core/audit-event.ts'
 import { DependencyUnavailable } from '../core/fault.ts'
 import { LIMITS } from '../core/limits.ts'
+import type { Stage, StageListener } from '../core/ports.ts'
 import type { Refusal } from '../core/refusal.ts'
 import type { RequestMeasurements, RequestOutcome, Telemetry } from '../telemetry.ts'
 import { faultAnswer, type HttpAnswer, refusalAnswer } from './answer.ts'
 import { type HttpRequest, readProxyEvent } from './event.ts'
+import { StageClock, type StageTime } from './stage-clock.ts'
+import { readTraceparent, type TraceContext, traceparentOf } from './trace-context.ts'
 
 /** Left for the answer itself when Lambda's own deadline is nearer than ours. */
 const RESERVE_MS = 250
@@ -15,6 +19,8 @@ export interface Served {
   readonly answer: HttpAnswer
   /** What else is known of this request, by the metric's name. */
   readonly measured?: RequestMeasurements
+  /** Whose request it was, as far as policy names it. */
+  readonly known?: KnownFacts
   /** Why it was refused, where a refusal says so. */
   readonly refusal?: Refusal
 }
@@ -24,7 +30,7 @@ export function servedRefusal(refusal: Refusal): Served {
   return { outcome: 'refused', answer: refusalAnswer(refusal), refusal }
 }
 
-export interface RequestContext {
+export interface RequestContext extends Partial<StageListener> {
   /** By it the audit trail finds what the answer withholds. */
   readonly correlationId: string
   /** The trace that the client's `traceparent` names, 32 hex digits. */
@@ -55,9 +61,11 @@ export function httpHandler(
 ): (event: unknown, context: LambdaContext) => Promise<HttpAnswer> {
   const finish = (request: RimRequest, { answer, ...served }: Served, fault?: unknown) => {
     const arrival = arrivalIn(request)
-    const { correlationId } = arrival
-    telemetry.measure({ ...served, correlationId, durationMs: arrival.elapsedMs(), fault })
-    const headers = { ...answer.headers, 'x-correlation-id': correlationId }
+    const { correlationId, trace } = arrival
+    const times = { durationMs: arrival.elapsedMs(), stages: arrival.stageTimes() }
+    telemetry.measure({ ...served, ...times, correlationId, trace, fault })
+    const carried = trace && { traceparent: traceparentOf(trace) }
+    const headers = { ...answer.headers, 'x-correlation-id': correlationId, ...carried }
     Object.assign(request, { response: { ...answer, headers } })
   }
   const rim = {
@@ -69,7 +77,8 @@ export function httpHandler(
     },
     onError: (request: RimRequest) => {
       const { error: fault } = request
-      telemetry.failed(fault, arrivalIn(request).correlationId)
+      const { correlationId, traceId } = arrivalIn(request)
+      telemetry.failed(fault, correlationId, traceId)
       finish(request, { outcome: 'failed', answer: faultAnswer(fault, Math.random()) }, fault)
     },
   }
@@ -83,23 +92,30 @@ export function httpHandler(
 }
 
 const CORRELATION_ID = /^[\w=-]{1,128}$/
-/** W3C Trace Context §3.2: version, trace id, parent id, flags. */
-const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/
-const NO_TRACE = '0'.repeat(32)
-
 /** What the rim makes of the event before the endpoint sees it. */
 class Arrival implements RequestContext {
   private readonly startedAtMs = performance.now()
+  private readonly stages = new StageClock(this.startedAtMs)
   readonly now = Math.floor(Date.now() / 1000)
   readonly request: HttpRequest
   readonly correlationId: string
+  readonly trace: TraceContext | undefined
   readonly traceId: string | undefined
 
   constructor(event: unknown) {
     this.request = readProxyEvent(event)
     const { requestId } = this.request
     this.correlationId = requestId !== undefined && CORRELATION_ID.test(requestId) ? requestId : randomUUID()
-    this.traceId = traceIdOf(this.request.header('traceparent'))
+    this.trace = readTraceparent(this.request.header('traceparent'))
+    this.traceId = this.trace?.traceId
+  }
+
+  enter(stage: Stage): void {
+    this.stages.enter(stage)
+  }
+
+  stageTimes(): readonly StageTime[] {
+    return this.stages.until(performance.now())
   }
 
   elapsedMs(): number {
@@ -110,12 +126,6 @@ class Arrival implements RequestContext {
 /** The arrival that `before` made; had that thrown, an answer and its measurement would still be due. */
 function arrivalIn(request: RimRequest): Arrival {
   return request.event instanceof Arrival ? request.event : new Arrival(undefined)
-}
-
-/** The trace that the client is part of. A malformed header is no trace (W3C Trace Context §4.3). */
-function traceIdOf([traceparent, ...others]: readonly string[]): string | undefined {
-  const traceId = others.length === 0 ? TRACEPARENT.exec(traceparent ?? '')?.[1] : undefined
-  return traceId === NO_TRACE ? undefined : traceId
 }
 
 /** Waits for `serving`, but not beyond the deadline: what comes later is dropped, never released. */

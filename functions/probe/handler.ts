@@ -1,7 +1,8 @@
 import { composeProbe } from '../compose.ts'
 import type { HttpAnswer } from '../http/answer.ts'
 import { httpHandler } from '../http/rim.ts'
-import { createProbeTelemetry, createTelemetry } from '../telemetry.ts'
+import { createProbeTelemetry } from '../run-telemetry.ts'
+import { createTelemetry } from '../telemetry.ts'
 import { runProbe } from './probe.ts'
 import { serveProbeKey } from './serve-probe-key.ts'
 

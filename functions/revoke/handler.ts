@@ -1,13 +1,14 @@
 import { composeRevocation } from '../compose.ts'
 import { httpHandler } from '../http/rim.ts'
-import { OPERATOR_REVOCATION_PATH } from '../settings.ts'
+import { OPERATOR_REVOCATION_PATH, readSettings } from '../settings.ts'
 import { ColdStart, createTelemetry } from '../telemetry.ts'
 import { serveOperatorRevocation, serveRevocation } from './serve-revocation.ts'
 
-const { stage, ...world } = composeRevocation()
+const { stage } = readSettings(['stage'])
 const coldStart = new ColdStart()
 const telemetry = createTelemetry('revoke', stage, coldStart)
 const operatorTelemetry = createTelemetry('admin', stage, coldStart)
+const world = composeRevocation(telemetry.keysFailed)
 
 const revoke = httpHandler(serveRevocation(world, telemetry), telemetry)
 const revokeByOperator = httpHandler(serveOperatorRevocation(world, operatorTelemetry), operatorTelemetry)

@@ -1,5 +1,5 @@
 import { composeKeyRotation, epochSeconds } from '../compose.ts'
-import { createKeyTelemetry } from '../telemetry.ts'
+import { createKeyTelemetry } from '../run-telemetry.ts'
 import { answerCustomResource, isCustomResourceEvent } from './custom-resource.ts'
 import { keyHealth } from './key-health.ts'
 import { reconcileKeys } from './reconcile.ts'

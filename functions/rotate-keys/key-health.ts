@@ -1,5 +1,5 @@
 import { publishedKeys } from '../core/published-keys.ts'
-import type { KeyHealth, RingHealth } from '../telemetry.ts'
+import type { KeyHealth, RingHealth } from '../run-telemetry.ts'
 import type { RingReport } from './reconcile.ts'
 
 /** What a run says about the keys: the worst ring counts. `now` in epoch seconds. */

@@ -23,6 +23,7 @@ let metadata: unknown
 let isDown = false
 let hold: Promise<void> | undefined
 let keys: FetchedIssuerKeys
+let failures: string[]
 
 beforeEach(() => {
   now = 1_800_000_000
@@ -30,6 +31,7 @@ beforeEach(() => {
   published = { keys: [first.jwk] }
   metadata = { issuer: ISSUER, jwks_uri: `${ISSUER}/jwks` }
   isDown = false
+  failures = []
   hold = undefined
   keys = new FetchedIssuerKeys(
     async (url) => {
@@ -39,6 +41,7 @@ beforeEach(() => {
       return url.endsWith('openid-configuration') ? metadata : published
     },
     () => now,
+    { onFailure: ({ id }, fault) => void failures.push(`${id}: ${String(fault)}`) },
   )
 })
 
@@ -149,6 +152,18 @@ describe('issuer keys', () => {
     expect(await find('key-1', 'ES384')).toBeDefined()
   })
 
+  it('are reported when they cannot be read, also while those that were read before serve', async () => {
+    await find()
+    expect(failures).toEqual([])
+    isDown = true
+    now += 601
+    expect(await find()).toBeDefined()
+    expect(failures).toEqual([`${issuer.id}: Error: down`])
+    now += 10
+    expect(await find()).toBeDefined()
+    expect(failures).toHaveLength(1)
+  })
+
   it('have one deadline for both documents', async () => {
     const deadlines: AbortSignal[] = []
     keys = new FetchedIssuerKeys(
@@ -185,7 +200,7 @@ describe('issuer keys', () => {
           : published
       },
       () => now,
-      { [ISSUER]: 'http://127.0.0.1:9/ci' },
+      { standIns: { [ISSUER]: 'http://127.0.0.1:9/ci' } },
     )
     expect(await find()).toBeDefined()
     expect(fetches[0]).toBe('http://127.0.0.1:9/ci/.well-known/openid-configuration')

@@ -12,6 +12,7 @@ import {
 } from './measurements.ts'
 import { keepsPolicyPromises, measurePolicy, reportPolicy } from './policy.ts'
 import { createSetting } from './setting.ts'
+import { measureTelemetry, TELEMETRY_LIMITS } from './telemetry.ts'
 
 const USAGE = `Usage: npm run bench -- [--rounds N] [--json]
 
@@ -31,7 +32,9 @@ const progress = (text: string) => process.stderr.write(`${text}\n`)
 async function measure(rounds: number) {
   progress('policy')
   const policy = measurePolicy()
-  return { policy, ...(await measureKms(rounds)), delegated: await measureDelegated(rounds) }
+  progress('telemetry')
+  const telemetry = measureTelemetry()
+  return { policy, telemetry, ...(await measureKms(rounds)), delegated: await measureDelegated(rounds) }
 }
 
 /** The same with keys that the function holds itself. */
@@ -78,6 +81,7 @@ async function measureKms(rounds: number) {
 function report({
   bundleBytes,
   policy,
+  telemetry,
   latency,
   introspection,
   roundTrips,
@@ -117,6 +121,9 @@ function report({
     'exchange bundle, minified',
     `  ${(bundleBytes / 1000).toFixed(1)} kB  (at most ${LIMITS.bundleBytes / 1000} kB)`,
     ...reportPolicy(policy),
+    'what one request says of itself',
+    `  metrics, properties and spans ${telemetry.millisecondsPerRequest.toFixed(3)} ms of CPU  (at most ${TELEMETRY_LIMITS.millisecondsPerRequest})`,
+    `  one line                      ${telemetry.bytesPerRequest} bytes`,
     '',
   ].join('\n')
 }
@@ -125,6 +132,7 @@ function report({
 function keepsPromises({
   bundleBytes,
   policy,
+  telemetry,
   latency,
   introspection,
   roundTrips,
@@ -132,6 +140,7 @@ function keepsPromises({
 }: Figures): boolean {
   return (
     keepsPolicyPromises(policy) &&
+    telemetry.millisecondsPerRequest <= TELEMETRY_LIMITS.millisecondsPerRequest &&
     bundleBytes <= LIMITS.bundleBytes &&
     introspection.ratioToOneRead <= LIMITS.ratioToOneRead &&
     latency.ratioToBareCalls <= LIMITS.ratioToBareCalls &&

@@ -103,6 +103,44 @@ describe('the metrics of a request', () => {
     expect(await measuredOf({ outcome: 'failed', fault })).toEqual({ Failed: 1, RetiredKeySignatures: 1 })
   })
 
+  it('count the keys of issuers that could not be read with the request that waited for them, whatever became of it', async () => {
+    const { printed } = await printedBy(async () => {
+      const telemetry = createTelemetry('token', 'test', coldStart)
+      telemetry.keysFailed({ id: 'ci' }, new Error('CANARY'))
+      telemetry.measure(REQUEST)
+      telemetry.keysFailed({ id: 'ci' }, new Error('CANARY'))
+      telemetry.measure({
+        ...REQUEST,
+        outcome: 'failed',
+        fault: new DependencyUnavailable('issuer-keys', 'x'),
+      })
+      telemetry.measure(REQUEST)
+    })
+    expect(emfLinesIn(printed).map((line) => line['IssuerKeyFailures'])).toEqual([1, 1, undefined])
+    expect(printed).toMatch(/"message":"keys not read".*"issuer":"ci"/)
+    expect(printed).not.toContain('CANARY')
+  })
+
+  it('say in properties where the time went, whose request it was, and in which trace', async () => {
+    const stages = [
+      { stage: 'parse', fromMs: 1, toMs: 1.5 },
+      { stage: 'verify', fromMs: 1.5, toMs: 3.756 },
+    ] as const
+    const known = { client_id: 'checkout', issuer: 'ci', subject: 'CANARY', target: 'payments', grant: 'g' }
+    const trace = { traceId: 'a'.repeat(32), parentId: 'b'.repeat(16), isSampled: true }
+    const [line] = await linesOf([{ stages, known, trace }])
+    expect(line).toMatchObject({
+      parse_ms: '0.50',
+      verify_ms: '2.26',
+      client_id: 'checkout',
+      issuer: 'ci',
+      target: 'payments',
+      grant: 'g',
+      trace_id: trace.traceId,
+    })
+    expect(JSON.stringify(line)).not.toContain('CANARY')
+  })
+
   it('tell a cold start from a slow answer, once per environment', async () => {
     coldStart = new ColdStart()
     const [cold, warm] = await linesOf([{ durationMs: 900 }, { durationMs: 900 }])

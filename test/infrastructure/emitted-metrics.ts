@@ -1,13 +1,11 @@
 import { type Dependency, DependencyUnavailable, SignedByRetiredKey } from '../../functions/core/fault.ts'
 import type { Refusal } from '../../functions/core/refusal.ts'
 import {
-  ColdStart,
   createAuditTelemetry,
   createKeyTelemetry,
   createProbeTelemetry,
-  createTelemetry,
-  type MeasuredRequest,
-} from '../../functions/telemetry.ts'
+} from '../../functions/run-telemetry.ts'
+import { ColdStart, createTelemetry, type MeasuredRequest } from '../../functions/telemetry.ts'
 import { emfLinesIn } from '../support/emf.ts'
 import { printedBy } from '../support/printed.ts'
 
@@ -15,7 +13,7 @@ const REQUEST = { outcome: 'succeeded', durationMs: 20, correlationId: 'request-
 
 /** One request for each thing that is measured of some. */
 const REQUESTS: readonly Partial<MeasuredRequest>[] = [
-  { measured: { TokensIssued: 1, IssuerKeyFailures: 1, RevocationLatency: 8 } },
+  { measured: { TokensIssued: 1, RevocationLatency: 8 } },
   ...(['token_replayed', 'body_malformed', 'rate_exceeded'] as const).map((kind) => ({
     outcome: 'refused' as const,
     refusal: { kind } as Refusal,

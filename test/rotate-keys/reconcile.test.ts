@@ -6,7 +6,7 @@ import type { SigningAlgorithm } from '../../functions/core/types.ts'
 import { answerCustomResource, isCustomResourceEvent } from '../../functions/rotate-keys/custom-resource.ts'
 import { keyHealth } from '../../functions/rotate-keys/key-health.ts'
 import { reconcileKeys } from '../../functions/rotate-keys/reconcile.ts'
-import { createKeyTelemetry } from '../../functions/telemetry.ts'
+import { createKeyTelemetry } from '../../functions/run-telemetry.ts'
 import { arnOf, MemoryKeyManifests, MemoryKeys, newEcKey } from '../support/fakes.ts'
 
 const START = 1_800_000_000

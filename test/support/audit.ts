@@ -7,7 +7,7 @@ import type { AuditObjects, ChainHints } from '../../functions/core/ports.ts'
 import { ChainWriter } from '../../functions/export-audit/chain-writer.ts'
 import type { AuditExport } from '../../functions/export-audit/export-audit.ts'
 import { serveExport } from '../../functions/export-audit/serve-export.ts'
-import type { AuditHealth } from '../../functions/telemetry.ts'
+import type { AuditHealth } from '../../functions/run-telemetry.ts'
 import { MemoryAuditObjects, MemoryChainHints, MemoryCheckpointSigner } from './fakes.ts'
 
 export const NOW = 1_800_000_000
