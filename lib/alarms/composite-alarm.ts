@@ -80,7 +80,7 @@ export function suppressedActions(
     const isSuppressed = suppressorStates[minute] === 'ALARM'
     const wasSuppressed = suppressorStates[minute - 1] === 'ALARM'
     if (!isSuppressed && wasSuppressed) quietUntil = minute + extensionPeriod
-    if (state !== states[minute - 1]) {
+    if (state !== (states[minute - 1] ?? 'OK')) {
       isPending = true
       quietUntil = isSuppressed ? quietUntil : minute + waitPeriod
     }

@@ -110,14 +110,15 @@ function statesFor(
     : Array.from({ length: minutes }, () => 'NOT_EVALUATED' as const)
 }
 
-/** An alarm's actions follow its changes; there is no change before the first minute. */
+/** An alarm's actions follow its changes. To be OK from the first minute on is none. */
 function actionsOf(
   alarm: AlarmDefinition,
   own: readonly ReplayedState[],
   states: ReadonlyMap<string, readonly ReplayedState[]>,
 ): readonly ActionTaken[] {
   const suppressor = alarm.kind === 'composite' ? alarm.suppressor : undefined
-  if (suppressor === undefined) return historyOf(own)
+  if (suppressor === undefined)
+    return historyOf(own).filter(({ minute, state }) => minute > 0 || state !== 'OK')
   return suppressedActions(own, states.get(suppressor.alarm) ?? [], suppressor)
 }
 

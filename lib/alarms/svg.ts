@@ -28,14 +28,14 @@ const FAINT = '#6b7785'
 const LINE = '#d9dfe6'
 const TRAFFIC = '#b8cde6'
 const BAD = '#c62828'
-const COLOURS = { page: BAD, ticket: '#d98200', nobody: '#7b8ca3' } as const
+const COLOURS = { page: BAD, ticket: '#d98200', quiet: '#f0cf95', nobody: '#aab6c4' } as const
 /** Told apart also by those who see few colours. */
 const CURVES = ['#0b5cad', '#c2410c', '#2e7d32', '#7b1fa2', '#00838f', '#8d6e00'] as const
 
 /** A picture of a replay: traffic, burn rates, who rang when and whom that called. No script, one file, light. */
 export function drawReplay(drawing: Drawing): string {
   const { report } = drawing
-  const rows = rowsOf(report)
+  const rows = rowsOf(drawing)
   const curves = curvesOf(drawing)
   const trafficAt = 100
   const burnAt = trafficAt + PANEL + GAP
@@ -48,6 +48,7 @@ export function drawReplay(drawing: Drawing): string {
     text(24, 62, report.about, { 'font-size': 13, fill: FAINT }),
     ...grid(report, { from: trafficAt, to: axisAt }),
     ...trafficPanel(drawing, trafficAt),
+    ...report.messages.map((message) => callLine(message, report.minutes, { from: trafficAt, to: axisAt })),
     ...(curves.length === 0 ? [] : burnPanel(curves, report.minutes, burnAt)),
     ...rows.flatMap((row, at) => band(row, report, rowsAt + at * ROW)),
     ...axis(report, axisAt),
@@ -180,7 +181,9 @@ function burnPanel(curves: readonly Curve[], minutes: number, top: number): read
     const d = pathThrough(
       columnsOf(points).map(({ minute, value }) => [xOf(minute + 1, minutes), yOf(value)]),
     )
-    return element('path', { d, fill: 'none', stroke: CURVES[at] ?? INK, 'stroke-width': 1.8 })
+    // The last ones often lie on the first.
+    const dashes = at > 3 ? { 'stroke-dasharray': '7 7' } : {}
+    return element('path', { d, fill: 'none', stroke: CURVES[at] ?? INK, 'stroke-width': 1.8, ...dashes })
   })
   const labels = curves.map(({ label }, at) =>
     text(24, top + 52 + at * 15, `― ${label}`, { 'font-size': 11, fill: CURVES[at] ?? INK }),
@@ -195,45 +198,49 @@ function burnPanel(curves: readonly Curve[], minutes: number, top: number): read
 
 interface Row {
   readonly alarm: string
+  /** Whom it called, or that it would have, or that it never does. */
+  readonly kind: keyof typeof COLOURS
   readonly rings: readonly Ringing[]
   readonly messages: readonly Message[]
 }
 
-/** What rang, in the order in which it did; what called somebody last, where the eye ends. */
-function rowsOf({ rang, messages }: Report): readonly Row[] {
-  const names = [
-    ...new Set([
-      ...rang.toSorted((a, b) => a.from - b.from).map(({ alarm }) => alarm),
-      ...messages.map(({ alarm }) => alarm),
-    ]),
-  ]
-  const rows = names.map((alarm) => ({
-    alarm,
-    rings: rang.filter((ring) => ring.alarm === alarm),
-    messages: messages.filter((message) => message.alarm === alarm),
-  }))
-  return rows.toSorted((a, b) => Number(a.messages.length > 0) - Number(b.messages.length > 0))
+/** What rang, in the order in which it did: what called somebody first, and nothing of which only another is made. */
+function rowsOf({ report: { rang, messages }, app }: Drawing): readonly Row[] {
+  const isPart = (id: string) =>
+    app.alarms.some(
+      ({ kind, name, actions }) => kind === 'metric' && app.idOf(name) === id && actions.onAlarm.length === 0,
+    )
+  const inOrder = rang.toSorted((one, other) => one.from - other.from).map(({ alarm }) => alarm)
+  const names = [...new Set([...inOrder, ...messages.map(({ alarm }) => alarm)])].filter((id) => !isPart(id))
+  const rows = names.map((alarm): Row => {
+    const own = messages.filter((message) => message.alarm === alarm)
+    const calls = app.alarms.some(
+      ({ name, actions }) => app.idOf(name) === alarm && actions.onAlarm.length > 0,
+    )
+    const to = own.find(({ state }) => state === 'ALARM')?.to
+    const kind = to === 'page' || to === 'ticket' ? to : calls ? 'quiet' : 'nobody'
+    return { alarm, kind, rings: rang.filter((ring) => ring.alarm === alarm), messages: own }
+  })
+  const order = Object.keys(COLOURS)
+  return rows.toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind))
 }
 
-function band({ alarm, rings, messages }: Row, { minutes }: Report, top: number): readonly string[] {
-  const audience = messages.find(({ state }) => state === 'ALARM')?.to ?? 'nobody'
-  const fill = audience === 'page' || audience === 'ticket' ? COLOURS[audience] : COLOURS.nobody
-  const isCalling = messages.length > 0
-  const centre = top + BAR / 2
+function band({ alarm, kind, rings, messages }: Row, { minutes }: Report, top: number): readonly string[] {
+  const weight = messages.length > 0 ? 600 : 400
   return [
     text(LEFT - 8, top + 11, alarm, {
       'font-size': 12,
       'text-anchor': 'end',
-      'font-weight': isCalling ? 600 : 400,
+      'font-weight': weight,
       fill: INK,
     }),
     element('rect', { x: LEFT, y: top, width: PLOT, height: BAR, fill: '#f3f5f8' }),
     ...rings.map(({ from, until = minutes }) => {
       const x = xOf(from, minutes)
       const width = Math.max(2, xOf(Math.min(minutes, until), minutes) - x)
-      return element('rect', { x, y: top, width, height: BAR, fill, opacity: isCalling ? 1 : 0.6 })
+      return element('rect', { x, y: top, width, height: BAR, fill: COLOURS[kind] })
     }),
-    ...messages.map((message) => mark(message, xOf(message.minute, minutes), centre)),
+    ...messages.map((message) => mark(message, xOf(message.minute, minutes), top + BAR / 2)),
   ]
 }
 
@@ -249,6 +256,18 @@ function mark({ to, state }: Message, x: number, y: number): string {
     stroke: isRinging ? '#ffffff' : colour,
     'stroke-width': 2,
   })
+}
+
+/** When somebody was called, through everything that is drawn. */
+function callLine(
+  { minute, to, state }: Message,
+  minutes: number,
+  span: { readonly from: number; readonly to: number },
+): string {
+  const x = xOf(minute, minutes)
+  const stroke = to === 'ticket' ? COLOURS.ticket : COLOURS.page
+  const dashes = state === 'ALARM' ? {} : { 'stroke-dasharray': '2 4' }
+  return element('line', { x1: x, x2: x, y1: span.from, y2: span.to, stroke, opacity: '0.55', ...dashes })
 }
 
 /** Between two ticks; the first that leaves them apart. Minutes. */
@@ -281,16 +300,18 @@ function axis({ minutes, startsAt }: Report, top: number): readonly string[] {
 
 function legend(y: number): readonly string[] {
   const items = [
-    ['page', COLOURS.page, 'calls whoever is on call'],
-    ['ticket', COLOURS.ticket, 'can wait for the morning'],
-    ['calls nobody', COLOURS.nobody, 'part of another'],
+    ['page', 'wakes somebody'],
+    ['ticket', 'can wait for the morning'],
+    ['quiet', 'kept quiet: a page says it already'],
+    ['nobody', 'only part of another'],
   ] as const
-  const drawn = items.flatMap(([name, fill, meaning], at) => {
-    const x = LEFT + at * 220
+  const places = [0, 140, 340, 590]
+  const drawn = items.flatMap(([kind, meaning], at) => {
+    const x = LEFT + (places[at] ?? 0)
     return [
-      element('rect', { x, y: y - 10, width: 12, height: 12, fill }),
-      text(x + 18, y, `${name}: ${meaning}`, { 'font-size': 11, fill: INK }),
+      element('rect', { x, y: y - 10, width: 12, height: 12, fill: COLOURS[kind] }),
+      text(x + 18, y, meaning, { 'font-size': 11, fill: INK }),
     ]
   })
-  return [...drawn, text(LEFT + 3 * 220, y, '● called  ○ is over', { 'font-size': 11, fill: INK })]
+  return [text(24, y, '● calls   ○ says that it is over', { 'font-size': 11, fill: INK }), ...drawn]
 }

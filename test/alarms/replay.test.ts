@@ -24,7 +24,6 @@ function notificationsOf(
 describe('a replay', () => {
   it('notifies once when an alarm rings, and once when it returns', () => {
     expect(notificationsOf({ A: metric({ AlarmActions: [PAGE], OKActions: [TICKET] }) })).toEqual([
-      '0 ticket stack-A OK',
       '2 page stack-A ALARM',
       '4 ticket stack-A OK',
     ])

@@ -24,6 +24,14 @@ describe('the scenarios that come with the project', () => {
   })
 })
 
+it('the picture in the documents shows alarms that are there', () => {
+  const picture = readFileSync('docs/scenarios/kms-down.svg', 'utf8')
+  const shown = [...picture.matchAll(/text-anchor="end" font-weight[^>]*>([^<]+)</g)].map(([, id = '']) => id)
+  expect(shown).toContain('kms-failing')
+  const known = app.alarms.map(({ name }) => app.idOf(name))
+  expect(shown.filter((id) => !known.includes(id))).toEqual([])
+})
+
 const TEXT = readFileSync(join(SCENARIOS, 'outage.yaml'), 'utf8')
 
 describe('a scenario file', () => {
