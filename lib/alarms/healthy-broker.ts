@@ -81,8 +81,8 @@ const OF_AWS: Readonly<Record<string, Published>> = {
   'AWS/Lambda Throttles': ({ requests }) => times(requests, 0),
   'AWS/Lambda IteratorAge': () => times(1, ITERATOR_AGE_MILLISECONDS),
   'AWS/SQS ApproximateNumberOfMessagesVisible': zero,
-  'AWS/Usage ResourceCount': () => times(1, CONCURRENCY),
-  [`${KNOWN_TO_CLOUDWATCH.quotas} ResourceCount`]: () => times(1, CONCURRENCY_QUOTA),
+  'AWS/Lambda ConcurrentExecutions': () => times(1, CONCURRENCY),
+  [`${KNOWN_TO_CLOUDWATCH.quotas} ConcurrentExecutions`]: () => times(1, CONCURRENCY_QUOTA),
   [`${KNOWN_TO_CLOUDWATCH.insights} SampleCount`]: ({ requests }) => times(requests * REFUSED),
 }
 

@@ -102,9 +102,12 @@ function functionRules({ requestFunctions, schedules }: Watched): readonly Cause
       ...often(lambdaMetric(each, metricName, { statistic: 'Sum' })),
       part: each.id,
     }))
-  // The one metric of usage that CloudWatch knows the quota of.
-  const dimensions = { Service: 'Lambda', Type: 'Resource', Resource: 'ConcurrentExecutions', Class: 'None' }
-  const usage = awsMetric('AWS/Usage', 'ResourceCount', { statistic: 'Maximum', minutes: 5, dimensions })
+  // Of the whole account; the metric by which Service Quotas knows this quota is Lambda's own, not one of AWS/Usage.
+  const usage = awsMetric('AWS/Lambda', 'ConcurrentExecutions', {
+    statistic: 'Maximum',
+    minutes: 5,
+    dimensions: {},
+  })
   const share = computed('usage / SERVICE_QUOTA(usage) * 100', { usage }, { minutes: 5 })
   const uninvoked = schedules.map(({ id: part, ruleName }) => {
     const reading = { statistic: 'Sum', minutes: RECONCILE_MINUTES }

@@ -12,11 +12,12 @@ const SECONDS = 60
 export function signalsObjective(scope: Construct, prefix: string, objective: Objective): void {
   const { id, targetPercent, count } = objective
   const { metrics, bad, total } = count(1)
-  const queries = Object.entries(metrics).map(([name, metric]) => query(name, metric))
-  const formula = (name: string, expression: string) => [
-    ...queries.map((each) => ({ ...each, returnData: false })),
-    { id: name, expression, returnData: true },
-  ]
+  const counted = (formula: string) => {
+    const metric = metrics[formula]
+    if (metric !== undefined) return [{ ...query(formula, metric), returnData: true }]
+    const parts = Object.entries(metrics).map(([name, part]) => ({ ...query(name, part), returnData: false }))
+    return [...parts, { id: 'counted', expression: formula, returnData: true }]
+  }
   new CfnServiceLevelObjective(scope, `Signals-${id}`, {
     name: `${prefix}-${id}`,
     description: `What the token broker promises of its ${id}`,
@@ -26,8 +27,8 @@ export function signalsObjective(scope: Construct, prefix: string, objective: Ob
     },
     requestBasedSli: {
       requestBasedSliMetric: {
-        totalRequestCountMetric: formula('all', `${total} * 1`),
-        monitoredRequestCountMetric: { badCountMetric: formula('bad', `${bad} * 1`) },
+        totalRequestCountMetric: counted(total),
+        monitoredRequestCountMetric: { badCountMetric: counted(bad) },
       },
     },
     burnRateConfigurations: burnAlarms(targetPercent)

@@ -46,6 +46,8 @@ export class MonitoringStack extends Stack {
       paging: objectives.paging,
       refusals: insights.ruleName('refusals-by-reason'),
     })
+    // Of a rule that does not exist an alarm could compute nothing.
+    causes.node.addDependency(insights)
     new SavedQueries(this, 'Queries', { prefix: this.#prefix, watched: this.#watched })
     this.#addDashboards(objectives, causes)
     new Maintenance(this, 'Maintenance', {

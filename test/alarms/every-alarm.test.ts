@@ -27,7 +27,7 @@ const DRIVERS: readonly (readonly [RegExp, string])[] = [
   [/^dynamodb-throttled-of-revocations$/, '{at: 2h, for: 5m, metrics: {AWS/DynamoDB ReadThrottleEvents: 1}}'],
   [/^functions-throttled/, '{at: 2h, for: 5m, metrics: {AWS/Lambda Throttles: 1}}'],
   [/^functions-crashing/, '{at: 2h, for: 5m, metrics: {AWS/Lambda Errors: 1}}'],
-  [/^concurrency-high$/, '{at: 2h, for: 1h, metrics: {AWS/Usage ResourceCount: 900}}'],
+  [/^concurrency-high$/, '{at: 2h, for: 1h, metrics: {AWS/Lambda ConcurrentExecutions: 900}}'],
   [/^schedules-failing/, '{at: 2h, for: 1m, metrics: {AWS/Events FailedInvocations: 1}}'],
   [/^key-step-overdue$/, '{at: 2h, for: 3h, metrics: {SecondsToNextKeyStep: {value: -4000, every: 15m}}}'],
   [

@@ -17,11 +17,11 @@ const AWS_METRICS: Readonly<Record<string, readonly string[]>> = {
   'AWS/DynamoDB ReadThrottleEvents': ['TableName'],
   'AWS/DynamoDB WriteThrottleEvents': ['TableName'],
   'AWS/Events FailedInvocations': ['RuleName'],
+  'AWS/Lambda ConcurrentExecutions': [],
   'AWS/Lambda Errors': ['FunctionName'],
   'AWS/Lambda IteratorAge': ['FunctionName'],
   'AWS/Lambda Throttles': ['FunctionName'],
   'AWS/SQS ApproximateNumberOfMessagesVisible': ['QueueName'],
-  'AWS/Usage ResourceCount': ['Class', 'Resource', 'Service', 'Type'],
 }
 /** What CloudWatch takes. */
 const LONGEST_DESCRIPTION = 1024

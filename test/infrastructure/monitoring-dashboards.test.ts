@@ -228,7 +228,22 @@ describe('Application Signals', () => {
         LookBackWindowMinutes,
       })),
     })
-    expect(latency).toMatchObject({ Name: 'token-broker-dev-latency', Goal: { AttainmentGoal: 99 } })
+    expect(latency).toMatchObject({
+      Name: 'token-broker-dev-latency',
+      Goal: { AttainmentGoal: 99 },
+      RequestBasedSli: {
+        RequestBasedSliMetric: {
+          TotalRequestCountMetric: [{ Id: 'timed1', MetricStat: { Stat: 'SampleCount' }, ReturnData: true }],
+          MonitoredRequestCountMetric: {
+            BadCountMetric: [
+              { Id: 'fast1', ReturnData: false },
+              { Id: 'timed1', ReturnData: false },
+              { Expression: '(timed1 - fast1)', ReturnData: true },
+            ],
+          },
+        },
+      },
+    })
     expect(alarmsOf(signalling).size).toBe(alarmsOf(monitoring).size)
   })
 })
