@@ -21,6 +21,7 @@ const SECTIONS: readonly Section[] = [
   { file: 'jwks-and-network.test.ts', letter: 'H', first: 1, last: 12 },
   { file: 'revocation.test.ts', letter: 'I', first: 1, last: 14 },
   { file: 'audit-and-logs.test.ts', letter: 'J', first: 4, last: 11 },
+  { file: 'aws.test.ts', letter: 'K', first: 1, last: 12 },
   { file: 'abuse.test.ts', letter: 'L', first: 1, last: 6 },
 ]
 
