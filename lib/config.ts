@@ -16,6 +16,7 @@ const DELEGATED_RULE = `a whole number of hours, at most ${LONGEST_DELEGATED_HOU
 const ROTATION_RULE = `a whole number of hours, at most ${LONGEST_ROTATION_HOURS}`
 const LONGEST_AUDIT_DAYS = 36_500
 const AUDIT_RULE = `a whole number of days from 1 to ${LONGEST_AUDIT_DAYS}: with removal protection nobody can make it shorter afterwards`
+const LAYER_RULE = 'the ARN of a version of a Lambda layer, in the Region of the stack'
 const BOOLEAN_RULE = 'true or false'
 
 const RETENTION_DAYS = Object.values(RetentionDays).filter(
@@ -42,6 +43,8 @@ const MUTUAL_TLS = z.strictObject(
   },
   { error: keysOrElse('an object with name, certificateArn, truststore and truststoreVersion') },
 )
+
+const LAYER_ARN = /^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:layer:[A-Za-z0-9_-]+:\d+$/
 
 const DOMAIN = z.strictObject(
   {
@@ -73,6 +76,7 @@ const CONFIG = z
         .default(400),
       domain: DOMAIN.optional(),
       monitoring: MONITORING.prefault({}),
+      openTelemetryLayer: z.string(LAYER_RULE).regex(LAYER_ARN, LAYER_RULE).optional(),
       probe: z.boolean(BOOLEAN_RULE).default(true),
       removalProtection: z.boolean(BOOLEAN_RULE).default(true),
     },
@@ -165,6 +169,12 @@ export interface DeploymentConfig {
   readonly domain?: DomainConfig | undefined
   /** What is promised, and who is told when it is not kept. */
   readonly monitoring: MonitoringConfig
+  /**
+   * ARN of a layer with an OpenTelemetry SDK for Node.js that starts by the wrapper `/opt/otel-instrument`, as that of the AWS
+   * Distro does.
+   * @default - spans go nowhere; X-Ray sees each invocation as a whole
+   */
+  readonly openTelemetryLayer?: string | undefined
   /**
    * Whether a function tries the broker each minute, as a client does: exchanges that must work, others that must be
    * refused, and a revocation that must hold.

@@ -1,6 +1,14 @@
 import { join } from 'node:path'
 import { type IGrantable, type IPrincipal, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
-import { Architecture, Code, Function as LambdaFunction, Runtime, Tracing } from 'aws-cdk-lib/aws-lambda'
+import {
+  Architecture,
+  Code,
+  type ILayerVersion,
+  Function as LambdaFunction,
+  LayerVersion,
+  Runtime,
+  Tracing,
+} from 'aws-cdk-lib/aws-lambda'
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs'
 import { Duration, type RemovalPolicy, Stage, Validations } from 'aws-cdk-lib/core'
 import { Construct } from 'constructs'
@@ -23,6 +31,11 @@ export interface BrokerFunctionProps {
    * @default - none
    */
   readonly files?: Readonly<Record<string, string>>
+  /**
+   * ARN of the layer with an OpenTelemetry SDK.
+   * @default - none
+   */
+  readonly openTelemetryLayer?: string | undefined
 }
 
 /** A Lambda function with a role and a log group of its own: it may write its log and traces, and what is granted to it. */
@@ -49,7 +62,11 @@ export class BrokerFunction extends Construct implements IGrantable {
       architecture: Architecture.ARM_64,
       memorySize: props.memoryMegabytes,
       timeout: Duration.seconds(props.timeoutSeconds),
-      environment: props.environment,
+      environment: {
+        ...props.environment,
+        ...(props.openTelemetryLayer && { AWS_LAMBDA_EXEC_WRAPPER: '/opt/otel-instrument' }),
+      },
+      layers: this.#layers(props),
       role: this.role,
       logGroup: this.logGroup,
       tracing: Tracing.ACTIVE,
@@ -62,6 +79,10 @@ export class BrokerFunction extends Construct implements IGrantable {
 
   get grantPrincipal(): IPrincipal {
     return this.role
+  }
+
+  #layers({ openTelemetryLayer: arn }: BrokerFunctionProps): ILayerVersion[] {
+    return arn === undefined ? [] : [LayerVersion.fromLayerVersionArn(this, 'OpenTelemetry', arn)]
   }
 
   #code(props: BrokerFunctionProps): Code {

@@ -24,11 +24,11 @@ export interface Synthesis {
 
 /**
  * Synthesizes the broker for the local cloud. Throws `PolicyError` or `ConfigError`. The templates are those that deploy,
- * but for the custom domain, which only AWS can serve.
+ * but for the custom domain and a layer, which only AWS has.
  */
 export function synthesize({ policyFolder }: SynthesizeOptions = {}): Synthesis {
   const context = projectContext()
-  const { domain: _, ...config } = parseConfig(context['broker'] ?? {})
+  const { domain: _, openTelemetryLayer: _layer, ...config } = parseConfig(context['broker'] ?? {})
   const folder = policyFolder ?? config.policyFolder
   // What needs a certificate is refused then, as where a client has none.
   const policy = loadPolicy(folder, { loopbackIssuers: true, mutualTls: true })

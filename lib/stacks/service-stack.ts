@@ -371,6 +371,7 @@ export class ServiceStack extends Stack {
       ...rest,
       entry: join(functionsFolder, name, 'handler.ts'),
       environment: toEnvironment({ stage: config.stage, ...settings }),
+      openTelemetryLayer: config.openTelemetryLayer,
       logRetention: config.logRetentionDays,
       logRemoval: this.#logRemoval(),
     })

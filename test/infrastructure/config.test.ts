@@ -65,6 +65,13 @@ describe('the deployment config', () => {
     expect(() => parseConfig({ domain })).toThrow(rule)
   })
 
+  it.each(['otel', 'arn:aws:lambda:eu-west-1:1:layer:x:1', 'arn:aws:lambda:eu-west-1:615299751070:layer:x'])(
+    'refuses the layer %s',
+    (openTelemetryLayer) => {
+      expect(() => parseConfig({ openTelemetryLayer })).toThrow(/broker\.openTelemetryLayer/)
+    },
+  )
+
   it('takes a custom domain', () => {
     expect(parseConfig({ domain: DOMAIN }).domain).toEqual(DOMAIN)
   })

@@ -255,6 +255,28 @@ describe('key rotation', () => {
   })
 })
 
+describe('OpenTelemetry', () => {
+  const openTelemetryLayer = 'arn:aws:lambda:eu-west-1:615299751070:layer:AWSOpenTelemetryDistroJs:8'
+
+  it('is a layer of every function, started by its wrapper, where it is wanted', () => {
+    const { service: traced } = synthesize({ openTelemetryLayer })
+    const functions = Object.values(resources(traced, 'AWS::Lambda::Function'))
+    expect(functions.length).toBeGreaterThan(7)
+    for (const { Properties } of functions)
+      expect(Properties).toMatchObject({
+        Layers: [openTelemetryLayer],
+        Environment: { Variables: { AWS_LAMBDA_EXEC_WRAPPER: '/opt/otel-instrument' } },
+      })
+  })
+
+  it('is in no function otherwise', () => {
+    for (const { Properties } of Object.values(resources(service, 'AWS::Lambda::Function'))) {
+      expect(Properties).not.toHaveProperty('Layers')
+      expect(JSON.stringify(Properties)).not.toContain('AWS_LAMBDA_EXEC_WRAPPER')
+    }
+  })
+})
+
 describe('the probe', () => {
   it('runs each minute, for less than a minute, and not again for what failed', () => {
     const rules = Object.values(resources(service, 'AWS::Events::Rule')).map(({ Properties }) => Properties)
