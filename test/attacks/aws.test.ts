@@ -1,3 +1,4 @@
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { DependencyUnavailable, SessionRejected } from '../../functions/core/fault.ts'
 import { openOwnToken } from '../../functions/core/own-token.ts'
@@ -5,7 +6,7 @@ import type { AwsTarget } from '../../functions/core/policy/compiled.ts'
 import { sessionNameOf } from '../../functions/core/session-name.ts'
 import { type AwsBroker, awsBrokerOf, createAwsBroker } from '../support/aws-broker.ts'
 import { OWN_ROLE, policyWithRoles, ROLE } from '../support/aws-roles.ts'
-import { NOW, OUR_AUDIENCE, PAYMENTS } from '../support/broker.ts'
+import { BROKER_ISSUER, NOW, OUR_AUDIENCE, PAYMENTS } from '../support/broker.ts'
 import { printedBy } from '../support/printed.ts'
 
 const DOLLAR = '$'
@@ -22,6 +23,11 @@ const NARROW: AwsTarget['sessionPolicy'] = [
 
 beforeAll(() => void vi.useFakeTimers({ toFake: ['Date'], now: NOW * 1000 }))
 afterAll(() => void vi.useRealTimers())
+
+async function proofKey() {
+  const { publicKey, privateKey } = await generateKeyPair('ES256')
+  return { jwk: await exportJWK(publicKey), privateKey }
+}
 
 /** Asks for credentials with a token of these claims; what came of it. */
 async function asked(by: AwsBroker, claims: Record<string, unknown>, form: Record<string, string> = {}) {
@@ -309,6 +315,22 @@ describe('attacks on what STS is asked for', () => {
     const kept = printed + JSON.stringify([by.endpoints.said, ...by.broker.ledger.records.values()])
     for (const secret of ['memory-secret', 'memory-session', token ?? 'none', OUR_AUDIENCE])
       expect(kept).not.toContain(secret)
+  })
+
+  it('K05 credentials for who has proved to have the key of a bound token: they would drop the binding', async () => {
+    const by = await createAwsBroker()
+    const { jwk, privateKey } = await proofKey()
+    const proof = await new SignJWT({ jti: 'proof-1', htm: 'POST', htu: `${BROKER_ISSUER}/token` })
+      .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk })
+      .setIssuedAt(NOW)
+      .sign(privateKey)
+    const subject_token = await by.subjectToken()
+    const { statusCode } = await by.exchange({ subject_token }, { dpop: proof })
+    expect([statusCode, by.endpoints.said.audit.at(-1)?.['reason']]).toEqual([
+      400,
+      'credentials_not_bindable',
+    ])
+    expect(by.sts.sessions).toEqual([])
   })
 
   it('K05 credentials for a token that is bound to a key, which they cannot be', async () => {
