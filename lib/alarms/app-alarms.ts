@@ -3,7 +3,7 @@ import { TemplateDefect } from '../local/intrinsics.ts'
 import { describeStacks, resolveStacks } from '../local/resolved-stacks.ts'
 import { projectStage } from '../project-context.ts'
 import type { AlarmDefinition } from './alarm-definition.ts'
-import { readAlarms } from './read-alarms.ts'
+import { MUTE_RULE, readAlarms } from './read-alarms.ts'
 
 /** No alarm depends on where it is deployed. */
 const DEPLOYMENT = {
@@ -20,6 +20,8 @@ const TOPIC_OUTPUTS: Readonly<Record<Audience, string>> = { page: 'PageTopic', t
 /** What the app deploys of alarms. */
 export interface AppAlarms {
   readonly alarms: readonly AlarmDefinition[]
+  /** Windows of maintenance, which are not replayed. */
+  readonly maintenanceWindows: number
   /** By the topic's ARN. */
   readonly audiences: ReadonlyMap<string, Audience>
   /** The part of an alarm's name that does not depend on the stage: its runbook is `docs/runbooks/<id>.md`. */
@@ -36,8 +38,10 @@ export function alarmsOfAssembly(folder: string, stage: string = projectStage())
     return [topic.value, audience as Audience] as const
   })
   const prefix = `token-broker-${stage}-`
+  const resources = resolveStacks(stacks, DEPLOYMENT)
   return {
-    alarms: readAlarms(resolveStacks(stacks, DEPLOYMENT)),
+    alarms: readAlarms(resources),
+    maintenanceWindows: resources.filter(({ type }) => type === MUTE_RULE).length,
     audiences: new Map(audiences),
     idOf: (name) => (name.startsWith(prefix) ? name.slice(prefix.length) : name),
   }

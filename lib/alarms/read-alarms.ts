@@ -69,8 +69,12 @@ const COMPOSITE_ALARM = z.strictObject({
   ActionsSuppressorExtensionPeriod: SECONDS,
 })
 
+/** Windows in which alarms ring and call nobody. Whoever replays without them has to say so. */
+export const MUTE_RULE = 'AWS::CloudWatch::AlarmMuteRule'
+
 /** What is neither replayed nor refused, because it evaluates nothing. */
 const SILENT_TYPES = [
+  MUTE_RULE,
   'AWS::CloudWatch::Dashboard',
   'AWS::CloudWatch::AnomalyDetector',
   'AWS::CloudWatch::InsightRule',

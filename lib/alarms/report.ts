@@ -64,14 +64,23 @@ export function reportOf(replay: Replay, app: AppAlarms, { title, about, expect,
       ringsOf(alarm, replay.minutes, warmUp).map((ring) => ({ ...ring, alarm: app.idOf(ring.alarm) })),
     ),
     messages,
-    notEvaluated: replay.alarms
-      .filter(({ history }) => history.some(({ state }) => state === 'NOT_EVALUATED'))
-      .map(({ definition, reason }) => ({
-        alarm: app.idOf(definition.name),
-        reason: reason ?? 'it looks at alarms that were not evaluated',
-      })),
+    notEvaluated: notEvaluatedIn(replay, app),
     unexpected: expect === undefined ? [] : unexpectedIn(messages, expect),
   }
+}
+
+function notEvaluatedIn({ alarms }: Replay, app: AppAlarms): Report['notEvaluated'] {
+  const unknown = alarms
+    .filter(({ history }) => history.some(({ state }) => state === 'NOT_EVALUATED'))
+    .map(({ definition, reason }) => ({
+      alarm: app.idOf(definition.name),
+      reason: reason ?? 'it looks at alarms that were not evaluated',
+    }))
+  const windows = {
+    alarm: `${app.maintenanceWindows} maintenance windows`,
+    reason: 'calls are told as outside of them',
+  }
+  return app.maintenanceWindows === 0 ? unknown : [...unknown, windows]
 }
 
 function ringsOf(

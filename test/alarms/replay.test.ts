@@ -158,7 +158,7 @@ describe('alarms of a template', () => {
   })
 
   it('of a type that the replayer does not know are refused', () => {
-    const rule = { Type: 'AWS::CloudWatch::AlarmMuteRule', Properties: {} }
-    expect(() => alarmsOf({ A: rule })).toThrow('AWS::CloudWatch::AlarmMuteRule')
+    const alarm = { Type: 'AWS::CloudWatch::LogAlarm', Properties: {} }
+    expect(() => alarmsOf({ A: alarm })).toThrow('AWS::CloudWatch::LogAlarm')
   })
 })

@@ -50,6 +50,12 @@ describe('npm run alarms', () => {
     })
   })
 
+  it('says that windows of maintenance are not replayed', () => {
+    const terminal = new MemoryTerminal()
+    runAlarms(['outage'], { terminal, app: () => ({ ...app, maintenanceWindows: 2 }) })
+    expect(terminal.outText).toMatch(/^ +2 maintenance windows +calls are told as outside of them$/m)
+  })
+
   it('synthesizes the app by itself', () => {
     const terminal = new MemoryTerminal()
     expect(runAlarms(['outage'], { terminal })).toBe(0)
