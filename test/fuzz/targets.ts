@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { preparseJwt } from '../../functions/core/jwt-preparse.ts'
+import { readDistinguishedName } from '../../functions/core/distinguished-name.ts'
+import { verifyProof } from '../../functions/core/dpop-proof.ts'
+import { isSameHttpUrl } from '../../functions/core/http-url.ts'
+import { preparseJwt, preparseProof } from '../../functions/core/jwt-preparse.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
 import { compilePolicy } from '../../functions/core/policy/compile.ts'
 import { indexPolicy } from '../../functions/core/policy/decide.ts'
@@ -13,7 +16,7 @@ import { DELEGATION } from '../attacks/delegation-policy.ts'
 import { printedBy } from '../support/printed.ts'
 import { anyEvent, NASTY_EVENTS } from './events.ts'
 import { NASTY_POLICIES, policyText } from './policies.ts'
-import { hostileCompact, NASTY_TOKENS } from './tokens.ts'
+import { hostileCompact, hostileProof, NASTY_TOKENS, nearName, PROOF_TIME, PROOF_URL } from './tokens.ts'
 
 /** Something that anybody may hand anything: it must come back, with an answer of its kind. */
 export interface FuzzTarget {
@@ -32,6 +35,18 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
     nasty: NASTY_TOKENS,
     check: checkToken,
   },
+  {
+    name: 'the verifier of DPoP proofs',
+    input: fc.oneof(hostileCompact, hostileProof, fc.string({ unit: 'binary', maxLength: 200 })),
+    nasty: NASTY_TOKENS,
+    check: checkProof,
+  },
+  {
+    name: 'the reader of URLs and names',
+    input: fc.oneof(fc.webUrl(), fc.string({ unit: 'binary', maxLength: 100 }), nearName),
+    nasty: ['https:', 'https://a/%', 'CN=\\\\', 'CN=\\e4', `${'/..'.repeat(9999)}`],
+    check: checkText,
+  },
   { name: 'the parser of forms', input: anyEvent, nasty: NASTY_EVENTS, check: checkForm },
   { name: 'the compiler of policies', input: policyText, nasty: NASTY_POLICIES, check: checkPolicy },
   { name: 'the token endpoint', input: anyEvent, nasty: NASTY_EVENTS, check: checkHandler },
@@ -43,6 +58,20 @@ function checkToken(compact: string): void {
   assert.ok(compact.length <= LIMITS.tokenBytes)
   assert.equal(`${read.signingInput}.${compact.split('.')[2]}`, read.compact)
   assert.equal(Object.getPrototypeOf(read.claims), null)
+}
+
+/** Nobody has the keys of these: whatever they are, none is believed. */
+async function checkProof(compact: string): Promise<void> {
+  const read = preparseProof(compact)
+  if (typeof read !== 'string') assert.ok(compact.length <= LIMITS.proofBytes)
+  const request = { method: 'POST', urls: [PROOF_URL], token: 'token' }
+  assert.equal(typeof (await verifyProof([compact], request, PROOF_TIME)), 'string')
+}
+
+function checkText(text: string): void {
+  if (isSameHttpUrl(text, text)) assert.ok(URL.canParse(text) && /^https?:\/\//i.test(text))
+  const name = readDistinguishedName(text)
+  if (name !== undefined) assert.ok(Array.isArray(JSON.parse(name)))
 }
 
 function checkForm(event: unknown): void {

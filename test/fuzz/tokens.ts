@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import fc from 'fast-check'
 
 const names = fc.constantFrom(
@@ -120,3 +121,38 @@ export const NASTY_TOKENS: readonly string[] = [
   `${Buffer.from(`{"alg":"ES256","kid":"k"}`).toString('base64url')}.${Buffer.from(`{"a":${'9'.repeat(8000)}}`).toString('base64url')}.AA`,
   `${Buffer.from(`{"alg":"ES256","kid":"k"}${' '.repeat(9000)}`).toString('base64url')}.e30.AA`,
 ]
+
+export const PROOF_URL = 'https://tokens.example.com/token'
+export const PROOF_TIME = 1_800_000_000
+const { x = '', y = '' } = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({
+  format: 'jwk',
+})
+
+/** Proofs in which everything is in order but what is drawn, and that nobody has signed. */
+export const hostileProof: fc.Arbitrary<string> = fc
+  .record({
+    header: fc.dictionary(fc.constantFrom('typ', 'alg', 'jwk', 'crit', 'kid'), json, { maxKeys: 1 }),
+    jwk: fc.dictionary(fc.constantFrom('kty', 'crv', 'x', 'y', 'd', 'n', 'e', 'k', 'alg', 'use'), json, {
+      maxKeys: 2,
+    }),
+    claims: fc.dictionary(fc.constantFrom('jti', 'htm', 'htu', 'iat', 'exp', 'ath', 'nonce'), json, {
+      maxKeys: 1,
+    }),
+    signature: fc.uint8Array({ maxLength: 80 }),
+  })
+  .map(({ header, jwk, claims, signature }) => {
+    const key = { kty: 'EC', crv: 'P-256', x, y, ...jwk }
+    const parts = [
+      { typ: 'dpop+jwt', alg: 'ES256', jwk: key, ...header },
+      { jti: 'jti', htm: 'POST', htu: PROOF_URL, iat: PROOF_TIME, ...claims },
+    ]
+    const encoded = parts.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+    return [...encoded, Buffer.from(signature).toString('base64url')].join('.')
+  })
+
+/** Distinguished names, nearly. */
+export const nearName: fc.Arbitrary<string> = fc
+  .array(fc.constantFrom('CN', '=', ',', '+', '\\\\', '\\', ' ', '#', 'e4', '"', ';', 'a', '\u00fc'), {
+    maxLength: 12,
+  })
+  .map((parts) => `CN=${parts.join('')}`)

@@ -9,13 +9,29 @@ import { type PolicyWithClients, policyWithClients } from '../support/policy-wit
 
 const OPTIONS = { [oauth.allowInsecureRequests]: true }
 
+const VAULT = 'https://vault.example.com'
+/** A target whose tokens are bound to keys, and one more hop from it. */
+const BOUND = {
+  targets: {
+    'vault-api': { audience: VAULT, scopes: ['vault.read'], token: { binding: 'dpop', dpop_nonce: true } },
+  },
+  grants: {
+    'vault-worker': {
+      issuer: 'cluster',
+      when: { sub: 'system:serviceaccount:payments:worker' },
+      target: 'vault-api',
+      scopes: ['vault.read'],
+    },
+    'vault-onward': { issuer: 'broker', when: { aud: VAULT }, target: 'receipts-api' },
+  },
+}
 let policy: PolicyWithClients
 let synthesis: Synthesis
 let broker: TestCloud
 let server: oauth.AuthorizationServer
 
 beforeAll(async () => {
-  policy = await policyWithClients()
+  policy = await policyWithClients(BOUND)
   synthesis = synthesize({ policyFolder: policy.folder })
   const { assemblyFolder, policy: compiled } = synthesis
   broker = await startTestCloud({ assemblyFolder, issuers: compiled.issuers })
@@ -104,6 +120,64 @@ describe.each(METHODS)('oauth4webapi, unmodified, as a client by %s', (_method, 
     const response = await oauth.introspectionRequest(server, client, wrong, 'token', OPTIONS)
     const refused = oauth.processIntrospectionResponse(server, client, response)
     await expect(refused).rejects.toMatchObject({ status: 401, cause: [{ scheme: 'basic' }] })
+  })
+})
+
+describe('oauth4webapi, unmodified, with DPoP', () => {
+  const client: oauth.Client = { client_id: 'test-secret' }
+  const grant = 'urn:ietf:params:oauth:grant-type:token-exchange'
+
+  async function exchange(subject: string, audience: string, handle: oauth.DPoPHandle) {
+    const ask = async () => {
+      const response = await oauth.genericTokenEndpointRequest(
+        server,
+        client,
+        oauth.ClientSecretBasic(policy.secret),
+        grant,
+        { subject_token: subject, subject_token_type: 'urn:ietf:params:oauth:token-type:jwt', audience },
+        { ...OPTIONS, DPoP: handle },
+      )
+      return oauth.processGenericTokenEndpointResponse(server, client, response)
+    }
+    let asked = 1
+    const answer = await ask().catch((error: unknown) => {
+      if (!oauth.isDPoPNonceError(error)) throw error
+      asked++
+      return ask()
+    })
+    return { answer, asked }
+  }
+
+  it.each(['ES256', 'RS256', 'PS256', 'Ed25519'])(
+    'is told a nonce, and gets tokens bound to its %s key, further ones without being told again',
+    async (algorithm) => {
+      const handle = oauth.DPoP(client, await oauth.generateKeyPair(algorithm))
+      const jkt = await handle.calculateThumbprint()
+      const first = await exchange(await broker.sign({ preset: 'kubernetes' }), VAULT, handle)
+      expect([first.asked, first.answer.token_type]).toEqual([2, 'dpop'])
+      expect(decodeJwt(first.answer.access_token)).toMatchObject({ aud: VAULT, cnf: { jkt } })
+      const second = await exchange(await broker.sign({ preset: 'kubernetes' }), VAULT, handle)
+      expect(second.asked).toBe(1)
+      const onward = await exchange(first.answer.access_token, RECEIPTS, handle)
+      expect(decodeJwt(onward.answer.access_token)).toMatchObject({ aud: RECEIPTS, cnf: { jkt } })
+      const response = await oauth.introspectionRequest(
+        server,
+        client,
+        oauth.ClientSecretBasic(policy.secret),
+        onward.answer.access_token,
+        OPTIONS,
+      )
+      const read = await oauth.processIntrospectionResponse(server, client, response)
+      expect(read).toMatchObject({ active: true, token_type: 'DPoP', cnf: { jkt } })
+    },
+  )
+
+  it('cannot pass on a token that is bound to another key', async () => {
+    const [one, other] = [await oauth.generateKeyPair('ES256'), await oauth.generateKeyPair('ES256')]
+    const subject = await broker.sign({ preset: 'kubernetes' })
+    const { answer } = await exchange(subject, VAULT, oauth.DPoP(client, one))
+    const stolen = exchange(answer.access_token, RECEIPTS, oauth.DPoP(client, other))
+    await expect(stolen).rejects.toMatchObject({ error: 'invalid_request', status: 400 })
   })
 })
 

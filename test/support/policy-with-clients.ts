@@ -23,7 +23,8 @@ export interface PolicyWithClients {
   dispose(): void
 }
 
-export async function policyWithClients(): Promise<PolicyWithClients> {
+/** `more` is a policy file of its own. */
+export async function policyWithClients(more: object = {}): Promise<PolicyWithClients> {
   const folder = mkdtempSync(join(tmpdir(), 'token-broker-policy-'))
   cpSync(DEMO_POLICY, folder, { recursive: true })
   const { secret, digest } = makeClientSecret(randomBytes)
@@ -37,6 +38,7 @@ export async function policyWithClients(): Promise<PolicyWithClients> {
   }
   // JSON is YAML.
   writeFileSync(join(folder, 'test-clients.yaml'), JSON.stringify({ clients }))
+  writeFileSync(join(folder, 'test-more.yaml'), JSON.stringify(more))
   return {
     folder,
     secret,
