@@ -26,14 +26,19 @@ export class KmsDpopNonces implements DpopNonces {
     this.label = JSON.stringify(['token-broker dpop nonce', issuer])
   }
 
-  async at(now: number): Promise<readonly string[]> {
+  async at(now: number): Promise<readonly [current: string, ...others: string[]]> {
     const slot = slotAt(now)
-    const accepted = [...new Set([slot, slot - 1, slotAt(now + LIMITS.clockSkewSeconds)])]
+    const ahead = slotAt(now + LIMITS.clockSkewSeconds)
+    const others = ahead === slot ? [slot - 1] : [slot - 1, ahead]
     const next = slotAt(now + LIMITS.dpopNonceSeconds / 2)
     for (const old of this.known.keys()) if (old < slot - 1) this.known.delete(old)
     // What fails here is asked for again when it is needed.
-    if (!accepted.includes(next)) this.nonceOf(next).catch(() => undefined)
-    return Promise.all(accepted.map((one) => this.nonceOf(one)))
+    if (next !== slot) this.nonceOf(next).catch(() => undefined)
+    const [current, ...accepted] = await Promise.all([
+      this.nonceOf(slot),
+      ...others.map((one) => this.nonceOf(one)),
+    ])
+    return [current, ...accepted]
   }
 
   private nonceOf(slot: number): Promise<string> {

@@ -1,5 +1,6 @@
 import type { Authorised } from './authorise.ts'
 import type { AwsSession } from './aws-session.ts'
+import { type Confirmation, confirmationClaim } from './confirmation.ts'
 import type { Target } from './policy/compiled.ts'
 import type { IssuedIdentity, Revocation, RevocationKey } from './ports.ts'
 import type { Refusal } from './refusal.ts'
@@ -40,6 +41,8 @@ export interface GrantedEvent {
   /** The key that signed it, where one did. */
   readonly kid?: string
   readonly txn: string
+  /** What the token is bound to, where it is. */
+  readonly cnf?: Confirmation
   readonly lineage: readonly TokenId[]
   /** Who was presented as acting for the subject. */
   readonly actor?: string
@@ -141,6 +144,7 @@ export function grantedEvent(
     format: target.format,
     ...(context.kid !== undefined && { kid: context.kid }),
     txn: context.txn,
+    ...confirmationClaim(authorised.confirmation),
     lineage: subject.lineage,
     ...actorsIn(authorised),
     ...(authorised.session !== undefined && { aws_session: sessionFacts(authorised.session) }),

@@ -96,7 +96,7 @@ const PREFIX_OF: Readonly<Record<string, CertificateNameKind>> = {
   email: 'email',
 }
 /** Node quotes, as JSON, a name with which a list could be read in two ways (CVE-2021-44532). */
-const LISTED_NAME = /([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^",]*)(?:, |$)/y
+const LISTED_NAME = /([A-Za-z0-9 ]+):("(?:[^"\\]|\\.)*"|[^",]*)(?:, |$)/y
 
 /** The names in Node's text of the extension; `undefined` if that is not what it is thought to be. */
 function namesIn(text: string): ClientCertificate['names'] | undefined {

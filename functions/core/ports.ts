@@ -130,7 +130,7 @@ export interface DpopNonces {
    * The nonces that are accepted at `now`, epoch seconds: the one to hand out first. They are the same everywhere, and nobody
    * can know them before they are handed out. Throws {@link DependencyUnavailable}.
    */
-  at(now: number): Promise<readonly string[]>
+  at(now: number): Promise<readonly [current: string, ...others: string[]]>
 }
 
 /** `kind#id`, for example `token#<token id>` or `subject#<sub>`. Made only by `revocation.ts`. */

@@ -83,10 +83,9 @@ export async function provePossession(
   const certificate = usableCertificate(presented.certificate, now)
   if (target?.binding === 'mtls' && typeof certificate === 'string')
     return refuse({ kind: 'certificate_not_acceptable', because: certificate })
-  const nonces = target?.dpopNonce ? await noncesOf(world).at(now) : []
-  const [nextNonce] = nonces
-  if (nextNonce !== undefined && !nonces.some((nonce) => nonce === proof?.nonce))
-    return refuse({ kind: 'dpop_nonce_needed', nonce: nextNonce })
+  const nonces = target?.dpopNonce ? await noncesOf(world).at(now) : undefined
+  if (nonces !== undefined && !nonces.some((nonce) => nonce === proof?.nonce))
+    return refuse({ kind: 'dpop_nonce_needed', nonce: nonces[0] })
   for (const binding of asked.bindings) {
     const because = failureOf(binding, proof, certificate)
     if (because !== undefined) return refuse({ kind: 'token_bound_to_key', because })
@@ -98,7 +97,7 @@ export async function provePossession(
       ...(keepsCertificate && typeof certificate !== 'string' && { 'x5t#S256': certificate.thumbprint }),
     },
     spent: proof === undefined ? [] : [spentOf(proof, now, world.randomId())],
-    nextNonce,
+    nextNonce: nonces?.[0],
   }
 }
 

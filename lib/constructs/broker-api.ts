@@ -142,14 +142,14 @@ export class BrokerApi extends Construct {
 
   /** API Gateway lets nobody in whose certificate the truststore does not stand for, and tells functions which it was. */
   #mutualTlsDomain({ name, certificateArn, truststore, truststoreVersion }: MutualTlsConfig): DomainName {
-    const { hostname, pathname } = new URL(truststore)
+    const [bucketName = '', ...key] = truststore.replace(/^s3:\/\//, '').split('/')
     return new DomainName(this, 'MutualTlsDomain', {
       domainName: name,
       certificate: Certificate.fromCertificateArn(this, 'MutualTlsCertificate', certificateArn),
       securityPolicy: SecurityPolicy.TLS_1_2,
       mtls: {
-        bucket: Bucket.fromBucketName(this, 'Truststore', hostname),
-        key: decodeURIComponent(pathname.slice(1)),
+        bucket: Bucket.fromBucketName(this, 'Truststore', bucketName),
+        key: key.join('/'),
         version: truststoreVersion,
       },
     })

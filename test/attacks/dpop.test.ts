@@ -1,6 +1,8 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import { makeClientSecret } from '../../functions/core/client-secret.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
+import { basic } from '../support/clients.ts'
 import {
   type Attack,
   describeAttacks,
@@ -24,6 +26,7 @@ import {
 } from './broker.ts'
 import { type CraftingKey, craftHmac, craftingKey, craftWithHeader, encodePart } from './crafted-jws.ts'
 import { DELEGATION } from './delegation-policy.ts'
+import { RevocationEndpoints } from './revocation-endpoints.ts'
 
 const KEYS = {
   ES256: craftingKey('ES256', 'p'),
@@ -490,6 +493,29 @@ describe('tokens that are bound to a key', () => {
       await expectVerdict(broker, await proven(broker, () => proof(), form), TO_ANOTHER_KEY)
     },
   )
+
+  it('G08 of format reference are bound as well: introspection tells to what, and the handle needs the proof', async () => {
+    const SERVER = makeClientSecret(randomBytes)
+    const client = { authentication: { method: 'client_secret_basic', secret_digests: [SERVER.digest] } }
+    const policy = {
+      ...BOUND,
+      clients: { server: { ...client, introspects: ['payments'] } },
+      targets: {
+        ...BOUND.targets,
+        payments: { ...POLICY.targets.payments, token: { format: 'reference', binding: 'dpop' } },
+      },
+    }
+    const endpoints = new RevocationEndpoints(new AttackedBroker({ policy }))
+    const { broker } = endpoints
+    const { body } = await witnessOf(broker, await proven(broker, () => proof()))
+    const headers = { authorization: basic('server', SERVER.secret) }
+    const seen = await endpoints.introspect(String(body['access_token']), { headers })
+    expect(JSON.parse(seen.body)).toMatchObject({ active: true, token_type: 'DPoP', cnf: { jkt } })
+    const subject_token_type = 'urn:ietf:params:oauth:token-type:access_token'
+    const form = { subject_token: String(body['access_token']), subject_token_type, ...RECEIPTS_FORM }
+    await expectVerdict(broker, { form }, TO_ANOTHER_KEY)
+    await expectVerdict(broker, await proven(broker, () => proof(), form), boundTo(KEY))
+  })
 
   it('G07 come again under an idempotency key only for the same key', async () => {
     const broker = start()

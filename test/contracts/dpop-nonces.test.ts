@@ -35,7 +35,7 @@ const kmsNonces = (issuer = ISSUER, key = keyArn) => new KmsDpopNonces(aws.kms, 
 
 /** The nonce that is handed out at a time. */
 async function firstAt(nonces: DpopNonces, now: number): Promise<string> {
-  const [first = ''] = await nonces.at(now)
+  const [first] = await nonces.at(now)
   return first
 }
 

@@ -308,12 +308,12 @@ export class MemoryIssuerKeys implements ClientKeys {
 
 /** Nonces that only this test run knows. */
 export class MemoryDpopNonces implements DpopNonces {
-  async at(now: number): Promise<readonly string[]> {
+  async at(now: number): Promise<readonly [string, ...string[]]> {
     const slot = Math.floor(now / LIMITS.dpopNonceSeconds)
     const ahead = Math.floor((now + LIMITS.clockSkewSeconds) / LIMITS.dpopNonceSeconds)
     const nonceOf = (of: number) =>
       createHash('sha256').update(`nonce ${of}`).digest('base64url').slice(0, 32)
-    return [...new Set([slot, slot - 1, ahead])].map(nonceOf)
+    return [nonceOf(slot), ...[slot - 1, ...(ahead === slot ? [] : [ahead])].map(nonceOf)]
   }
 }
 
