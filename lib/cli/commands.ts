@@ -1,6 +1,9 @@
 import { auditLineage } from './audit-lineage.ts'
 import { auditRepair } from './audit-repair.ts'
 import { auditVerify } from './audit-verify.ts'
+import { awsCredentials } from './aws-credentials.ts'
+import { awsLint } from './aws-lint.ts'
+import { awsSetup } from './aws-setup.ts'
 import { clientsSecret } from './clients-secret.ts'
 import type { Command } from './command.ts'
 import { keysList } from './keys-list.ts'
@@ -28,4 +31,7 @@ export const COMMANDS: readonly Command[] = [
   auditVerify,
   auditRepair,
   auditLineage,
+  awsSetup,
+  awsLint,
+  awsCredentials,
 ]

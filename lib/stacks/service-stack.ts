@@ -112,6 +112,11 @@ export class ServiceStack extends Stack {
     if (targets.some(({ assume }) => assume === 'web-identity'))
       this.#signingKeys.grantSign(credentials, ['RS256'])
     grantRoleSessions(credentials, targets)
+    this.#output(
+      'AwsCredentialsRoleArn',
+      credentials.role.roleArn,
+      'Role of the function that assumes others: what roles of targets with assume: role trust',
+    )
     this.#api.addRoute(`${AWS_CREDENTIALS_PATH}{target}`, credentials)
     return credentials
   }
