@@ -10,6 +10,7 @@ import {
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { accountsOf, parseTemplate } from '../../../lib/local/account-templates.ts'
+import { trailLine } from '../../../lib/local/trail-line.ts'
 import { clientsOf, clientsWith, failureOf, REGION, type Rig, startRig, table } from './support.ts'
 
 const ROLE = 'arn:aws:iam::222222222222:role/team/deploy'
@@ -443,7 +444,11 @@ describe('CloudTrail', () => {
   it('says of a refusal what AWS says and, as AWS does not, which condition was in the way', async () => {
     const rig = await rigOf()
     await failureOf(present(rig, await tokenOf({ sub: 'target:other' })))
-    expect(lastEvent(rig)).toMatchObject({
+    const event = lastEvent(rig)
+    expect(event && trailLine(event)).toMatch(
+      /^sts: AssumeRoleWithWebIdentity of \S+ as run-7: AccessDenied: StringEquals \S+:sub wants "target:deploy"/,
+    )
+    expect(event).toMatchObject({
       errorCode: 'AccessDenied',
       responseElements: null,
       additionalEventData: {
