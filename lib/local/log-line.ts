@@ -1,3 +1,5 @@
+import { PROBE } from '../../functions/core/policy/probe.ts'
+
 /** Whether a function's log line is one of CloudWatch's embedded metric format. */
 export function isMeasurement(line: string): boolean {
   return isRecord(parse(line)?.['_aws'])
@@ -7,14 +9,20 @@ export function isMeasurement(line: string): boolean {
 export function shortLogLine(line: string): string | undefined {
   const entry = parse(line)
   if (entry === undefined) return line.trim() === '' ? undefined : line.slice(0, 300)
-  const { message, level, audit, fault, correlation_id } = entry
+  const { message, level, audit, fault, correlation_id, check } = entry
+  if (isRecord(audit) && isOfProbe(audit)) return undefined
   if (isRecord(audit))
     return `${text(message)}: ${text(audit['reason'])}${details(audit['detail'])} (${text(audit['correlation_id'])})`
   if (isRecord(fault))
     return `${text(message)}: ${text(fault['name'])}: ${causes(fault)} (${text(correlation_id)})`
   return level === 'WARN' || level === 'ERROR' || level === 'CRITICAL'
-    ? `${level}: ${text(message)}`
+    ? [`${level}: ${text(message)}`, text(check)].join(' ').trim()
     : undefined
+}
+
+/** Its refusals are what it is for. What it finds wrong it says itself. */
+function isOfProbe({ issuer, client_id, author }: Readonly<Record<string, unknown>>): boolean {
+  return [issuer, client_id, author].includes(PROBE)
 }
 
 function causes({ message, cause }: Readonly<Record<string, unknown>>): string {

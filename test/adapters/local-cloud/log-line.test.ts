@@ -52,4 +52,13 @@ describe('a measurement', () => {
   ])('%s: %s', (line, expected) => {
     expect(isMeasurement(line)).toBe(expected)
   })
+
+  it('is none for what the probe is refused on purpose, and one for what it finds wrong', () => {
+    for (const by of [{ issuer: '_probe' }, { client_id: '_probe' }, { author: '_probe' }])
+      expect(
+        shortLogLine(JSON.stringify({ message: 'refused', audit: { reason: 'token_replayed', ...by } })),
+      ).toBeUndefined()
+    const found = { level: 'ERROR', message: 'probe accepted', check: 'replay' }
+    expect(shortLogLine(JSON.stringify(found))).toBe('ERROR: probe accepted replay')
+  })
 })
