@@ -1,6 +1,6 @@
 import { readAssembly } from '../local/assembly.ts'
 import { TemplateDefect } from '../local/intrinsics.ts'
-import { describeStacks, resolveStacks } from '../local/resolved-stacks.ts'
+import { describeStacks, type ResolvedResource, resolveStacks } from '../local/resolved-stacks.ts'
 import { projectStage } from '../project-context.ts'
 import type { AlarmDefinition } from './alarm-definition.ts'
 import { MUTE_RULE, readAlarms } from './read-alarms.ts'
@@ -26,6 +26,11 @@ export interface AppAlarms {
   readonly audiences: ReadonlyMap<string, Audience>
   /** The part of an alarm's name that does not depend on the stage: its runbook is `docs/runbooks/<id>.md`. */
   idOf(alarmName: string): string
+}
+
+/** The resources of a cloud assembly, as alarms and dashboards are read from them. */
+export function resourcesOfAssembly(folder: string): readonly ResolvedResource[] {
+  return resolveStacks(readAssembly(folder), DEPLOYMENT)
 }
 
 /** The alarms of a cloud assembly. Throws `TemplateDefect` for what the replayer does not know, by its name. */

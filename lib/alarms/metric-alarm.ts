@@ -37,11 +37,14 @@ export class UnknownMetric extends Error {
  */
 const EXTRA_POINTS = 2
 
+/** What comes to one time series: of an alarm, or of a line in a dashboard. */
+export type Computed = Pick<MetricAlarm, 'where' | 'queries' | 'returned' | 'period'>
+
 /**
  * The values that an alarm compares with its threshold. Throws {@link UnknownMetric}, and {@link TemplateDefect} for what
  * the replayer cannot compute, by its name.
  */
-export function valuesOf(alarm: MetricAlarm, metrics: Metrics): Points {
+export function valuesOf(alarm: Computed, metrics: Metrics): Points {
   const scope = new AlarmScope(alarm, metrics)
   try {
     return scope.series(alarm.returned)
@@ -132,12 +135,12 @@ function stateAfter(alarm: MetricAlarm, range: Range, current: AlarmState): Alar
 class AlarmScope implements MathScope {
   readonly minutes: number
   readonly period: number
-  readonly #alarm: MetricAlarm
+  readonly #alarm: Computed
   readonly #metrics: Metrics
   readonly #computed = new Map<string, Points>()
   readonly #computing = new Set<string>()
 
-  constructor(alarm: MetricAlarm, metrics: Metrics) {
+  constructor(alarm: Computed, metrics: Metrics) {
     this.#alarm = alarm
     this.#metrics = metrics
     this.minutes = metrics.minutes

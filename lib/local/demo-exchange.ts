@@ -6,6 +6,7 @@ export const DEMO_ISSUER_PATH = '/demo-issuer/'
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
 export const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt'
 export const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token'
+export const AWS_CREDENTIALS_TYPE = 'urn:token-broker:token-type:aws-credentials'
 
 /** What to have signed, and what to exchange it for. */
 export interface DemoExchange {
@@ -13,10 +14,12 @@ export interface DemoExchange {
   readonly audience: string
   /** @default - the grant's default scopes */
   readonly scope?: string
+  /** What the target gives. @default - a token */
+  readonly format?: string
 }
 
 /** One shell command that signs a fresh subject token (they can be used once) and exchanges it. */
-export function curlLine(url: string, { signRequest, audience, scope }: DemoExchange): string {
+export function curlLine(url: string, { signRequest, audience, scope, format }: DemoExchange): string {
   const json = JSON.stringify(signRequest).replaceAll("'", '\\u0027')
   const signing = `curl -s -H 'Accept: text/plain' -d '${json}' ${url}${DEMO_ISSUER_PATH}sign`
   return [
@@ -25,6 +28,7 @@ export function curlLine(url: string, { signRequest, audience, scope }: DemoExch
     `-d subject_token_type=${JWT_TYPE}`,
     `--data-urlencode audience=${audience}`,
     ...(scope === undefined ? [] : [`--data-urlencode scope='${scope}'`]),
+    ...(format === 'aws-credentials' ? [`-d requested_token_type=${AWS_CREDENTIALS_TYPE}`] : []),
     `-d subject_token="$(${signing})"`,
   ].join(' ')
 }

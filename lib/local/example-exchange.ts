@@ -23,9 +23,12 @@ export function findExamples(policy: CompiledPolicy, demoIssuer: DemoIssuer): re
   return open.map((grant) => exampleOf(grant, index, demoIssuer)).filter((example) => example !== undefined)
 }
 
-/** The first of them, CI jobs on GitHub first; `undefined` if there is none. */
+/** The first of them that gives a token, CI jobs on GitHub first; `undefined` if there is none. */
 export function findExample(policy: CompiledPolicy, demoIssuer: DemoIssuer): ExampleExchange | undefined {
-  const examples = findExamples(policy, demoIssuer)
+  const tokens = policy.targets.filter(({ format }) => format !== 'aws-credentials')
+  const examples = findExamples(policy, demoIssuer).filter(({ audience }) =>
+    tokens.some((target) => target.audience === audience),
+  )
   return examples.find(({ signRequest }) => signRequest.preset === 'github-actions') ?? examples[0]
 }
 

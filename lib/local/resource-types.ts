@@ -124,7 +124,8 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
   }),
   'AWS::CloudWatch::Alarm': alarm,
   'AWS::CloudWatch::CompositeAlarm': alarm,
-  'AWS::CloudWatch::Dashboard': passive('{name}', {}, 'DashboardName'),
+  // Drawn by the console of a local run.
+  'AWS::CloudWatch::Dashboard': { ...passive('{name}', {}, 'DashboardName'), started: true },
   'AWS::ApplicationSignals::ServiceLevelObjective': passive('{name}', {}, 'Name'),
   'AWS::CloudWatch::AlarmMuteRule': passive('{name}', {}, 'Name'),
   'AWS::CloudWatch::InsightRule': passive('{name}', {}, 'RuleName'),

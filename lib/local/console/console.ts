@@ -6,8 +6,10 @@ import type { LocalCloud } from '../cloud.ts'
 import { type ApiRequest, readBody } from '../http-api.ts'
 import { pathOf } from '../proxy-event.ts'
 import { type Answer, ENDPOINTS, type Endpoint, type EndpointWorld } from './endpoints.ts'
+import { InjectedFaults } from './faults.ts'
 import { Feed } from './feed.ts'
 import { refuseRequest } from './guard.ts'
+import { Monitoring } from './monitoring.ts'
 import { eventOfRecord, Observations } from './observations.ts'
 import { Operator } from './operator.ts'
 import { pageFiles } from './page-files.ts'
@@ -30,20 +32,28 @@ const HEADERS = {
   'cache-control': 'no-store',
 } as const
 
+/** What the broker was synthesized to. */
+export interface ConsoleOptions {
+  readonly policy: CompiledPolicy
+  /** What `policy lint` says. */
+  readonly warnings: readonly string[]
+  /** Read when the dashboards are first looked at. */
+  readonly assemblyFolder: string
+}
+
 /** The console of a local broker: it watches the cloud from outside, and serves one page about it. */
 export class Console {
   readonly #policy: LoadedPolicy
   readonly #warnings: readonly string[]
   readonly #feed = new Feed()
+  readonly #monitoring: Monitoring
   readonly #observations: Observations
   #cloud: LocalCloud | undefined
 
-  constructor({
-    policy,
-    warnings,
-  }: { readonly policy: CompiledPolicy; readonly warnings: readonly string[] }) {
+  constructor({ policy, warnings, assemblyFolder }: ConsoleOptions) {
     this.#policy = { policy, index: indexPolicy(policy) }
     this.#warnings = warnings
+    this.#monitoring = new Monitoring(assemblyFolder)
     this.#observations = new Observations({
       ...this.#policy,
       brokerIssuer: () => this.#cloud?.url ?? '',
@@ -57,7 +67,10 @@ export class Console {
   /** What the cloud has to tell the console: its listeners, for the options of the cloud. */
   readonly listeners = {
     onCall: (call: AwsCall): void => this.#observations.addCall(call),
-    onLog: (_functionName: string, line: string): void => this.#observations.addLine(line),
+    onLog: (_functionName: string, line: string): void => {
+      this.#observations.addLine(line)
+      this.#monitoring.addLine(line)
+    },
     onRequest: (request: ApiRequest): void => this.#observations.addRequest(request),
   }
 
@@ -77,6 +90,8 @@ export class Console {
       warnings: this.#warnings,
       observations: this.#observations,
       feed: this.#feed,
+      monitoring: this.#monitoring,
+      faults: new InjectedFaults(cloud),
     }
     cloud.mount(CONSOLE_PATH, (request, response) => answer(request, response, world))
     return `${cloud.url}${CONSOLE_PATH}`

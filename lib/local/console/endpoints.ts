@@ -1,8 +1,10 @@
 import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import type { LocalCloud } from '../cloud.ts'
+import type { InjectedFaults } from './faults.ts'
 import type { Feed } from './feed.ts'
 import { lineageOf } from './lineage.ts'
+import type { Monitoring } from './monitoring.ts'
 import type { Observations } from './observations.ts'
 import type { Operator } from './operator.ts'
 import { explainClaims, policyView } from './policy-view.ts'
@@ -19,6 +21,8 @@ export interface EndpointWorld {
   readonly warnings: readonly string[]
   readonly observations: Observations
   readonly feed: Feed
+  readonly monitoring: Monitoring
+  readonly faults: InjectedFaults
 }
 
 export interface Answer {
@@ -44,6 +48,7 @@ const NOT_FOUND: Answer = { status: 404, body: { error: 'not known, or no longer
 const MALFORMED: Answer = { status: 400, body: { error: 'the request makes no sense' } }
 
 const REVOCATION = z.strictObject({ token: z.string().regex(/^[\w-]{22}$/) })
+const FAULT = z.strictObject({ name: z.string(), injected: z.boolean() })
 const ROTATION = z.strictObject({ confirmed: z.boolean() })
 
 /** What the page may ask for, below `/console/api/`. */
@@ -105,6 +110,21 @@ export const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
     answer: async ({ id }, { operator, observations }) => {
       const trees = await lineageOf(id, observations.lineageEvents(), operator)
       return trees.length === 0 ? NOT_FOUND : ok({ trees })
+    },
+  },
+  monitoring: {
+    method: 'GET',
+    answer: (_, { monitoring, faults }) => {
+      const view = monitoring.view(Date.now())
+      return ok({ faults: faults.list(), ...(view !== undefined && { view }) })
+    },
+  },
+  faults: {
+    method: 'POST',
+    answer: async ({ body }, { faults }) => {
+      const read = FAULT.safeParse(body)
+      const isKnown = read.success && (await faults.set(read.data.name, read.data.injected))
+      return isKnown ? ok({ faults: faults.list() }) : MALFORMED
     },
   },
   permissions: { method: 'GET', answer: (_, { cloud }) => ok({ permissions: cloud.permissions() }) },

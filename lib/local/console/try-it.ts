@@ -19,15 +19,15 @@ export function tryItOf(policy: CompiledPolicy, demoIssuer: DemoIssuer, issuer: 
   const kinds = Object.keys(DEMO_PRESETS).map(
     (name): Preset => ({ name, ...identityOf({ preset: name }, demoIssuer) }),
   )
-  const targets = policy.targets.map(({ id, audience, scopes, format }) => ({
-    id,
-    audience,
-    scopes,
-    format,
+  const targets = policy.targets.map((target) => ({
+    id: target.id,
+    audience: target.audience,
+    scopes: target.scopes,
+    format: target.format,
     introspectedBy: policy.clients
-      .filter(({ introspects }) => introspects.includes(id))
+      .filter(({ introspects }) => introspects.includes(target.id))
       .map((client) => client.id),
-    isOnward: policy.grants.some((grant) => grant.issuer === BROKER && grant.target === id),
+    isOnward: policy.grants.some((grant) => grant.issuer === BROKER && grant.target === target.id),
   }))
   return { issuer, presets: [...granted, ...kinds], targets }
 }

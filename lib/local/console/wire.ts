@@ -99,3 +99,55 @@ export interface CommandResult {
   /** The result, which `--json` prints. */
   readonly result: unknown
 }
+
+export interface DrawnLine {
+  readonly label: string
+  readonly color?: string
+  /** One value for each minute; `null` where there is none. Empty where `note` says why. */
+  readonly values: readonly (number | null)[]
+  readonly note?: string
+}
+
+/** A widget of a dashboard, with the metrics of this run. */
+export interface DrawnWidget {
+  readonly title: string
+  readonly unit: string
+  readonly view: 'chart' | 'value' | 'elsewhere'
+  readonly lines: readonly DrawnLine[]
+  readonly levels: readonly { readonly value: number; readonly label: string }[]
+  /** Why nothing is drawn. */
+  readonly note?: string
+}
+
+export interface DrawnDashboard {
+  readonly name: string
+  readonly widgets: readonly DrawnWidget[]
+}
+
+/** An alarm as it is after the last minute. */
+export interface AlarmNow {
+  readonly id: string
+  readonly state: string
+  /** Minutes since the beginning of what is shown. */
+  readonly sinceMinute: number
+  /** Whom it calls. */
+  readonly calls: readonly string[]
+  readonly threshold?: number
+  readonly value?: number
+  /** Why it is not evaluated. */
+  readonly reason?: string
+}
+
+export interface MonitoringView {
+  /** Epoch minutes. */
+  readonly startsAt: number
+  readonly minutes: number
+  readonly alarms: readonly AlarmNow[]
+  readonly dashboards: readonly DrawnDashboard[]
+}
+
+export interface FaultChoice {
+  readonly name: string
+  readonly title: string
+  readonly isInjected: boolean
+}

@@ -1,7 +1,8 @@
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { CONSOLE_PATH, Console } from '../../../lib/local/console/console.ts'
-import type { RequestTrail } from '../../../lib/local/console/wire.ts'
+import { Monitoring } from '../../../lib/local/console/monitoring.ts'
+import type { MonitoringView, RequestTrail } from '../../../lib/local/console/wire.ts'
 import {
   type Answer,
   LEDGER,
@@ -15,7 +16,11 @@ import {
 let broker: TestCloud
 
 beforeAll(async () => {
-  const console = new Console({ policy: inject('policy'), warnings: [] })
+  const console = new Console({
+    assemblyFolder: inject('assemblyFolder'),
+    policy: inject('policy'),
+    warnings: [],
+  })
   broker = await startTestCloud(console.listeners)
   console.serve(broker.cloud)
 })
@@ -87,7 +92,7 @@ describe('who may ask the console', () => {
   ])('refuses a request that another site has sent: %j', async (headers) => {
     expect((await send(api('policy'), { headers })).status).toBe(403)
     expect((await send(api('feed'), { headers })).status).toBe(403)
-    for (const name of ['explain', 'rotation', 'reconcile', 'revocations'])
+    for (const name of ['explain', 'rotation', 'reconcile', 'revocations', 'faults'])
       expect((await send(api(name), post(headers))).status).toBe(403)
   })
 
@@ -100,13 +105,13 @@ describe('who may ask the console', () => {
   it.each(['text/plain', 'application/x-www-form-urlencoded', 'application/jsonp', ''])(
     'refuses a body of type %j, which a form could send',
     async (type) => {
-      for (const name of ['explain', 'rotation', 'reconcile', 'revocations'])
+      for (const name of ['explain', 'rotation', 'reconcile', 'revocations', 'faults'])
         expect((await send(api(name), post({ 'content-type': type }))).status).toBe(415)
     },
   )
 
   it('changes nothing by GET, and names the method', async () => {
-    for (const name of ['explain', 'rotation', 'reconcile', 'revocations']) {
+    for (const name of ['explain', 'rotation', 'reconcile', 'revocations', 'faults']) {
       const { status, headers } = await send(api(name))
       expect([name, status, headers['allow']]).toEqual([name, 405, 'POST'])
     }
@@ -287,4 +292,73 @@ async function firstOfFeed(): Promise<string> {
   const { value } = (await reader?.read()) ?? {}
   stop.abort()
   return Buffer.from(value ?? []).toString()
+}
+
+describe('what whoever is on call sees', () => {
+  const fault = async (name: string, injected: boolean) =>
+    send(api('faults'), { ...post(), body: JSON.stringify({ name, injected }) })
+
+  it('is the template’s dashboards, with what this run has published', async () => {
+    await trailOf(await broker.exchange(await broker.sign({ preset: 'kubernetes' }), { audience: PAYMENTS }))
+    const { view } = JSON.parse((await send(api('monitoring'))).text) as { readonly view: MonitoringView }
+    expect(view.dashboards.map(({ name }) => name).toSorted()).toEqual(
+      ['debug', 'executive', 'on-call'].map((name) => `token-broker-dev-${name}`),
+    )
+    const widgets = view.dashboards.flatMap((dashboard) => dashboard.widgets)
+    const asked = widgets.find(({ title }) => title === 'What is asked, and what becomes of it')
+    const values = asked?.lines.find(({ label }) => label === 'requests')?.values ?? []
+    expect(values.reduce((sum: number, value) => sum + (value ?? 0), 0)).toBeGreaterThan(0)
+    const byAws = widgets
+      .flatMap(({ lines }) => lines)
+      .filter(({ note }) => note === 'AWS itself publishes it')
+    expect(byAws.length).toBeGreaterThan(0)
+    expect(byAws.flatMap((line) => line.values)).toEqual([])
+  })
+
+  it.each([
+    ['kms-throttled', 'kms', 'kubernetes', PAYMENTS],
+    // Of an issuer whose keys nothing has read yet: those that were read serve on.
+    ['issuer-down', 'issuer-keys', 'gitlab', LEDGER],
+  ])('is a fault that was injected, until it is cleared: %s', async (name, dependency, preset, audience) => {
+    const exchange = async () => broker.exchange(await broker.sign({ preset }), { audience })
+    expect((await fault(name, true)).status).toBe(200)
+    const failed = await exchange()
+    expect(failed.status).toBe(503)
+    expect((await trailOf(failed)).dependency).toBe(dependency)
+    await fault(name, false)
+    expect((await send(api('monitoring'))).text).not.toContain('"isInjected":true')
+    // An issuer that failed is asked again 30 s later: that is the broker's own patience.
+    if (name === 'kms-throttled') expect((await exchange()).status).toBe(200)
+  })
+
+  it.each(['none', '__proto__', 'constructor'])('is no fault that there is not: %s', async (name) => {
+    expect((await fault(name, true)).status).toBe(400)
+  })
+
+  it('is an alarm that rings while requests fail, and not while they succeed', () => {
+    const statesIf = (failed: number) => {
+      const monitoring = new Monitoring(inject('assemblyFolder'))
+      for (let minute = 0; minute < 10; minute++)
+        monitoring.addLine(
+          measured(minute, { Requests: 100, Failed: minute < 4 ? 0 : failed, ProbeFailures: 0 }),
+        )
+      const { alarms = [] } = monitoring.view(START + 9 * 60_000) ?? {}
+      return new Map(alarms.map(({ id, state }) => [id, state]))
+    }
+    expect(statesIf(0).get('availability-burn-day-in-5m')).toBe('OK')
+    expect(statesIf(100).get('availability-burn-day-in-5m')).toBe('ALARM')
+    expect(statesIf(0).get('availability-burn-fast')).not.toBe('ALARM')
+    expect(statesIf(100).get('availability-burn-fast')).toBe('ALARM')
+    expect(statesIf(100).get('functions-throttled')).toBe('NOT_EVALUATED')
+  })
+})
+
+const START = Date.UTC(2026, 10, 28, 12)
+
+/** A line as a function prints it. */
+function measured(minute: number, values: Readonly<Record<string, number>>): string {
+  const metrics = Object.keys(values).map((Name) => ({ Name, Unit: 'Count' }))
+  const published = { Namespace: 'TokenBroker', Dimensions: [['service', 'stage']], Metrics: metrics }
+  const _aws = { Timestamp: START + minute * 60_000, CloudWatchMetrics: [published] }
+  return JSON.stringify({ _aws, service: 'token-broker', stage: 'dev', ...values })
 }

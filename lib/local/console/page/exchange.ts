@@ -1,6 +1,7 @@
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose'
 import {
   ACCESS_TOKEN_TYPE,
+  AWS_CREDENTIALS_TYPE,
   DEMO_ISSUER_PATH,
   type DemoExchange,
   JWT_TYPE,
@@ -34,19 +35,26 @@ export async function signSubject(signRequest: DemoExchange['signRequest']): Pro
   return token
 }
 
+/** What is asked for in exchange for a token. */
+export interface Asked {
+  readonly audience: string
+  readonly scope: string
+  /** What the target gives. */
+  readonly format: string
+  /** Whether the subject token is one of the broker's own. */
+  readonly isOurs: boolean
+}
+
 /** Exchanges a token, as any client does. */
 export function exchangeToken(
   token: string,
-  {
-    audience,
-    scope,
-    isOurs,
-  }: { readonly audience: string; readonly scope: string; readonly isOurs: boolean },
+  { audience, scope, format, isOurs }: Asked,
 ): Promise<BrokerAnswer> {
   return postForm('/token', {
     grant_type: TOKEN_EXCHANGE,
     subject_token: token,
     subject_token_type: isOurs ? ACCESS_TOKEN_TYPE : JWT_TYPE,
+    requested_token_type: format === 'aws-credentials' ? AWS_CREDENTIALS_TYPE : '',
     audience,
     scope,
   })
@@ -76,8 +84,9 @@ async function postForm(
 /** Verifies a token of the broker against the keys that it publishes now, as a resource server would. */
 export async function verifyToken(
   token: string,
-  { issuer, audience }: { readonly issuer: string; readonly audience: string },
+  { issuer, audience, format }: Pick<Asked, 'audience' | 'format'> & { readonly issuer: string },
 ): Promise<ReadToken> {
+  if (format === 'aws-credentials') return readCredentials(token)
   if (token.startsWith('rt_'))
     return {
       verified: false,
@@ -95,6 +104,12 @@ export async function verifyToken(
   } catch (error) {
     return { verified: false, verdict: `does not verify: ${String(error)}`, header: headerOf(token) }
   }
+}
+
+/** Of AWS credentials what is no secret. */
+function readCredentials(document: string): ReadToken {
+  const { AccessKeyId, Expiration } = JSON.parse(document) as Readonly<Record<string, string>>
+  return { verified: false, verdict: 'credentials of the role', claims: { AccessKeyId, Expiration } }
 }
 
 function headerOf(token: string): object {

@@ -4,6 +4,7 @@ import { Exchanges } from './exchanges.tsx'
 import { Iam } from './iam.tsx'
 import { Keys } from './keys.tsx'
 import { type Live, useLive } from './live.ts'
+import { OnCall } from './on-call.tsx'
 import { Policy } from './policy.tsx'
 import { useTheme } from './theme.ts'
 import { TryIt } from './try-it.tsx'
@@ -24,6 +25,7 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   try: { name: 'Try it', title: 'Try it', show: () => <TryIt /> },
   policy: { name: 'Policy', title: 'Policy', show: () => <Policy /> },
   keys: { name: 'Keys', title: 'Signing keys', show: () => <Keys /> },
+  'on-call': { name: 'On-call', title: 'On call', show: () => <OnCall /> },
   iam: { name: 'IAM', title: 'What each function may do', show: () => <Iam /> },
 }
 

@@ -1,8 +1,15 @@
 import { useState } from 'preact/hooks'
-import { curlLine } from '../../demo-exchange.ts'
+import { curlLine, type DemoExchange } from '../../demo-exchange.ts'
 import type { TryIt as Choices, Preset, RequestTrail, TargetChoice } from '../wire.ts'
 import { getJson, postJson } from './api.ts'
-import { type BrokerAnswer, exchangeToken, type ReadToken, signSubject, verifyToken } from './exchange.ts'
+import {
+  type Asked,
+  type BrokerAnswer,
+  exchangeToken,
+  type ReadToken,
+  signSubject,
+  verifyToken,
+} from './exchange.ts'
 import { Introspection } from './introspection.tsx'
 import { Lineage } from './lineage.tsx'
 import { Json, Panel, Pill, Problem, useLoaded } from './parts.tsx'
@@ -10,8 +17,7 @@ import { Json, Panel, Pill, Problem, useLoaded } from './parts.tsx'
 /** One exchange that was tried, with its tokens: they are gone when another is tried or the page is left. */
 interface Tried {
   readonly subjectToken: string
-  readonly isOurs: boolean
-  readonly asked: { readonly audience: string; readonly scope: string }
+  readonly asked: Asked
   readonly answer: BrokerAnswer
   readonly token?: string
   readonly read?: ReadToken
@@ -36,17 +42,15 @@ function Trial({ choices }: { readonly choices: Choices }) {
     await work().catch(setError)
     setRound((last) => last + 1)
   }
-  const exchange = (subjectToken: string, isOurs: boolean, asked: Tried['asked']) =>
-    act(async () => setTried(await tryExchange(subjectToken, isOurs, asked, choices)))
+  const exchange = (subjectToken: string, asked: Asked) =>
+    act(async () => setTried(await tryExchange(subjectToken, asked, choices)))
 
   return (
     <div class="split">
       <Asking
         choices={choices}
         onAsk={(signRequest, asked) =>
-          void act(async () =>
-            setTried(await tryExchange(await signSubject(signRequest), false, asked, choices)),
-          )
+          void act(async () => setTried(await tryExchange(await signSubject(signRequest), asked, choices)))
         }
       />
       <div>
@@ -58,10 +62,7 @@ function Trial({ choices }: { readonly choices: Choices }) {
             <Answered tried={tried} />
             <Panel title="And then?">
               <div class="bar-of-tools">
-                <button
-                  type="button"
-                  onClick={() => void exchange(tried.subjectToken, tried.isOurs, tried.asked)}
-                >
+                <button type="button" onClick={() => void exchange(tried.subjectToken, tried.asked)}>
                   Replay it
                 </button>
                 <RevokeButton
@@ -72,7 +73,7 @@ function Trial({ choices }: { readonly choices: Choices }) {
                   key={tried.asked.audience}
                   tried={tried}
                   targets={choices.targets}
-                  onAsk={(token, audience) => void exchange(token, true, { audience, scope: '' })}
+                  onAsk={(token, asked) => void exchange(token, asked)}
                 />
               </div>
               <p role="status">{note}</p>
@@ -99,18 +100,13 @@ function Trial({ choices }: { readonly choices: Choices }) {
   )
 }
 
-async function tryExchange(
-  subjectToken: string,
-  isOurs: boolean,
-  asked: Tried['asked'],
-  { issuer }: Choices,
-): Promise<Tried> {
-  const answer = await exchangeToken(subjectToken, { ...asked, isOurs })
+async function tryExchange(subjectToken: string, asked: Asked, { issuer }: Choices): Promise<Tried> {
+  const answer = await exchangeToken(subjectToken, asked)
   const { access_token: token } = answer.body
   const trail = await trailOf(answer.correlationId)
-  const base = { subjectToken, isOurs, asked, answer, trail }
+  const base = { subjectToken, asked, answer, trail }
   if (typeof token !== 'string') return base
-  return { ...base, token, read: await verifyToken(token, { issuer, audience: asked.audience }) }
+  return { ...base, token, read: await verifyToken(token, { ...asked, issuer }) }
 }
 
 const ATTEMPTS = 10
@@ -135,7 +131,7 @@ async function revoke(token: string): Promise<string> {
 
 interface AskingProps {
   readonly choices: Choices
-  readonly onAsk: (signRequest: object, asked: Tried['asked']) => void
+  readonly onAsk: (signRequest: object, asked: Asked) => void
 }
 
 /** Who asks, with which claims, for what. */
@@ -148,6 +144,7 @@ function Asking({ choices: { issuer, presets, targets }, onAsk }: AskingProps) {
   const parsed = parse(claims)
   const signRequest = { ...preset?.signer, claims: parsed ?? {} }
   const scope = scopes.join(' ')
+  const format = target?.format ?? 'jwt'
   const choose = (name: string) => {
     const chosen = presets.find((each) => each.name === name)
     setPreset(chosen)
@@ -155,13 +152,18 @@ function Asking({ choices: { issuer, presets, targets }, onAsk }: AskingProps) {
     if (chosen?.audience !== undefined) setAudience(chosen.audience)
     setScopes([])
   }
-  const curl = curlLine(issuer, { signRequest, audience, ...(scope !== '' && { scope }) } as never)
+  const curl = curlLine(issuer, {
+    signRequest: signRequest as DemoExchange['signRequest'],
+    audience,
+    format,
+    ...(scope !== '' && { scope }),
+  })
   return (
     <Panel title="Exchange">
       <form
         onSubmit={(event) => {
           event.preventDefault()
-          if (parsed !== undefined) onAsk(signRequest, { audience, scope })
+          if (parsed !== undefined) onAsk(signRequest, { audience, scope, format, isOurs: false })
         }}
       >
         <label class="field">
@@ -262,7 +264,7 @@ function CopyButton({ text }: { readonly text: string }) {
 
 function Answered({ tried: { answer, read, trail } }: { readonly tried: Tried }) {
   const { access_token: token, ...rest } = answer.body
-  const shown = typeof token === 'string' ? { access_token: `${token.slice(0, 12)}…`, ...rest } : rest
+  const shown = typeof token === 'string' ? { access_token: `${token.slice(0, 8)}…`, ...rest } : rest
   return (
     <Panel
       title="Answer"
@@ -290,7 +292,7 @@ function Answered({ tried: { answer, read, trail } }: { readonly tried: Tried })
       {read === undefined ? null : (
         <>
           <p>
-            <Pill tone={read.verified ? 'good' : 'warn'}>{read.verified ? 'verified' : 'not verified'}</Pill>{' '}
+            <Pill tone={read.verified ? 'good' : 'plain'}>{read.verified ? 'verified' : 'not verified'}</Pill>{' '}
             {read.verdict}
           </p>
           {read.claims === undefined ? null : <Json value={read.claims} label="claims of the new token" />}
@@ -318,7 +320,7 @@ function RevokeButton({
 interface OnwardProps {
   readonly tried: Tried
   readonly targets: readonly TargetChoice[]
-  readonly onAsk: (token: string, audience: string) => void
+  readonly onAsk: (token: string, asked: Asked) => void
 }
 
 /** The new token, exchanged again by whoever received it. */
@@ -327,12 +329,13 @@ function Onward({ tried: { token, asked }, targets, onAsk }: OnwardProps) {
   const [audience, setAudience] = useState(
     (others.find(({ isOnward }) => isOnward) ?? others[0])?.audience ?? '',
   )
+  const format = others.find((each) => each.audience === audience)?.format ?? 'jwt'
   return (
     <span class="pair">
       <button
         type="button"
-        disabled={token === undefined}
-        onClick={() => token !== undefined && onAsk(token, audience)}
+        disabled={token === undefined || asked.format === 'aws-credentials'}
+        onClick={() => token !== undefined && onAsk(token, { audience, scope: '', format, isOurs: true })}
       >
         Exchange it onward for
       </button>
