@@ -1,4 +1,5 @@
 import type { Leg } from './leg.ts'
+import { awsSdks } from './legs/aws-sdks.ts'
 import { cfnLint } from './legs/cfn-lint.ts'
 import { checkov } from './legs/checkov.ts'
 import { dynamoDbLocal } from './legs/dynamodb-local.ts'
@@ -13,6 +14,7 @@ export const LEGS: readonly Leg[] = [
   checkov,
   dynamoDbLocal,
   verifiers,
+  awsSdks,
   moto,
   ministack,
   nodeVersions,
