@@ -27,6 +27,11 @@ const REFUSED_EVENT = {
 /** The questions of who, by their names. No metric answers them: its dimensions would be without end. */
 export const INSIGHT_QUESTIONS = {
   'refusals-by-reason': { title: 'Why requests are refused', filters: [REFUSED], keys: ['$.reason'] },
+  'issuing-clients': {
+    title: 'Which clients get tokens, and for which targets',
+    filters: [{ Match: '$.TokensIssued', GreaterThan: 0 }],
+    keys: ['$.client_id', '$.target'],
+  },
   'denied-clients': {
     title: 'Which clients are refused, and why',
     filters: [REFUSED_EVENT],

@@ -56,6 +56,14 @@ export const LOG_QUESTIONS = {
       'limit 25',
     ],
   },
+  'stage-timings': {
+    title: 'In which stage of an exchange the time goes',
+    logs: 'requests',
+    lines: [
+      'filter ispresent(mint_ms)',
+      'stats pct(parse_ms, 95) as parse, pct(verify_ms, 95) as verify, pct(policy_ms, 95) as policy, pct(mint_ms, 95) as mint by bin(15m)',
+    ],
+  },
   'cold-starts': {
     title: 'How many cold starts there are, and how long they take',
     logs: 'requests',

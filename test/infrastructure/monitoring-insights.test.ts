@@ -23,6 +23,18 @@ beforeAll(async () => {
   lines = await linesOfABadDay()
 })
 
+const STAGES = (['parse', 'verify', 'policy', 'mint'] as const).map((stage, at) => ({
+  stage,
+  fromMs: at,
+  toMs: at + 1,
+}))
+/** What is measured of a granted exchange alone. */
+const GRANTED = {
+  measured: { TokensIssued: 1 },
+  stages: STAGES,
+  known: { client_id: 'checkout', target: 'ledger-api' },
+}
+
 /** What a function prints of requests that are refused in many ways, of one that fails, and of one that succeeds. */
 async function linesOfABadDay(): Promise<readonly Line[]> {
   const broker = await createTestBroker()
@@ -45,7 +57,8 @@ async function linesOfABadDay(): Promise<readonly Line[]> {
       const refusal = 'refused' in outcome ? outcome.refused : undefined
       if ('refused' in outcome) telemetry.refused(outcome.event)
       const measured = { durationMs: 20, correlationId: 'correlation-1', refusal }
-      telemetry.measure({ outcome: refusal ? 'refused' : 'succeeded', ...measured })
+      if (refusal) telemetry.measure({ outcome: 'refused', ...measured })
+      else telemetry.measure({ outcome: 'succeeded', ...measured, ...GRANTED })
     }
     const fault = new DependencyUnavailable('kms', 'down', { cause: new TypeError('down') })
     telemetry.failed(fault, 'correlation-1')
@@ -84,6 +97,7 @@ describe('the question', () => {
   )
 
   it.each([
+    ['issuing-clients', ['checkout', 'ledger-api']],
     ['denied-clients', ['checkout', 'no_grant_matches']],
     ['refused-issuers', ['job', 'token_replayed']],
     ['replay-sources', ['job:repo:octo/pay:ref:refs/heads/main']],

@@ -17,6 +17,7 @@ export function debugRows(sources: DashboardSources): readonly (readonly IWidget
     [insight('malformed-requests'), insight('refused-issuers'), insight('refused-targets')],
     [audit(watched), auditCounts(watched), keys(watched)],
     [insight('unknown-audiences'), functions(watched), revocation(watched)],
+    [insight('issuing-clients'), logTable('stage-timings', watched, 16)],
     [logTable('slowest-requests', watched, 12), logTable('failures-by-endpoint', watched, 12)],
     [logTable('cold-starts', watched, 12), logTable('gateway-errors', watched, 12)],
     [logTable('key-rotation-runs', watched, 12), logTable('audit-export-faults', watched, 12)],
