@@ -67,6 +67,7 @@ const CLIENTS = {
   dns: { ...byName('san_dns', 'Pay.example.com'), introspects: ['payments'], revokes: ['payments'] },
   uri: byName('san_uri', 'spiffe://example.com/pay'),
   ip: byName('san_ip', '2001:db8::1'),
+  ip4: byName('san_ip', '10.0.0.1'),
   email: byName('san_email', 'pay@example.com'),
   listed: bySelf({ jwks: { keys: [jwkOf(KEY, { x5c: [derOf(OWN).toString('base64')] })] } }),
   keyed: bySelf({ jwks: { keys: [jwkOf()] } }),
@@ -200,6 +201,12 @@ describe('certificates of clients', () => {
       'certificate_of_another_name',
     ],
     ['of the address as a host', 'ip', issued({ names: ['DNS:2001:db8::1'] }), 'certificate_of_another_name'],
+    [
+      'of the address as a host name',
+      'ip4',
+      issued({ names: ['DNS:10.0.0.1'] }),
+      'certificate_of_another_name',
+    ],
     [
       'of an address in another case',
       'email',

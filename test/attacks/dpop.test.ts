@@ -201,6 +201,9 @@ const conformance: readonly Attack[] = [
   ),
   attack('G01 what has expired by its own word', () => proof({ exp: NOW - LIMITS.clockSkewSeconds - 1 })),
   attack('G01 what is not valid yet by its own word', () => proof({ nbf: NOW + 31 })),
+  attack('G01 what is an hour old, and by its own word still good', () =>
+    proof({ iat: NOW - 3600, exp: NOW + 3600 }),
+  ),
   attack('G01 an exp that is no time', () => proof({ exp: 'tomorrow' })),
   ...['crit', 'b64', 'zip', 'enc', 'jku', 'x5u', 'x5c', 'cty'].map((name) =>
     attack(`G01 a header with ${name}`, () => proof({}, { [name]: ['x'] })),
