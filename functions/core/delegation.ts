@@ -19,8 +19,8 @@ export interface Delegation {
 
 /**
  * Puts the actor before those whom the subject's token names, if the two tokens allow that together; whether policy does is
- * another question. Refuses an actor whom a `may_act` does not name, who acts or is the subject already, who has an actor
- * itself, and more than `maxDepth` of them.
+ * another question. Refuses an actor whom a `may_act` does not name, who acts or is the subject already, who has or may have an
+ * actor itself, and more than `maxDepth` of them.
  */
 export function delegate(
   subject: ValidatedSubject,
@@ -43,10 +43,13 @@ function withoutActor({ claims }: ValidatedSubject) {
   return claims['may_act'] === undefined ? undefined : 'actor_missing'
 }
 
+/** Whoever holds such a token acts, or may act, for its subject: to name that subject as the actor would hide the holder. */
+const NAMES_OF_OTHERS = ['act', 'may_act'] as const
+
 function withActor(subject: ValidatedSubject, actor: ValidatedSubject) {
   const mayAct = subject.claims['may_act']
   if (mayAct !== undefined && !isNamedIn(mayAct, actor)) return 'actor_not_named'
-  if (actor.claims['act'] !== undefined) return 'actor_has_actor'
+  if (NAMES_OF_OTHERS.some((name) => actor.claims[name] !== undefined)) return 'actor_has_actor'
   return [subject.subject, ...subject.actors].includes(actor.subject) ? 'delegation_loop' : undefined
 }
 

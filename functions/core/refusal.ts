@@ -67,7 +67,7 @@ export type SubjectRefusal =
 export type DelegationRefusal =
   /** `may_act` of the subject's token names somebody else. */
   | { readonly kind: 'actor_not_named' }
-  /** The actor's token itself has an actor: whoever presents it is not its subject. */
+  /** The actor's token itself has an actor, or says who may be one: whoever presents it need not be its subject. */
   | { readonly kind: 'actor_has_actor' }
   /** The actor is the subject, or acts already. */
   | { readonly kind: 'delegation_loop' }

@@ -99,8 +99,8 @@ const TEXTS: { readonly [Kind in Refusal['kind']]?: TextOf<Kind> } = {
     change: 'may_act must have exactly the iss and the sub of the actor’s token, and nothing else',
   }),
   actor_has_actor: () => ({
-    why: 'the actor’s token has an act itself: who presents it is not its subject',
-    change: 'send a token in which nobody acts for the actor',
+    why: 'the actor’s token has an act or a may_act itself: who presents it need not be its subject',
+    change: 'send a token in which nobody acts, or may act, for the actor',
   }),
   delegation_loop: () => ({
     why: 'the actor is the subject, or acts for it already',

@@ -185,10 +185,12 @@ const actors: readonly Attack[] = [
       subject: { may_act },
     }),
   ),
-  withActor(
-    'C04 may_act in the actor token names nobody',
-    worker({ may_act: { sub: SUBJECT, iss: issuerUrl('ci') } }),
-    actedBy(WORKER),
+  ...[{ sub: SUBJECT, iss: issuerUrl('ci') }, NAMED, {}, null].map((may_act) =>
+    withActor(
+      `C04 an actor token for whose subject others may act: ${JSON.stringify(may_act)}`,
+      worker({ may_act }),
+      refused('actor_has_actor'),
+    ),
   ),
   withActor(
     'C04 whom may_act names, and policy does not',
@@ -560,10 +562,15 @@ describe('chains over time', () => {
     expect(findingsIn({ ...POLICY, grants: { one } })).toEqual([])
   })
 
-  it.each([{ sub: 'x' }, 'x', { act: { sub: 'x' } }])('C08 nor on actors of an actor: %j', (act) => {
-    const one = delegated('ci', 'payments', [actor('broker', { sub: 'x', act })])
+  it.each([
+    ['act', { sub: 'x' }],
+    ['act', 'x'],
+    ['act', { act: { sub: 'x' } }],
+    ['may_act', { sub: 'x' }],
+  ])('C08 nor on actors of an actor: %s %j', (name, value) => {
+    const one = delegated('ci', 'payments', [actor('broker', { sub: 'x', [name]: value })])
     expect(findingsIn({ ...POLICY, grants: { one } })).toEqual([
-      expect.stringMatching(/^grants\.one\.delegation\.actors\[0\]\.when\.act: found a condition on act/),
+      expect.stringContaining(`grants.one.delegation.actors[0].when.${name}: found a condition on ${name};`),
     ])
   })
 

@@ -191,7 +191,7 @@ to change it: present a token that fits, or widen grants.payments-ci.when
       'gitlab with project_id "4242", found another token of gitlab',
     ],
     [{ aud: 'x' }, 'of the actor’s token, its aud is "x"', 'ask the platform'],
-    [{ act: { sub: 'x' } }, 'has an act itself', 'nobody acts for the actor'],
+    [{ act: { sub: 'x' } }, 'has an act or a may_act itself', 'nobody acts, or may act, for the actor'],
     [{ sub: CLAIMS.sub, iss: CLAIMS.iss }, 'the actor is the subject', 'leave the actor_token out'],
   ])('says what is wrong with the actor: %j', async (changes, why, detail) => {
     const actor = changes === undefined ? '' : await actorToken(changes)

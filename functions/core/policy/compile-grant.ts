@@ -117,11 +117,12 @@ function checkDelegation(
         foundInsteadOf(issuer, `${idsOf(merged.issuers)}, or ${BROKER} for our own tokens`),
       )
     // Such a token is refused whatever policy says: who presents it is not its subject.
-    if ('act' in when)
-      report(
-        ['delegation', 'actors', at, 'when', 'act'],
-        'found a condition on act; allowed: none, an actor acts for itself',
-      )
+    for (const name of ['act', 'may_act'])
+      if (name in when)
+        report(
+          ['delegation', 'actors', at, 'when', name],
+          `found a condition on ${name}; allowed: none, an actor acts for itself`,
+        )
   })
 }
 
