@@ -27,11 +27,22 @@ function checkElements(statement: StatementSource, report: EntryReport): void {
   ] as const)
     if ((statement[element] === undefined) === (statement[opposite] === undefined))
       report([element], `found both or neither of ${element} and ${opposite}; allowed: one of them`)
-  for (const element of ['Action', 'NotAction', 'NotResource'] as const)
-    textsOf(statement[element]).forEach((text, at) => {
-      if (splitVariables(text).some((piece) => /[{}]/.test(piece.literal)))
-        report([element, at], foundInsteadOf(text, 'a claim only in Resource and Condition'))
-    })
+  for (const [path, text] of fixedTexts(statement))
+    if (splitVariables(text).some((piece) => /[{}]/.test(piece.literal)))
+      report(path, foundInsteadOf(text, 'a claim only in Resource and in the values of Condition'))
+}
+
+/** What would reach IAM with its braces. */
+function fixedTexts(statement: StatementSource): readonly (readonly [PolicyPath, string])[] {
+  const { Condition = {} } = statement
+  const listed = (['Sid', 'Action', 'NotAction', 'NotResource'] as const).flatMap((element) =>
+    textsOf(statement[element]).map((text, at) => [[element, at], text] as const),
+  )
+  const names = Object.entries(Condition).flatMap(([operator, keys]) => [
+    [['Condition', operator], operator] as const,
+    ...Object.keys(keys).map((key) => [['Condition', operator, key], key] as const),
+  ])
+  return [...listed, ...names]
 }
 
 /** The deadline is written there: another would be overwritten. */

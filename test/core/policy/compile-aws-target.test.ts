@@ -215,6 +215,9 @@ describe('a session policy', () => {
     ['an action', { Action: 's3:{action}' }],
     ['what is not meant', { Resource: undefined, NotResource: 'arn:aws:s3:::{bucket}' }],
     ['half a variable', { Resource: `arn:aws:s3:::${DOLLAR}{bucket` }],
+    ['the name of a statement', { Sid: '{sha}' }],
+    ['an operator of a condition', { Condition: { 'String{sha}': { 's3:prefix': 'x' } } }],
+    ['a key of a condition', { Condition: { StringEquals: { 'aws:PrincipalTag/{team}': 'x' } } }],
     ['a variable made of claims', { Resource: `arn:aws:s3:::${DOLLAR}{{bucket}}` }],
   ])('inserts no claim as %s', (_, changes) => {
     expect(findingsOf(statement(changes))).toHaveLength(1)
