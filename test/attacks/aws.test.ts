@@ -2,7 +2,7 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { DependencyUnavailable, SessionRejected } from '../../functions/core/fault.ts'
 import { openOwnToken } from '../../functions/core/own-token.ts'
-import type { AwsTarget } from '../../functions/core/policy/compiled.ts'
+import type { AwsTarget, Grant } from '../../functions/core/policy/compiled.ts'
 import { sessionNameOf } from '../../functions/core/session-name.ts'
 import { type AwsBroker, awsBrokerOf, createAwsBroker } from '../support/aws-broker.ts'
 import { OWN_ROLE, policyWithRoles, ROLE } from '../support/aws-roles.ts'
@@ -10,6 +10,7 @@ import { BROKER_ISSUER, NOW, OUR_AUDIENCE, PAYMENTS } from '../support/broker.ts
 import { printedBy } from '../support/printed.ts'
 
 const DOLLAR = '$'
+const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt'
 const NAME = /^[\w+=,.@-]{2,64}$/
 const TENANT_B = 'arn:aws:iam::333333333333:role/tenant-b'
 const NARROW: AwsTarget['sessionPolicy'] = [
@@ -23,6 +24,15 @@ const NARROW: AwsTarget['sessionPolicy'] = [
 
 beforeAll(() => void vi.useFakeTimers({ toFake: ['Date'], now: NOW * 1000 }))
 afterAll(() => void vi.useRealTimers())
+
+/** Roles that whoever `job` names may take for the subjects of `pod`. */
+function withActors(changes: Partial<AwsTarget>): Promise<AwsBroker> {
+  const policy = policyWithRoles(changes)
+  const anybody = [{ path: ['sub'], anyOf: [{ kind: 'glob', pattern: '**' }] }]
+  const actors = [{ issuer: 'job', when: anybody }] as unknown as Grant['actors'] & object
+  const grants = policy.grants.map((grant) => (grant.id === 'pod-deploy' ? { ...grant, actors } : grant))
+  return awsBrokerOf({ ...policy, grants })
+}
 
 async function proofKey() {
   const { publicKey, privateKey } = await generateKeyPair('ES256')
@@ -224,6 +234,23 @@ describe('attacks on what STS is asked for', () => {
     expect(session).toMatchObject({ durationSeconds: 900, deadline: NOW + left })
     expect(json['expires_in']).toBe(Math.min(left, 900))
   })
+
+  it.each([
+    [1000, 'refuse', { durationSeconds: 995, deadline: undefined }],
+    [300, 'deadline', { durationSeconds: 900, deadline: NOW + 300 }],
+    [300, 'refuse', undefined],
+  ] as const)(
+    'K08 who acts has %i s left, the subject an hour: the session ends with the first (%s)',
+    async (left, outlive, session) => {
+      const by = await withActors({ durationSeconds: 3600, outlive })
+      const actor_token = await by.subjectToken({ sub: 'worker', exp: NOW + left }, 'job')
+      const found = await asked(by, {}, { actor_token, actor_token_type: JWT_TYPE })
+      if (session === undefined) expect(found.reason).toBe('subject_ends_too_soon')
+      else expect(found.session).toMatchObject(session)
+      const events = [...by.broker.ledger.records.values()].map(({ event }) => event)
+      expect(events).toMatchObject(session === undefined ? [] : [{ expires_at: NOW + left }])
+    },
+  )
 
   it('K08 a token within the skew has no time left to give', async () => {
     await expectRefused(

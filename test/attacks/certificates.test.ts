@@ -10,7 +10,7 @@ import {
   newKey,
   thumbprintOf,
 } from '../support/certificates.ts'
-import { expectVerdict, freezeTime, granted, type Presented, refused } from './attack.ts'
+import { expectVerdict, freezeTime, granted, type Presented, refused, witnessOf } from './attack.ts'
 import {
   AttackedBroker,
   exchangeForm,
@@ -394,6 +394,16 @@ describe('tokens that are bound to a certificate', () => {
     const presented = { ...ask(broker, RECEIPTS, token), ...(other !== undefined && { certificate: other }) }
     const witness = await expectVerdict(broker, presented, TO_ANOTHER)
     expect(witness.refusals).toMatchObject([{ detail: { because } }])
+  })
+
+  it('come again under an idempotency key only for the same certificate', async () => {
+    const broker = start()
+    const headers = { 'Idempotency-Key': 'one-and-the-same-key' }
+    const presented = { ...ask(broker, LEDGER), headers }
+    await expectVerdict(broker, { ...presented, certificate: pem }, boundTo({ 'x5t#S256': x5t }))
+    await expectVerdict(broker, { ...presented, certificate: issued() }, refused('token_replayed'))
+    const { claims } = await witnessOf(broker, { ...presented, certificate: pem })
+    expect(claims['cnf']).toEqual({ 'x5t#S256': x5t })
   })
 
   it('and to a key need both, the certificate and the proof', async () => {

@@ -39,6 +39,14 @@ describe('delegation over time', () => {
     await expectVerdict(broker, use[second](), refused('token_replayed'))
   })
 
+  it('C10 the use of an actor token is remembered as long as anybody could accept it', async () => {
+    const broker = new AttackedBroker({ policy: DELEGATION })
+    await expectVerdict(broker, forCi(broker, broker.token('ec', { sub: 'worker' })), granted())
+    const [, ofActor] = [...broker.oneTime.spent.values()].filter(({ kind }) => kind === 'actor')
+    // A token of 300 s, by clocks that are behind as far as they may be, and ours ahead.
+    expect(ofActor?.expiresAt).toBeGreaterThan(NOW + 300 + 2 * 30)
+  })
+
   it('C10 a token that is used once per target acts once for each', async () => {
     const broker = new AttackedBroker({ policy: DELEGATION })
     const once = broker.token('job', { sub: 'worker' })

@@ -147,6 +147,16 @@ const actors: readonly Attack[] = [
     actedBy(WORKER),
   ),
   withActor(
+    'C02 the probe, whose tokens are for its own target alone, where policy lets everybody act',
+    (b) => b.ownToken({ sub: '_probe:probe', aud: RECEIPTS }),
+    refused('no_grant_matches'),
+    {
+      broker: {
+        policy: { ...POLICY, grants: { one: delegated('ci', 'payments', [actor('broker', { sub: '**' })]) } },
+      },
+    },
+  ),
+  withActor(
     'C02 an actor token of an issuer that nobody trusts',
     worker({ iss: 'https://evil.example.com' }),
     refused('issuer_not_trusted'),
