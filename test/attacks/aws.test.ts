@@ -176,6 +176,26 @@ describe('attacks on what STS is asked for', () => {
     expect(by.sts.sessions).toHaveLength(1)
   })
 
+  it('K05 a deadline stands in all that allows, beside what is there, and in nothing that denies', async () => {
+    const DateLessThan = { 'aws:TokenIssueTime': [['2030-01-01T00:00:00Z']] }
+    const rest = { Action: ['s3:*'], Resource: [['*']] }
+    const sessionPolicy: AwsTarget['sessionPolicy'] = [
+      { Effect: 'Allow', ...rest },
+      { Effect: 'Allow', ...rest, Condition: { DateLessThan } },
+      { Effect: 'Deny', ...rest, Condition: { DateLessThan } },
+    ]
+    const by = await createAwsBroker({ sessionPolicy, outlive: 'deadline' })
+    const { session } = await asked(by, { exp: NOW + 60 })
+    const { Statement } = JSON.parse(session?.policy ?? '') as { Statement: Record<string, unknown>[] }
+    const deadline = { 'aws:CurrentTime': new Date((NOW + 60) * 1000).toISOString().replace('.000Z', 'Z') }
+    const before = { 'aws:TokenIssueTime': ['2030-01-01T00:00:00Z'] }
+    expect(Statement.map(({ Condition }) => Condition)).toEqual([
+      { DateLessThan: deadline },
+      { DateLessThan: { ...before, ...deadline } },
+      { DateLessThan: before },
+    ])
+  })
+
   it.each([TENANT_B, `${ROLE}-admin`, 'arn:aws:iam::222222222222:role/*', ROLE.toUpperCase(), `${ROLE} `])(
     'K06 a role that the client chooses: %s',
     async (audience) => {
@@ -274,6 +294,20 @@ describe('attacks on what STS is asked for', () => {
     expect(json).not.toHaveProperty('access_token')
     const [record] = [...by.broker.ledger.records.values()]
     expect(by.endpoints.said.audit).toMatchObject([{ withheld: record?.issued.id }])
+  })
+
+  it('K10 credentials of a retry that end after all that the record tells of', async () => {
+    const by = await createAwsBroker()
+    const subject_token = await by.subjectToken()
+    const again = () => by.exchange({ subject_token }, { 'idempotency-key': 'one-and-the-same-key' })
+    await again()
+    vi.setSystemTime((NOW + 60) * 1000)
+    await again()
+    vi.setSystemTime(NOW * 1000)
+    expect(by.sts.sessions.map(({ session }) => session.durationSeconds)).toEqual([900, 900])
+    const [record] = [...by.broker.ledger.records.values()]
+    // STS counts the second session from when it is asked, which is within the deadline of its request.
+    expect(record?.event).toMatchObject({ expires_at: NOW + 60 + 900 + 5 })
   })
 
   it('K10 credentials after the subject was revoked, or after its token has ended', async () => {

@@ -1,5 +1,9 @@
+import { inflateSync } from 'node:zlib'
+import { decodeJwt } from 'jose'
 import { describe, expect, it } from 'vitest'
+import { statusListToken } from '../../functions/core/status-list-token.ts'
 import { tokenIdOf } from '../../functions/core/token-id.ts'
+import type { MemoryStatusEntries } from '../support/fakes.ts'
 import { printedBy } from '../support/printed.ts'
 import { expectVerdict, freezeTime, granted, refused, witnessOf } from './attack.ts'
 import {
@@ -93,6 +97,29 @@ describe('delegation over time', () => {
       expect([status, refusals[0]?.['reason']]).toEqual([400, 'token_replayed'])
     }
   })
+
+  it.each([
+    ['nobody', undefined, 0],
+    ['the actor', `subject#${WORKER}`, 1],
+    ['the issuer of the actor', `issuer#${issuerUrl('pod')}`, 1],
+  ] as const)(
+    'C12 the status list of what was issued with an actor says so: revoked is %s',
+    async (_, key, bits) => {
+      const { payments } = DELEGATION.targets
+      const listed = { ...payments, token: { ...payments.token, status_list: true } }
+      const broker = new AttackedBroker({
+        policy: { ...DELEGATION, targets: { ...DELEGATION.targets, payments: listed } },
+      })
+      await expectVerdict(broker, forCi(broker, broker.token('pod', { sub: 'worker' })), actedBy(WORKER))
+      if (key !== undefined) broker.revocations.stored.set(key, NOW)
+      const { signer, revocations } = broker
+      const entries = broker.world.statuses as MemoryStatusEntries
+      const token = await statusListToken(0, { issuer: BROKER_ISSUER, entries, revocations, signer }, NOW)
+      const { status_list } = decodeJwt<{ status_list: { lst: string } }>(token ?? '')
+      const revoked = inflateSync(Buffer.from(status_list.lst, 'base64url')).filter((byte) => byte !== 0)
+      expect(revoked).toHaveLength(bits)
+    },
+  )
 
   it('C12 what was issued with an actor ends with the actor, and with all that the actor descends from', async () => {
     const actorOf = (b: AttackedBroker) =>
