@@ -57,11 +57,14 @@ const jwkOf = (key = KEY, more: object = {}) => {
   return { kty, crv, x, y, kid: 'certificate', ...more }
 }
 const JWKS_URI = 'https://self-hosted.example.com/jwks'
+const LISTED_URI = 'https://self-hosted.example.com/certificates'
 const byName = (name: string, value: string) => ({
   authentication: { method: 'tls_client_auth', [`tls_client_auth_${name}`]: value },
 })
 const bySelf = (keys: object) => ({ authentication: { method: 'self_signed_tls_client_auth', ...keys } })
 
+/** Of one certificate, and of no other with its key. */
+const LISTED = jwkOf(KEY, { x5c: [derOf(OWN).toString('base64')] })
 const CLIENTS = {
   subject: byName('subject_dn', 'CN=pay,O=Ex\\, Inc,C=DE'),
   dns: { ...byName('san_dns', 'Pay.example.com'), introspects: ['payments'], revokes: ['payments'] },
@@ -69,9 +72,10 @@ const CLIENTS = {
   ip: byName('san_ip', '2001:db8::1'),
   ip4: byName('san_ip', '10.0.0.1'),
   email: byName('san_email', 'pay@example.com'),
-  listed: bySelf({ jwks: { keys: [jwkOf(KEY, { x5c: [derOf(OWN).toString('base64')] })] } }),
+  listed: bySelf({ jwks: { keys: [LISTED] } }),
   keyed: bySelf({ jwks: { keys: [jwkOf()] } }),
   hosted: bySelf({ jwks_uri: JWKS_URI }),
+  'hosted-listed': bySelf({ jwks_uri: LISTED_URI }),
   signer: { authentication: { method: 'private_key_jwt', jwks: { keys: [jwkOf()] } } },
 }
 
@@ -91,6 +95,7 @@ const start = () => {
     policy: WITH_CERTIFICATES,
     fetchJson: async (url) => {
       if (url === JWKS_URI) return { keys: [jwkOf(OTHER_KEY, { kid: 'another' }), jwkOf()] }
+      if (url === LISTED_URI) return { keys: [LISTED] }
       if (broker.published.has(url)) return broker.published.get(url)
       throw new Error('down')
     },
@@ -127,6 +132,12 @@ describe('certificates of clients', () => {
     const broker = start()
     const { status, body } = await post(broker, from('hosted', OWN)(broker))
     expect([status, body['token_type']]).toEqual([200, 'Bearer'])
+  })
+
+  it('F11 prove a client by the certificate that it publishes, and by no other with its key', async () => {
+    const broker = start()
+    const statusOf = async (pem: string) => (await post(broker, from('hosted-listed', pem)(broker))).status
+    expect([await statusOf(OWN), await statusOf(ownMade())]).toEqual([200, 401])
   })
 
   const NUL = 'DNS:pay.example.com\0.evil.example' as const

@@ -256,6 +256,15 @@ describe('GET /aws/credentials/{target}', () => {
     expect(headers).toMatchObject({ 'cache-control': 'no-store', 'x-correlation-id': 'request-1' })
   })
 
+  it('does not choose between two tokens, good as each may be', async () => {
+    const { endpoints, subjectToken, sts } = await createAwsBroker()
+    const authorization = [await subjectToken(), await subjectToken()]
+    const sent = { event: { multiValueHeaders: { authorization } } }
+    expect((await endpoints.awsCredentials('deploy', sent)).statusCode).toBe(400)
+    expect(endpoints.said.audit).toMatchObject([{ reason: 'parameter_repeated' }])
+    expect(sts.sessions).toEqual([])
+  })
+
   it('tells of an unknown target only to who has a good token', async () => {
     const { endpoints, subjectToken } = await createAwsBroker()
     const asked = async (authorization: string) =>
