@@ -483,6 +483,8 @@ describe('tokens that are bound to a key', () => {
   it.each([
     ['a key inside', { jwk: KEY.jwk }],
     ['a key by its name', { kid: 'key' }],
+    ['a key by a name that could be a thumbprint', { kid: jkt }],
+    ['another digest of a certificate, beside the key', { jkt, 'x5t#S512': jkt }],
     ['a key somewhere else', { jku: 'https://keys.example.com', jkt }],
     ['a thumbprint of another length', { jkt: jkt.slice(1) }],
     ['a thumbprint that is none', { jkt: 5 }],

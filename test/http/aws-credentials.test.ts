@@ -1,10 +1,12 @@
 import { decodeJwt, decodeProtectedHeader } from 'jose'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { DependencyUnavailable, SessionRejected } from '../../functions/core/fault.ts'
+import type { Grant } from '../../functions/core/policy/compiled.ts'
+import type { RevocationKey } from '../../functions/core/ports.ts'
 import { AWS_CREDENTIALS_TYPE, TOKEN_EXCHANGE_GRANT } from '../../functions/core/token-request.ts'
-import { createAwsBroker } from '../support/aws-broker.ts'
-import { OWN_ROLE, ROLE } from '../support/aws-roles.ts'
-import { NOW, PAYMENTS } from '../support/broker.ts'
+import { awsBrokerOf, createAwsBroker } from '../support/aws-broker.ts'
+import { OWN_ROLE, policyWithRoles, ROLE } from '../support/aws-roles.ts'
+import { NOW, PAYMENTS, REPORTS } from '../support/broker.ts'
 
 const KEY = 'retry-me-0123456789'
 const BY_OWN_ROLE = { id: 'batch', audience: OWN_ROLE, roleArn: OWN_ROLE, assume: 'role' } as never
@@ -254,6 +256,30 @@ describe('GET /aws/credentials/{target}', () => {
     expect(statusCode).toBe(status)
     expect(json).toEqual({ code, message: expect.stringMatching(/.{8}/) })
     expect(headers).toMatchObject({ 'cache-control': 'no-store', 'x-correlation-id': 'request-1' })
+  })
+
+  it('gives credentials for the handle of a token of ours, until it is revoked', async () => {
+    const policy = policyWithRoles({ outlive: 'deadline' })
+    const ofPod = policy.grants.find(({ id }) => id === 'pod-deploy') as Grant
+    const when = [{ path: ['aud'], anyOf: [{ kind: 'equals', value: REPORTS }] }] as const
+    const ofOurs = { ...ofPod, id: 'ours-deploy', issuer: 'broker', when } as unknown as Grant
+    const { exchange, subjectToken, endpoints, broker, sts } = await awsBrokerOf({
+      ...policy,
+      grants: [...policy.grants, ofOurs],
+    })
+    const reference = {
+      audience: REPORTS,
+      requested_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+    }
+    const { json } = await exchange({ subject_token: await subjectToken(), ...reference })
+    const asked = () =>
+      endpoints.awsCredentials('deploy', { headers: { authorization: String(json['access_token']) } })
+    expect((await asked()).json).toMatchObject({ RoleArn: ROLE, Expiration: until(300) })
+    const [issued] = [...broker.ledger.records.values()]
+    broker.revocations.stored.set(`token#${issued?.issued.id}` as RevocationKey, NOW)
+    expect((await asked()).statusCode).toBe(400)
+    expect(endpoints.said.audit).toMatchObject([{ reason: 'token_revoked' }])
+    expect(sts.sessions).toHaveLength(1)
   })
 
   it('does not choose between two tokens, good as each may be', async () => {
