@@ -111,8 +111,10 @@ async function recordedIdentities(): Promise<readonly string[]> {
   const identities: string[] = []
   const scan = { TableName: broker.table('Exchanges') }
   for await (const { Items } of paginateScan({ client: broker.dynamoDb }, scan)) {
+    // Beside the records stand the claims of what is used once: those name no issued token.
     for (const { jti, issued_at, token_expires_at } of Items ?? [])
-      identities.push(JSON.stringify([jti?.S, Number(issued_at?.N), Number(token_expires_at?.N)]))
+      if (jti !== undefined)
+        identities.push(JSON.stringify([jti.S, Number(issued_at?.N), Number(token_expires_at?.N)]))
   }
   return identities
 }
