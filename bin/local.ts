@@ -1,6 +1,6 @@
 /** `npm start`: the whole broker on loopback, from the template that deploys. */
 
-import { appendFileSync, writeFileSync } from 'node:fs'
+import { accessSync, appendFileSync, constants, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { decodeJwt } from 'jose'
 import { ConfigError } from '../lib/config.ts'
@@ -71,6 +71,38 @@ function readOptions(args: readonly string[]): Options {
   }
 }
 
+/** A path that was named and cannot be used. */
+class PathError extends Error {
+  override readonly name = 'PathError'
+}
+
+/** Throws {@link PathError}, before anything is started. */
+function tryPaths({ emfFile, dataFolder, accountsFolder }: Options): void {
+  tryPath('--emf', emfFile, 'a file that can be written', (file) => writeFileSync(file, ''))
+  tryPath('--data', dataFolder, 'a folder that can be made and written', (folder) => {
+    mkdirSync(folder, { recursive: true })
+    accessSync(folder, constants.W_OK)
+  })
+  tryPath('--aws-accounts', accountsFolder, 'a folder of CloudFormation templates', (folder) => {
+    readdirSync(folder)
+  })
+}
+
+function tryPath(
+  option: string,
+  path: string | undefined,
+  wanted: string,
+  use: (path: string) => void,
+): void {
+  if (path === undefined) return
+  try {
+    use(path)
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : ''
+    throw new PathError(`${option} ${path} cannot be used${code}: name ${wanted}`, { cause })
+  }
+}
+
 const colours = process.stdout.isTTY && !process.env['NO_COLOR']
 const dim = (text: string): string => (colours ? `\u001b[2m${text}\u001b[0m` : text)
 const bold = (text: string): string => (colours ? `\u001b[1m${text}\u001b[0m` : text)
@@ -80,6 +112,7 @@ const printError = (text: string): void => void process.stderr.write(`${text}\n`
 async function run(options: Options): Promise<number> {
   const say = options.quiet ? () => {} : print
   const interruption = interruptible()
+  tryPaths(options)
   say(dim('synthesizing the CDK app'))
   const synthesis = synthesize({ policyFolder: options.policyFolder })
   for (const warning of synthesis.warnings) say(`${bold('warning')} ${warning}`)
@@ -104,7 +137,6 @@ interface Running {
 
 function start(options: Options, { interruption, synthesis, say, console }: Running): Promise<LocalCloud> {
   const { accountsFolder, emfFile } = options
-  if (emfFile !== undefined) writeFileSync(emfFile, '')
   return startLocalCloud({
     assemblyFolder: synthesis.assemblyFolder,
     port: options.port,
@@ -195,7 +227,8 @@ function interruptible(): AbortSignal {
 
 /** Which of the errors that can be expected is which, in words for the person who typed the command. */
 function explanationOf(error: unknown, { port }: Options): string {
-  if (error instanceof PolicyError || error instanceof ConfigError) return error.message
+  const saysItself = [PolicyError, ConfigError, PathError].some((kind) => error instanceof kind)
+  if (saysItself && error instanceof Error) return error.message
   if (!(error instanceof Error)) return String(error)
   if ('code' in error && error.code === 'EADDRINUSE') {
     return `port ${port} is in use: stop what listens there, or choose another with --port (0 picks a free one)`

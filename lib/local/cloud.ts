@@ -484,7 +484,9 @@ function started<T>(part: T | undefined): T {
 
 /** A call by whoever operates the cloud, or mistypes an access key: functions have the keys that they were given. */
 function isOfSomebodyElse(defect: CloudDefect): boolean {
-  return defect.kind === 'credential' || ('principal' in defect && defect.principal === OPERATOR_NAME)
+  if (defect.kind === 'credential') return true
+  if (defect.kind === 'operation' && defect.principal === undefined) return true
+  return 'principal' in defect && defect.principal === OPERATOR_NAME
 }
 
 function isUsedByAws(action: string): boolean {
@@ -500,7 +502,7 @@ export function describeDefect(defect: CloudDefect): string {
     case 'table':
       return `missing table: ${defect.principal} calls ${defect.operation} on ${defect.table}, which the template does not have`
     case 'operation':
-      return `${defect.principal} calls ${defect.operation}: ${defect.reason}`
+      return `${defect.principal ?? 'somebody unknown'} calls ${defect.operation}: ${defect.reason}`
     case 'credential':
       return `${defect.operation} is called with the unknown access key ${defect.accessKeyId ?? '(none)'}`
     case 'policy':

@@ -7,7 +7,7 @@ import type { Cloud } from './cloud.ts'
 import type { OnDefect } from './defect.ts'
 import { type Faults, flipBit, type Silence, type Strike } from './faults.ts'
 import type { Gatekeeper } from './gatekeeper.ts'
-import { type AwsRequest, readAwsRequest } from './request.ts'
+import { type AwsRequest, accessKeyIdOf, readAwsRequest } from './request.ts'
 import type { AwsService } from './service.ts'
 
 const MOST_BODY_BYTES = 16 * 1024 * 1024
@@ -84,7 +84,8 @@ export class CallHandling {
     error: AwsError,
   ): void {
     const operation = `${request.method} ${request.url}`
-    this.#parts.onDefect({ kind: 'operation', principal: undefined, operation, reason: error.message })
+    const principal = this.#parts.gatekeeper.nameOf(accessKeyIdOf(request.headers))
+    this.#parts.onDefect({ kind: 'operation', principal, operation, reason: error.message })
     sendError(response, frame, error)
   }
 

@@ -5,9 +5,12 @@ import { readLambdaRequest } from './lambda.ts'
 import { readQueryInput } from './query-input.ts'
 import { type RestRequest, readS3Request } from './s3-request.ts'
 
+/** What this cloud offers, as in IAM action names. */
+const SERVICES = ['cloudformation', 'cloudtrail', 'dynamodb', 'kms', 'lambda', 's3', 'sqs', 'sts']
+
 /** One call, before it is known who makes it. */
 export interface AwsRequest {
-  /** As in IAM action names: `cloudtrail`, `dynamodb`, `kms`, `lambda`, `s3`, `sqs`, `sts`. */
+  /** As in IAM action names, one of {@link SERVICES}. */
   readonly service: string
   readonly operation: string
   readonly input: JsonObject
@@ -35,6 +38,11 @@ const SERVICE_BY_VERSION: Readonly<Record<string, string>> = {
 
 /** `Credential=<access key id>/<date>/<region>/<service>/aws4_request` of SigV4. */
 const CREDENTIAL = /Credential=([^/,\s]+)\/(?:[^/,\s]+\/([^/,\s]+)\/([^/,\s]+))?/
+
+/** Whose access key signs a call, also one that cannot be read. */
+export function accessKeyIdOf({ authorization = '' }: IncomingHttpHeaders): string | undefined {
+  return CREDENTIAL.exec(authorization)?.[1]
+}
 
 /** Reads a call of the JSON, the query or one of the REST protocols. Throws {@link AwsError} if it is none of them. */
 export function readAwsRequest(request: RestRequest): AwsRequest {
@@ -90,5 +98,6 @@ function parseObject(body: Buffer): JsonObject {
 }
 
 function unknownOperation(target: string): AwsError {
-  return new AwsError('com.amazon.coral.service#UnknownOperationException', `unknown operation: ${target}`)
+  const message = `unknown operation: ${target}; the local cloud has ${SERVICES.join(', ')} and no other service`
+  return new AwsError('com.amazon.coral.service#UnknownOperationException', message)
 }

@@ -1,12 +1,19 @@
 import { PutItemCommand } from '@aws-sdk/client-dynamodb'
 import { expect, test } from 'vitest'
-import { failureOf, startRig, table } from './support.ts'
+import { failureOf, OPERATOR_KEY, startRig, table } from './support.ts'
 
 test('a request of a service that is not here is refused and a defect', async () => {
   const { endpoint, defects } = await startRig()
-  const answer = await fetch(`${endpoint.url}/bucket/key`, { method: 'PUT', body: 'x' })
-  expect(answer.status).toBe(400)
-  expect(defects).toMatchObject([{ kind: 'operation', operation: 'PUT /bucket/key' }])
+  const authorization = `AWS4-HMAC-SHA256 Credential=${OPERATOR_KEY}/20260101/eu-west-1/iam/aws4_request`
+  for (const headers of [{ authorization }, {}]) {
+    const answer = await fetch(`${endpoint.url}/bucket/key`, { method: 'PUT', body: 'x', headers })
+    expect(answer.status).toBe(400)
+  }
+  const defect = { kind: 'operation', operation: 'PUT /bucket/key' }
+  expect(defects).toMatchObject([
+    { ...defect, principal: 'operator' },
+    { ...defect, principal: undefined },
+  ])
 })
 
 test('a body that is not a JSON object is refused', async () => {

@@ -91,7 +91,16 @@ describe('the local cloud', () => {
       const client = new DynamoDBClient({ endpoint: cloud.aws.url, region: 'eu-west-1', credentials })
       await expect(client.send(new ScanCommand({ TableName: 'nowhere' }))).rejects.toThrow()
     }
-    expect(progress.filter((step) => step.startsWith('refused: '))).toHaveLength(2)
+    // Nor is a call of a service that is not here, by the operator or a browser.
+    const authorization = `AWS4-HMAC-SHA256 Credential=${LOCAL_OPERATOR.accessKeyId}/20260101/eu-west-1/iam/aws4_request`
+    for (const headers of [{ authorization }, {}])
+      expect((await fetch(cloud.aws.url, { headers })).status).toBe(400)
+    const refused = progress.filter((step) => step.startsWith('refused: '))
+    expect(refused).toHaveLength(4)
+    expect(refused[2]).toMatch(
+      /^refused: local-operator calls GET \/: .*the local cloud has cloudformation, /,
+    )
+    expect(refused[3]).toMatch(/^refused: somebody unknown calls GET \/: /)
     expect((await fetch(`${url}/echo`)).status).toBe(200)
     await fetch(`${url}/things/special`).catch(() => {})
     expect((await cloud.stopped).message).toMatch(/^missing permission: .*Trespass/)

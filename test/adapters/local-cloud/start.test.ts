@@ -163,6 +163,16 @@ describe('npm start', () => {
     expect(broker.errors).toMatch(/wrong[/\\]policy\.yaml:\d+:\d+/)
   })
 
+  it.each([
+    ['--emf', join(FOLDER, 'nowhere', 'run.log'), 'ENOENT', 'a file that can be written'],
+    ['--data', fileURLToPath(import.meta.url), 'EEXIST', 'a folder that can be made and written'],
+    ['--aws-accounts', join(FOLDER, 'nowhere'), 'ENOENT', 'a folder of CloudFormation templates'],
+  ])('says in one line that %s %s cannot be used', async (option, path, code, wanted) => {
+    const broker = start(option, path, '--quiet')
+    expect(await broker.exited).toBe(1)
+    expect(broker.errors).toBe(`${option} ${path} cannot be used (${code}): name ${wanted}\n`)
+  })
+
   it('says that the port is in use, and what to do', async () => {
     const server = createServer()
     await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
