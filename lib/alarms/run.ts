@@ -44,6 +44,10 @@ class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
+class PictureError extends Error {
+  override readonly name = 'PictureError'
+}
+
 interface Options {
   readonly input: { readonly scenario: string } | { readonly emf: string; readonly after: number }
   readonly svg: string | undefined
@@ -72,7 +76,9 @@ export function runAlarms(args: readonly string[], world: AlarmsWorld): 0 | 1 | 
       terminal.err(`${error.message}\n\n${usage()}`)
       return 2
     }
-    const isExpected = [ScenarioError, EmfError, TemplateDefect].some((kind) => error instanceof kind)
+    const isExpected = [ScenarioError, EmfError, PictureError, TemplateDefect].some(
+      (kind) => error instanceof kind,
+    )
     if (!isExpected || !(error instanceof Error)) throw error
     terminal.err(error.message)
     return 1
@@ -132,8 +138,7 @@ function run({ input, svg, json }: Options, { terminal, app: given = appAlarms }
     onProgress: (done, of) => say(`${done} of ${of} alarms replayed`),
   })
   const report = reportOf(replay, app, reported)
-  if (svg !== undefined)
-    writeFileSync(svg, drawReplay({ report, replay, metrics, app, warmUp: reported.warmUp }))
+  if (svg !== undefined) write(svg, drawReplay({ report, replay, metrics, app, warmUp: reported.warmUp }))
   if (json) terminal.out(JSON.stringify(report, null, 2))
   else for (const line of reportLines(report)) terminal.out(line)
   return report.unexpected.length === 0 ? 0 : 1
@@ -177,7 +182,15 @@ function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (cause) {
-    throw new EmfError(`${path}: there is no such file`, { cause })
+    throw new EmfError(`${path}: cannot be read; npm start -- --emf FILE writes one`, { cause })
+  }
+}
+
+function write(path: string, text: string): void {
+  try {
+    writeFileSync(path, text)
+  } catch (cause) {
+    throw new PictureError(`${path}: cannot be written; name another file`, { cause })
   }
 }
 

@@ -78,7 +78,7 @@ export function readScenario(path: string): Scenario {
   try {
     text = readFileSync(path, 'utf8')
   } catch (cause) {
-    throw new ScenarioError(`${path}: there is no such file`, { cause })
+    throw new ScenarioError(`${path}: cannot be read; --help lists the scenarios`, { cause })
   }
   return parseScenario(path, text)
 }

@@ -116,10 +116,11 @@ describe('npm run alarms', () => {
   })
 
   it.each([
-    ['nowhere', 'nowhere: there is no such file'],
-    ['--emf=nowhere', 'nowhere: there is no such file'],
-  ])('%s fails in one line', (argument, message) => {
-    expect(run(argument)).toMatchObject({ code: 1, err: message })
+    [['nowhere'], 'nowhere: cannot be read; --help lists the scenarios'],
+    [['--emf=nowhere'], 'nowhere: cannot be read; npm start -- --emf FILE writes one'],
+    [['outage', '--svg=nowhere/a.svg'], 'nowhere/a.svg: cannot be written; name another file'],
+  ])('%j fails in one line', (args, message) => {
+    expect(run(...args)).toMatchObject({ code: 1, err: message })
   })
 
   it('lists its scenarios in its help', () => {

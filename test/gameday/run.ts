@@ -30,15 +30,22 @@ Exit codes: 0 everything held, 1 something did not, 2 wrong usage.
 const print = (line: string): void => void process.stdout.write(`${line}\n`)
 const progress = (step: string): void => void process.stderr.write(`  ${step}\n`)
 
-function readOptions(): { readonly gameDay: GameDay; readonly svg: string | undefined } | 'help' | undefined {
+type Options = { readonly gameDay: GameDay; readonly svg: string | undefined } | { readonly wrong: string }
+
+function readOptions(): Options | 'help' {
   try {
     const options = { svg: { type: 'string' }, help: { type: 'boolean' } } as const
     const { values, positionals } = parseArgs({ options, allowPositionals: true })
     if (values.help === true) return 'help'
-    const gameDay = GAME_DAYS.find(({ name }) => name === positionals[0])
-    return gameDay === undefined || positionals.length > 1 ? undefined : { gameDay, svg: values.svg }
-  } catch {
-    return undefined
+    const [wanted, ...others] = positionals
+    const gameDay = GAME_DAYS.find(({ name }) => name === wanted)
+    if (gameDay === undefined)
+      return { wrong: wanted === undefined ? 'say which game day' : `there is no ${wanted}` }
+    return others.length > 0
+      ? { wrong: `one at a time, found ${others[0]} too` }
+      : { gameDay, svg: values.svg }
+  } catch (error) {
+    return { wrong: error instanceof Error ? error.message : String(error) }
   }
 }
 
@@ -69,9 +76,13 @@ async function run(gameDay: GameDay, svg: string | undefined): Promise<number> {
 
 async function main(): Promise<number> {
   const options = readOptions()
-  if (options === 'help' || options === undefined) {
-    ;(options === undefined ? process.stderr : process.stdout).write(USAGE)
-    return options === undefined ? 2 : 0
+  if (options === 'help') {
+    process.stdout.write(USAGE)
+    return 0
+  }
+  if ('wrong' in options) {
+    process.stderr.write(`${options.wrong}\n\n${USAGE}`)
+    return 2
   }
   return run(options.gameDay, options.svg)
 }
