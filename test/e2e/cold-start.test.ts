@@ -71,7 +71,7 @@ describe('a broker that has just started', () => {
 describe('what would fail on AWS', () => {
   it('a permission that is missing is named, and stops the local cloud', async () => {
     const assemblyFolder = changedAssembly((template) =>
-      template.replace('"dynamodb:BatchGetItem"', '"dynamodb:Query"'),
+      template.replaceAll('"dynamodb:BatchGetItem"', '"dynamodb:Query"'),
     )
     const cloud = await startLocalCloud({ assemblyFolder, issuers: inject('policy').issuers })
     opened.push(cloud)
