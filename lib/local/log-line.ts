@@ -21,8 +21,8 @@ export function shortLogLine(line: string): string | undefined {
 }
 
 /** Its refusals are what it is for. What it finds wrong it says itself. */
-function isOfProbe({ issuer, client_id, author }: Readonly<Record<string, unknown>>): boolean {
-  return [issuer, client_id, author].includes(PROBE)
+function isOfProbe({ issuer, client_id, author, target }: Readonly<Record<string, unknown>>): boolean {
+  return [issuer, client_id, author, target].includes(PROBE)
 }
 
 function causes({ message, cause }: Readonly<Record<string, unknown>>): string {

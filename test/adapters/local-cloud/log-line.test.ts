@@ -54,7 +54,12 @@ describe('a measurement', () => {
   })
 
   it('is none for what the probe is refused on purpose, and one for what it finds wrong', () => {
-    for (const by of [{ issuer: '_probe' }, { client_id: '_probe' }, { author: '_probe' }])
+    for (const by of [
+      { issuer: '_probe' },
+      { client_id: '_probe' },
+      { author: '_probe' },
+      { target: '_probe' },
+    ])
       expect(
         shortLogLine(JSON.stringify({ message: 'refused', audit: { reason: 'token_replayed', ...by } })),
       ).toBeUndefined()
