@@ -71,6 +71,11 @@ describe('attacks on what STS is asked for', () => {
     expect(session?.sessionName).toBe(sessionNameOf(`pod:${sub}`))
   })
 
+  it.each([undefined, null, { a: 'b' }, ['a']])('K01 a name from a claim that is %j', async (name) => {
+    const by = await createAwsBroker({ sessionName: ['ci-', { path: ['name'] }] })
+    await expectRefused(by, { name }, 'session_value_not_acceptable')
+  })
+
   it('K01 a subject that looks like the name that another one got', async () => {
     const name = (await asked(await createAwsBroker({ sessionName: [{ path: ['name'] }] }), { name: 'a b' }))
       .session
@@ -359,6 +364,14 @@ describe('attacks on what STS is asked for', () => {
       expect((await by.exchange({ subject_token: presigned })).statusCode).toBe(400)
     },
   )
+
+  it('K11 a token for STS that a revoked key has signed', async () => {
+    const by = await createAwsBroker()
+    const { kid } = await by.broker.keys.activeKey('RS256')
+    by.broker.revocations.stored.set(`key#${kid}`, NOW - 1000)
+    expect((await asked(by, {})).statusCode).toBe(503)
+    expect(by.sts.sessions).toEqual([])
+  })
 
   it('K12 an answer of STS without credentials: nothing is released, not even a part', async () => {
     const by = await createAwsBroker()

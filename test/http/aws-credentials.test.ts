@@ -4,6 +4,9 @@ import { DependencyUnavailable, SessionRejected } from '../../functions/core/fau
 import type { Grant } from '../../functions/core/policy/compiled.ts'
 import type { RevocationKey } from '../../functions/core/ports.ts'
 import { AWS_CREDENTIALS_TYPE, TOKEN_EXCHANGE_GRANT } from '../../functions/core/token-request.ts'
+import { serveToken } from '../../functions/exchange/serve-token.ts'
+import { readProxyEvent } from '../../functions/http/event.ts'
+import { tokenEvent } from '../attacks/proxy-event.ts'
 import { awsBrokerOf, createAwsBroker } from '../support/aws-broker.ts'
 import { OWN_ROLE, policyWithRoles, ROLE } from '../support/aws-roles.ts'
 import { NOW, PAYMENTS, REPORTS } from '../support/broker.ts'
@@ -181,6 +184,36 @@ describe('an exchange for AWS credentials', () => {
 
 describe('the token endpoint of the function that starts no sessions', () => {
   const form = { grant_type: TOKEN_EXCHANGE_GRANT, requested_token_type: AWS_CREDENTIALS_TYPE }
+
+  async function handedOver(result: unknown) {
+    const { broker } = await createAwsBroker()
+    const event = tokenEvent({ body: new URLSearchParams(form).toString() }, 'request-1')
+    const given: unknown[] = []
+    const serve = serveToken(broker.world, { refused: () => undefined }, async (one) => {
+      given.push(one)
+      return result
+    })
+    const at = { now: NOW, correlationId: 'c', traceId: undefined, elapsedMs: () => 0 }
+    const served = await serve(readProxyEvent(event), at)
+    expect(given).toEqual([event])
+    return served
+  }
+
+  it('hands the whole event over, and passes on the answer as it is', async () => {
+    const answer = { statusCode: 200, headers: { a: 'b' }, body: '{}' }
+    expect(await handedOver(answer)).toEqual({ outcome: 'handed_over', answer })
+  })
+
+  it.each([
+    null,
+    'x',
+    {},
+    { statusCode: '200', headers: {}, body: '' },
+    { statusCode: 200, headers: null, body: '' },
+    { statusCode: 200, headers: {}, body: { SecretAccessKey: 'x' } },
+  ])('passes on nothing that is no answer: %j', async (result) => {
+    await expect(handedOver(result)).rejects.toThrow(DependencyUnavailable)
+  })
 
   it('refuses to give credentials', async () => {
     const { broker, subjectToken } = await createAwsBroker()

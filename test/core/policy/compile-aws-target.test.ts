@@ -94,6 +94,16 @@ describe('an AWS role as a target', () => {
     },
   )
 
+  it('has what it tells STS to itself: no tokens are for that audience', () => {
+    const { issuers } = withRole({})
+    expect(findingsIn({ issuers, targets: { sts: { audience: 'sts.amazonaws.com' } } })).toEqual([
+      expect.stringContaining('targets.sts.audience: found sts.amazonaws.com'),
+    ])
+    expect(findingsIn({ issuers: { target: GITHUB } })).toEqual([
+      expect.stringContaining('issuers.target: found the issuer id target'),
+    ])
+  })
+
   it.each(['14m', '899s', '61m', '2h'])('has no duration of %s', (duration) => {
     expect(findingsIn(withRole({ duration }))).toEqual([expect.stringContaining('targets.deploy.duration')])
   })

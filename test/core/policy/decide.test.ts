@@ -173,6 +173,20 @@ describe('the grant', () => {
     expect(decide(elsewhere, { clientId: client })).toEqual({ kind: 'no_grant_matches', candidates: 0 })
   })
 
+  it('whose actor has no conditions is for nobody', () => {
+    const policy = compiled(POLICY)
+    const actorOf = (when: Grant['when']) => {
+      const [issuer] = policy.issuers.map(({ id }) => id)
+      if (issuer === undefined) throw new Error('no issuer')
+      const grants = policy.grants.map((grant) => ({ ...grant, actors: [{ issuer, when }] }))
+      const actor = { issuerId: issuer, claims: CLAIMS }
+      return decideGrant(indexPolicy({ ...policy, grants }), question(policy, { actor }))
+    }
+    const [grant] = policy.grants
+    expect(actorOf(grant?.when ?? [])).toHaveProperty('id', 'payments-ci')
+    expect(actorOf([])).toHaveProperty('kind', 'actor_not_allowed')
+  })
+
   it('without conditions allows nothing', () => {
     const policy = compiled(POLICY)
     const open = { ...policy, grants: policy.grants.map((grant) => ({ ...grant, when: [] })) }
