@@ -6,8 +6,9 @@ export interface Explanation {
   readonly next: string
 }
 
-const SIGN_IN =
-  'sign in (for example aws sso login) or set AWS_PROFILE; for npm start, paste the export line that it prints'
+const LOCALLY = 'for npm start, paste the export line that it prints'
+const SIGN_IN = `sign in (for example aws sso login) or set AWS_PROFILE; ${LOCALLY}`
+const SET_REGION = `add --region eu-west-1 (yours), or set AWS_REGION; ${LOCALLY}`
 
 /** Names of errors that mean one thing, by what to do about them. */
 const NEXT_STEPS: readonly (readonly [names: readonly string[], next: string])[] = [
@@ -53,8 +54,7 @@ const NEXT_STEPS: readonly (readonly [names: readonly string[], next: string])[]
 export function explain(error: unknown): Explanation | undefined {
   if (error instanceof CommandFailed) return { message: error.message, next: error.next }
   for (const cause of causesOf(error)) {
-    if (cause.message === 'Region is missing')
-      return { message: 'no AWS region is set', next: 'add --region eu-west-1 (yours), or set AWS_REGION' }
+    if (cause.message === 'Region is missing') return { message: 'no AWS region is set', next: SET_REGION }
     const names = [cause.name, 'code' in cause ? cause.code : undefined]
     const found = NEXT_STEPS.find(([known]) => known.some((name) => names.includes(name)))
     if (found !== undefined) return { message: cause.message || cause.name, next: found[1] }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { type Command, CommandFailed, UsageError } from '../../lib/cli/command.ts'
 import { COMMANDS } from '../../lib/cli/commands.ts'
+import { explain } from '../../lib/cli/explain.ts'
 import { GLOBAL_OPTIONS, runCli } from '../../lib/cli/run.ts'
 import { MemoryTerminal } from './memory-terminal.ts'
 
@@ -84,6 +85,13 @@ describe('the command line', () => {
       code: 1,
       out: '',
       err: 'error no voice\nnext  drink tea\n',
+    })
+  })
+
+  it('points to the local broker where no region is set', () => {
+    expect(explain(new Error('no client', { cause: new Error('Region is missing') }))).toEqual({
+      message: 'no AWS region is set',
+      next: expect.stringMatching(/AWS_REGION; for npm start, paste the export line/),
     })
   })
 
