@@ -4,7 +4,7 @@ import { LIMITS } from '../core/limits.ts'
 import { defaultProvider } from './environment-credentials.ts'
 import { NodeSha256 } from './node-sha256.ts'
 
-const ARN = /^arn:(aws[a-z-]*):lambda:([a-z0-9-]+):\d{12}:function:([\w-]+)$/
+const ARN = /^arn:(aws[a-z-]*):lambda:([a-z0-9-]+):\d{12}:function:([\w-]+)(?::([\w-]+))?$/
 
 /**
  * Has another function serve an event, and waits for its answer. Once: a repeated event could be an exchange repeated. The
@@ -14,15 +14,16 @@ export class LambdaInvoker {
   private readonly url: URL
   private readonly signer: SignatureV4
 
-  /** `endpoint` is where AWS is, other than at home. Throws for what is no function's ARN. */
+  /** `endpoint` is where AWS is, other than at home. Throws for what is no ARN of a function or its alias. */
   constructor(functionArn: string, endpoint: string | undefined) {
-    const [, partition = '', region = '', name] = ARN.exec(functionArn) ?? []
+    const [, partition = '', region = '', name, alias] = ARN.exec(functionArn) ?? []
     if (name === undefined) throw new Error(`${functionArn} is not the ARN of a function`)
     const suffix = partition === 'aws-cn' ? 'amazonaws.com.cn' : 'amazonaws.com'
     this.url = new URL(
       `/2015-03-31/functions/${name}/invocations`,
       endpoint ?? `https://lambda.${region}.${suffix}`,
     )
+    if (alias !== undefined) this.url.searchParams.set('Qualifier', alias)
     this.signer = new SignatureV4({
       credentials: defaultProvider(),
       region,
@@ -48,7 +49,7 @@ export class LambdaInvoker {
       hostname: url.hostname,
       ...(url.port !== '' && { port: Number(url.port) }),
       path: url.pathname,
-      query: {},
+      query: Object.fromEntries(url.searchParams),
       headers: { host: url.host, 'content-type': 'application/json' },
       body,
     })

@@ -10,6 +10,7 @@ import type { StackDescription } from './aws/cloudformation.ts'
 import type { Defect } from './aws/defect.ts'
 import type { TableDefinition } from './aws/dynamodb.ts'
 import { type AwsEndpoint, startAwsEndpoint } from './aws/endpoint.ts'
+import { functionNotFound } from './aws/lambda.ts'
 import type { PermissionUse, UnusedPermission } from './aws/permissions.ts'
 import { createCustomResource } from './custom-resource.ts'
 import { DEMO_ISSUER_PATH } from './demo-exchange.ts'
@@ -256,7 +257,7 @@ export class LocalCloud {
       clock: this.#clock,
       ...(dataFolder !== undefined && { dataFolder }),
       ...(onCall !== undefined && { onCall }),
-      invoke: (name, event) => this.functions.invoke(name, event),
+      invoke: (name, event, alias) => this.#invoke(name, event, alias),
       accounts,
       outbound: { sign: (account, claims, algorithm) => this.#signIdentity(account, claims, algorithm) },
       onTrailEvent: (event) => this.#progress(trailLine(event)),
@@ -312,6 +313,13 @@ export class LocalCloud {
     })
     this.#functions = this.#closeLater(functions)
     for (const { name } of this.plan.functions) this.#progress(`function ${name}`)
+  }
+
+  async #invoke(name: string, event: unknown, alias: string | undefined): Promise<unknown> {
+    const known = this.plan.functions.find((it) => it.name === name)
+    if (known === undefined || (alias !== undefined && !known.aliases.includes(alias)))
+      throw functionNotFound()
+    return this.functions.invoke(name, event)
   }
 
   #startEventSources(): void {

@@ -212,7 +212,17 @@ class StackScope implements Scope {
       path: textOf(this.#source.template.Resources?.[logicalId]?.Properties?.['Path']) || '/',
       uuid: uuidOf(name),
     }
-    return template.replaceAll(/\{(\w+)\}/g, (_, key: string) => values[key as keyof typeof values])
+    return template.replaceAll(/\{(\w+)\}/g, (_, key: string) =>
+      key === 'function' ? this.#function(logicalId) : values[key as keyof typeof values],
+    )
+  }
+
+  /** The name of the function that a resource is of, whether it says so by name or by ARN. */
+  #function(logicalId: string): string {
+    const where = `${this.#where(logicalId)}.Properties.FunctionName`
+    const { FunctionName = '' } = this.#source.template.Resources?.[logicalId]?.Properties ?? {}
+    const function_ = textOf(resolve(FunctionName, this, where))
+    return function_.slice(function_.lastIndexOf(':') + 1)
   }
 
   #stackId(): string {

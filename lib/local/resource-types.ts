@@ -1,6 +1,6 @@
 /**
  * Every resource type that the local cloud knows. Texts are templates: `{name}` is the resource's name, `{lower}` the
- * same in lower case, `{host}` the same without `https://`, `{path}` the resource's Path or `/`, `{uuid}` an id that follows from it, `{region}`, `{account}` and `{partition}` are those of the deployment, `{api}` is where the local API
+ * same in lower case, `{function}` the name of the function that its FunctionName refers to, `{host}` the same without `https://`, `{path}` the resource's Path or `/`, `{uuid}` an id that follows from it, `{region}`, `{account}` and `{partition}` are those of the deployment, `{api}` is where the local API
  * answers.
  */
 export interface ResourceType {
@@ -56,6 +56,18 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
     nameProperty: 'FunctionName',
     ref: '{name}',
     attributes: { Arn: arn('lambda', 'function:{name}') },
+  },
+  // What is deployed is the only version that there is.
+  'AWS::Lambda::Version': {
+    started: true,
+    ref: arn('lambda', 'function:{function}:1'),
+    attributes: { Version: '1', FunctionArn: arn('lambda', 'function:{function}:1') },
+  },
+  'AWS::Lambda::Alias': {
+    started: true,
+    nameProperty: 'Name',
+    ref: arn('lambda', 'function:{function}:{name}'),
+    attributes: { AliasArn: arn('lambda', 'function:{function}:{name}') },
   },
   'AWS::IAM::Role': {
     started: true,
@@ -116,6 +128,8 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
     attributes: { Arn: arn('sqs', '{name}'), QueueName: '{name}' },
   },
 
+  'AWS::ApplicationAutoScaling::ScalableTarget': passive('{name}'),
+  'AWS::ApplicationAutoScaling::ScalingPolicy': passive('{name}'),
   'AWS::CDK::Metadata': passive('{name}'),
   'AWS::ApiGatewayV2::ApiMapping': passive('{name}'),
   'AWS::ApiGatewayV2::DomainName': passive('{name}', {
@@ -129,6 +143,9 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
   'AWS::ApplicationSignals::ServiceLevelObjective': passive('{name}', {}, 'Name'),
   'AWS::CloudWatch::AlarmMuteRule': passive('{name}', {}, 'Name'),
   'AWS::CloudWatch::InsightRule': passive('{name}', {}, 'RuleName'),
+  // Moves aliases from one version to the next.
+  'AWS::CodeDeploy::Application': passive('{name}', {}, 'ApplicationName'),
+  'AWS::CodeDeploy::DeploymentGroup': passive('{name}', {}, 'DeploymentGroupName'),
   'AWS::KMS::Alias': passive('{name}', {}, 'AliasName'),
   'AWS::Kinesis::Stream': passive('{name}', { Arn: arn('kinesis', 'stream/{name}') }, 'Name'),
   'AWS::Logs::LogGroup': passive('{name}', { Arn: arn('logs', 'log-group:{name}:*') }, 'LogGroupName'),

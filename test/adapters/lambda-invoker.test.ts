@@ -16,8 +16,8 @@ beforeAll(async () => {
   aws = await startAwsEndpoint({
     region: 'eu-west-1',
     onDefect: (defect) => defects.push(defect),
-    invoke: async (name, event) => {
-      invoked.push([name, event])
+    invoke: async (name, event, alias) => {
+      invoked.push(alias === undefined ? [name, event] : [name, alias, event])
       return answer()
     },
   })
@@ -27,6 +27,7 @@ beforeAll(async () => {
     policies: [{ Statement: { Effect: 'Allow', Action: 'lambda:InvokeFunction', Resource: resource } }],
   })
   aws.registerPrincipal('ASIAEXCHANGE', principal(ARN))
+  aws.registerPrincipal('ASIALIVE', principal(`${ARN}:live`))
   aws.registerPrincipal('ASIAOTHER', principal(`${ARN}Other`))
 })
 beforeEach(() => {
@@ -52,6 +53,16 @@ describe('the invoker of a function', () => {
     expect(await invoke()).toEqual({ statusCode: 400, headers: { a: 'b' }, body: 'ä' })
     expect(invoked).toEqual([['AwsCredentialsFunction', EVENT]])
     expect(defects).toEqual([])
+  })
+
+  it('asks for an alias by its ARN, with the permission for just that', async () => {
+    const alias = () => new LambdaInvoker(`${ARN}:live`, aws.url).invoke(EVENT)
+    await expect(alias()).rejects.toThrow(DependencyUnavailable)
+    expect(defects).toMatchObject([{ kind: 'permission', resource: `${ARN}:live` }])
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'ASIALIVE')
+    expect(await alias()).toEqual({ statusCode: 200 })
+    expect(invoked).toEqual([['AwsCredentialsFunction', 'live', EVENT]])
+    await expect(invoke()).rejects.toThrow(DependencyUnavailable)
   })
 
   it('needs the permission for that function', async () => {
@@ -85,20 +96,21 @@ describe('the invoker of a function', () => {
 
   it.each([
     [ARN, 'https://lambda.eu-west-1.amazonaws.com'],
+    [`${ARN}:live`, 'https://lambda.eu-west-1.amazonaws.com', '?Qualifier=live'],
     [
       ARN.replace('aws:', 'aws-cn:').replace('eu-west-1', 'cn-north-1'),
       'https://lambda.cn-north-1.amazonaws.com.cn',
     ],
-  ])('asks the region of %s', async (arn, origin) => {
+  ])('asks the region of %s', async (arn, origin, query = '') => {
     const asked = vi.fn<(url: URL) => Promise<Response>>(async () => new Response('{}'))
     vi.stubGlobal('fetch', asked)
     await new LambdaInvoker(arn, undefined).invoke({})
     expect(String(asked.mock.calls[0]?.[0])).toBe(
-      `${origin}/2015-03-31/functions/AwsCredentialsFunction/invocations`,
+      `${origin}/2015-03-31/functions/AwsCredentialsFunction/invocations${query}`,
     )
   })
 
-  it.each(['AwsCredentialsFunction', 'arn:aws:lambda:eu-west-1:111111111111:function:a/b', ''])(
+  it.each(['AwsCredentialsFunction', 'arn:aws:lambda:eu-west-1:111111111111:function:a/b', `${ARN}:`, ''])(
     'is none of %j',
     (arn) => {
       expect(() => new LambdaInvoker(arn, undefined)).toThrow('is not the ARN of a function')

@@ -6,7 +6,7 @@ import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations
 import { AttributeType, StreamViewType, TableV2 } from 'aws-cdk-lib/aws-dynamodb'
 import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events'
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets'
-import { Runtime, StartingPosition } from 'aws-cdk-lib/aws-lambda'
+import { Alias, type IFunction, type IVersion, Runtime, StartingPosition } from 'aws-cdk-lib/aws-lambda'
 import { NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs'
 import {
   ScheduleExpression,
@@ -65,7 +65,9 @@ export function addFixtureStacks(app: App, options: FixtureOptions = {}): void {
   table.grantWriteData(provision)
 
   const payloadFormatVersion = options.payloadFormat ?? PayloadFormatVersion.VERSION_1_0
-  const route = (path: string, method: HttpMethod, handler: NodejsFunction) =>
+  const version = write.currentVersion as IVersion
+  const live = new Alias(service, 'WriteLive', { aliasName: 'live', version }) as Alias & IFunction
+  const route = (path: string, method: HttpMethod, handler: IFunction) =>
     api.addRoutes({
       path,
       methods: [method],
@@ -77,7 +79,7 @@ export function addFixtureStacks(app: App, options: FixtureOptions = {}): void {
   route('/things/{id}', HttpMethod.GET, echo)
   route('/things/special', HttpMethod.GET, trespass)
   route('/files/{proxy+}', HttpMethod.GET, echo)
-  route('/write', HttpMethod.POST, write)
+  route('/write', HttpMethod.POST, live)
   api.addRoutes({
     path: '/signed/{id}',
     methods: [HttpMethod.POST],

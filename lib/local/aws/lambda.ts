@@ -5,8 +5,8 @@ import type { RestOutput } from './s3.ts'
 import type { RestRequest } from './s3-request.ts'
 import { type AwsService, type ServiceCall, textAt } from './service.ts'
 
-/** Runs a function, and throws if it has no answer. */
-export type InvokeFunction = (functionName: string, event: unknown) => Promise<unknown>
+/** Runs a function, or an alias of it, and throws if it has no answer, or an {@link AwsError} if there is none. */
+export type InvokeFunction = (functionName: string, event: unknown, alias?: string) => Promise<unknown>
 
 interface LambdaInput extends JsonObject {
   readonly FunctionName: string
@@ -14,20 +14,26 @@ interface LambdaInput extends JsonObject {
   readonly Payload: Buffer
 }
 
-const INVOCATIONS = /^\/2015-03-31\/functions\/([^/?]+)\/invocations$/
+const INVOCATIONS = /^\/2015-03-31\/functions\/([^/?]+)\/invocations(?:\?Qualifier=([^&]+))?$/
+const FUNCTION = /^(?:arn:[a-z-]+:lambda:[a-z0-9-]+:\d{12}:function:)?([\w-]+)(?::([\w$-]+))?$/
 const NOT_FOUND = { status: 404 }
+
+/** That there is no such function, or no such alias of it. */
+export function functionNotFound(): AwsError {
+  return new AwsError('ResourceNotFoundException', 'Function not found', NOT_FOUND)
+}
 
 /** Reads an invocation, the only operation of Lambda's REST protocol here. */
 export function readLambdaRequest({ method, url, headers, body }: RestRequest): {
   readonly operation: string
   readonly input: LambdaInput
 } {
-  const [, name] = INVOCATIONS.exec(url) ?? []
+  const [, name, qualifier] = INVOCATIONS.exec(url) ?? []
   if (method !== 'POST' || name === undefined)
     throw new AwsError('UnknownOperationException', `${method} ${url}`, NOT_FOUND)
   const type = headers['x-amz-invocation-type']
   const input = {
-    FunctionName: decodeURIComponent(name),
+    FunctionName: qualified(decodeURIComponent(name), qualifier && decodeURIComponent(qualifier)),
     InvocationType: typeof type === 'string' ? type : 'RequestResponse',
     Payload: body,
   }
@@ -49,7 +55,7 @@ export class Lambda implements AwsService {
 
   access(operation: string, input: JsonObject): readonly AccessRequest[] | undefined {
     if (operation !== 'Invoke') return undefined
-    const resource = arnOf(this.#cloud, 'lambda', `function:${nameOf(textAt(input, 'FunctionName') ?? '')}`)
+    const resource = arnOf(this.#cloud, 'lambda', `function:${textAt(input, 'FunctionName') ?? ''}`)
     return [{ action: 'lambda:InvokeFunction', resource, context: {} }]
   }
 
@@ -57,9 +63,9 @@ export class Lambda implements AwsService {
     const input = given as LambdaInput
     if (input.InvocationType !== 'RequestResponse')
       throw new AwsError('InvalidParameterValueException', 'only RequestResponse is offered here')
-    if (this.#invoke === undefined)
-      throw new AwsError('ResourceNotFoundException', 'Function not found', NOT_FOUND)
-    return answerOf(this.#invoke(nameOf(input.FunctionName), parsed(input.Payload)))
+    if (this.#invoke === undefined) throw functionNotFound()
+    const [name = '', alias] = input.FunctionName.split(':')
+    return answerOf(this.#invoke(name, parsed(input.Payload), alias))
   }
 }
 
@@ -69,6 +75,7 @@ async function answerOf(running: Promise<unknown>): Promise<RestOutput> {
   try {
     return { status: 200, headers, body: JSON.stringify(await running) ?? 'null' }
   } catch (error) {
+    if (error instanceof AwsError) throw error
     const errorMessage = error instanceof Error ? error.message : String(error)
     const body = JSON.stringify({ errorType: 'Error', errorMessage })
     return { status: 200, headers: { ...headers, 'x-amz-function-error': 'Unhandled' }, body }
@@ -83,7 +90,11 @@ function parsed(payload: Buffer): unknown {
   }
 }
 
-/** A name, or the last part of an ARN. */
-function nameOf(function_: string): string {
-  return function_.slice(function_.lastIndexOf(':') + 1)
+/** `name` or `name:alias`, of what may say the alias in either place. Throws if it says two. */
+function qualified(function_: string, qualifier: string | undefined): string {
+  const [, name, own] = FUNCTION.exec(function_) ?? []
+  if (name === undefined || (own ?? qualifier) !== (qualifier ?? own))
+    throw new AwsError('InvalidParameterValueException', 'The function and its qualifier do not match')
+  const alias = own ?? qualifier
+  return alias === undefined ? name : `${name}:${alias}`
 }

@@ -21,6 +21,8 @@ export interface FunctionPlan {
   readonly name: string
   readonly logicalId: string
   readonly arn: string
+  /** Names by which it can be invoked, beside its own. */
+  readonly aliases: readonly string[]
   readonly folder: string
   /** `<file>.<export>`. */
   readonly handler: string

@@ -20,7 +20,7 @@ export function planCloud(resources: readonly ResolvedResource[]): CloudPlan {
   const tables = ofType(resources, 'AWS::DynamoDB::GlobalTable', 'AWS::DynamoDB::Table').map(tablePlan)
   const roles = rolePolicies(resources)
   const functions = ofType(resources, 'AWS::Lambda::Function').map((resource) =>
-    functionPlan(resource, roles),
+    functionPlan(resource, roles, resources),
   )
   const wiring = { resources, functions, tables }
   return {

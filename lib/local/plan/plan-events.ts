@@ -7,6 +7,7 @@ import {
   failureDestination,
   functionAt,
   invocable,
+  invokedAt,
   listAt,
   objectAt,
   ofType,
@@ -37,12 +38,12 @@ export function schedulePlans(
   )
   return enabled.map(({ where, name, properties }) => {
     const { Arn, Input, RoleArn } = objectAt(properties, 'Target')
-    const { name: functionName, arn } = functionAt(textOf(Arn), where, wiring)
+    const { plan, arn } = invokedAt(textOf(Arn), where, wiring)
     requirePermission(roles.get(textOf(RoleArn)) ?? [], 'lambda:InvokeFunction', arn, where)
     return {
       name,
       expression: textAt(properties, 'ScheduleExpression', where),
-      functionName,
+      functionName: plan.name,
       input: parsedInput(Input),
     }
   })

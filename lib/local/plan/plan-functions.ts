@@ -8,6 +8,7 @@ import { listAt, objectAt, ofType, textAt } from './wiring.ts'
 export function functionPlan(
   resource: ResolvedResource,
   roles: ReadonlyMap<string, readonly PolicyDocument[]>,
+  resources: readonly ResolvedResource[],
 ): FunctionPlan {
   const { where, name, logicalId, arn = '', properties } = resource
   const code = objectAt(properties, 'Code')
@@ -29,6 +30,7 @@ export function functionPlan(
     name,
     logicalId,
     arn,
+    aliases: aliasesOf(resource, resources),
     folder,
     handler: textAt(properties, 'Handler', where),
     environment: Object.fromEntries(Object.entries(variables).map(([key, value]) => [key, textOf(value)])),
@@ -38,6 +40,25 @@ export function functionPlan(
     logGroup: logGroup === undefined ? undefined : textOf(logGroup),
     policies,
   }
+}
+
+/** Each stands for the version that is deployed, which is the function as it runs here. */
+function aliasesOf(
+  { name, arn }: ResolvedResource,
+  resources: readonly ResolvedResource[],
+): readonly string[] {
+  const isOfIt = ({ properties: { FunctionName } }: ResolvedResource) =>
+    FunctionName === name || FunctionName === arn
+  const [version] = ofType(resources, 'AWS::Lambda::Version').filter(isOfIt)
+  return ofType(resources, 'AWS::Lambda::Alias')
+    .filter(isOfIt)
+    .map(({ where, name: alias, properties }) => {
+      if (properties['RoutingConfig'] !== undefined)
+        throw new TemplateDefect(where, 'an alias of two versions does not run locally')
+      if (version === undefined || textOf(properties['FunctionVersion']) !== '1')
+        throw new TemplateDefect(where, `its version is none of ${name} in the template`)
+      return alias
+    })
 }
 
 /** What AWS's own policies allow, as far as templates use them here. */

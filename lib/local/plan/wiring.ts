@@ -16,25 +16,38 @@ export function ofType(
   return resources.filter((resource) => types.includes(resource.type))
 }
 
-/** The function of an ARN (with or without a version or alias, or wrapped as an integration URI) or of a name. */
-export function functionAt(target: string, where: string, { functions }: Wiring): FunctionPlan {
-  const found = functions.find(
-    ({ name, arn }) => target === name || target === arn || target.includes(`${arn}/`),
-  )
-  if (found === undefined)
-    throw new TemplateDefect(where, `its target ${target} is not a function of this app`)
-  return found
+/** A function, and the ARN by which it is invoked: permissions tell that of an alias from its own. */
+export interface Invoked {
+  readonly plan: FunctionPlan
+  readonly arn: string
+}
+
+/** What is invoked by an ARN (with or without an alias, or wrapped as an integration URI) or by a name. */
+export function invokedAt(target: string, where: string, { functions }: Wiring): Invoked {
+  for (const plan of functions) {
+    const arns = [plan.arn, ...plan.aliases.map((alias) => `${plan.arn}:${alias}`)]
+    const arn =
+      target === plan.name ? plan.arn : arns.find((it) => target === it || target.includes(`${it}/`))
+    if (arn !== undefined) return { plan, arn }
+  }
+  throw new TemplateDefect(where, `its target ${target} is not a function of this app`)
+}
+
+/** As {@link invokedAt}, where nobody asks for a permission. */
+export function functionAt(target: string, where: string, wiring: Wiring): FunctionPlan {
+  return invokedAt(target, where, wiring).plan
 }
 
 /** The name of the function at `arn`, which must let `service` invoke it: on AWS the call would fail otherwise. */
 export function invocable(arn: string, service: string, where: string, wiring: Wiring): string {
-  const { name, arn: functionArn } = functionAt(arn, where, wiring)
+  const { plan, arn: invoked } = invokedAt(arn, where, wiring)
   const permitted = ofType(wiring.resources, 'AWS::Lambda::Permission').some(
     ({ properties: { FunctionName, Principal } }) =>
-      Principal === service && (FunctionName === functionArn || FunctionName === name),
+      Principal === service && `:${invoked}`.endsWith(`:${textOf(FunctionName)}`),
   )
-  if (!permitted) throw new TemplateDefect(where, `no AWS::Lambda::Permission lets ${service} invoke ${name}`)
-  return name
+  if (!permitted)
+    throw new TemplateDefect(where, `no AWS::Lambda::Permission lets ${service} invoke ${invoked}`)
+  return plan.name
 }
 
 export function failureDestination(

@@ -47,6 +47,22 @@ describe('the local cloud', () => {
     expect(await get('hello')).toMatchObject({ note: { S: 'written' } })
   })
 
+  it('invokes a function by an alias that the template has, and by no other', async () => {
+    const invoke = (query: string) => {
+      const { name } = fixture.cloud.functions.plan('Write')
+      const authorization = 'AWS4-HMAC-SHA256 Credential=OPERATOR/20260101/eu-west-1/lambda/aws4_request'
+      return fetch(`${fixture.cloud.aws.url}/2015-03-31/functions/${name}/invocations${query}`, {
+        method: 'POST',
+        headers: { authorization },
+        body: JSON.stringify({ body: 'by alias' }),
+      })
+    }
+    expect((await invoke('?Qualifier=live')).status).toBe(200)
+    expect(await get('by alias')).toBeDefined()
+    expect((await invoke('?Qualifier=other')).status).toBe(404)
+    expect((await invoke('')).status).toBe(200)
+  })
+
   it('hands stream records to the function behind the mapping', async () => {
     await put('streamed')
     await expect.poll(consumed).toContain('streamed')

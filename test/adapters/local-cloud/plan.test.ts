@@ -106,6 +106,52 @@ describe('the plan of a template', () => {
     expect(withoutPermissions).toThrow(/no AWS::Lambda::Permission lets apigateway.amazonaws.com invoke/)
   })
 
+  describe('of a route to an alias', () => {
+    const altered = (type: string, properties: Record<string, JsonValue>) => () =>
+      changed((id, resource) =>
+        resource.Type === type && !id.startsWith('Hourly')
+          ? { ...resource, Properties: { ...resource.Properties, ...properties } }
+          : resource,
+      )
+
+    it('runs its function', () => {
+      const plan = planOf(stacks)
+      const write = plan.functions.find(({ handler }) => handler === 'index.write')
+      const route = plan.api?.routes.find(({ routeKey }) => routeKey === 'POST /write')
+      expect(write?.aliases).toEqual(['live'])
+      expect(route?.functionName).toBe(write?.name)
+      expect(plan.functions.flatMap(({ aliases }) => aliases)).toHaveLength(1)
+    })
+
+    it('wants the permission for the alias: that for the function is for another ARN', () => {
+      const onlyOfFunctions = () =>
+        changed((_, resource) => {
+          const { FunctionName } = resource.Properties ?? {}
+          const [live] = JSON.stringify(FunctionName ?? '').match(/WriteLive\w+/) ?? []
+          if (resource.Type !== 'AWS::Lambda::Permission' || live === undefined) return resource
+          const ids = Object.keys(stacks[1]?.template.Resources ?? {})
+          const write = ids.find((id) => /^Write[0-9A-F]{8}$/.test(id)) ?? ''
+          return {
+            ...resource,
+            Properties: { ...resource.Properties, FunctionName: { 'Fn::GetAtt': [write, 'Arn'] } },
+          }
+        })
+      expect(onlyOfFunctions).toThrow(/lets apigateway.amazonaws.com invoke .*:live$/)
+    })
+
+    it('refuses an alias of two versions, of a version that is not there, and one that is not there itself', () => {
+      expect(altered('AWS::Lambda::Alias', { RoutingConfig: {} })).toThrow(
+        /two versions does not run locally/,
+      )
+      expect(altered('AWS::Lambda::Alias', { FunctionVersion: '7' })).toThrow(/its version is none of/)
+      expect(altered('AWS::Lambda::Version', { FunctionName: 'other' })).toThrow(/its version is none of/)
+      const arn = 'arn:aws:lambda:eu-west-1:111111111111:function:gone:live'
+      expect(altered('AWS::ApiGatewayV2::Integration', { IntegrationUri: arn })).toThrow(
+        /gone:live is not a function of this app/,
+      )
+    })
+  })
+
   it('refuses a rule whose function does not let EventBridge invoke it', () => {
     const withoutPermission = () =>
       changed((id, resource) => (id.startsWith('HourlyAllow') ? undefined : resource))
