@@ -19,6 +19,13 @@ const AUDIT_RULE = `a whole number of days from 1 to ${LONGEST_AUDIT_DAYS}: with
 const LAYER_RULE = 'the ARN of a version of a Lambda layer, in the Region of the stack'
 const BOOLEAN_RULE = 'true or false'
 
+const ROLLOUTS = ['canary', 'all-at-once'] as const
+const ROLLOUT_RULE = `one of ${ROLLOUTS.join(', ')}`
+const MOST_ENVIRONMENTS = 1000
+const ENVIRONMENTS_RULE = `a whole number from 1 to ${MOST_ENVIRONMENTS}`
+const UTILIZATION_RULE = 'a number from 0.1 to 0.9'
+const MIN_RULE = 'at most max'
+
 const RETENTION_DAYS = Object.values(RetentionDays).filter(
   (days): days is RetentionDays => typeof days === 'number' && days !== RetentionDays.INFINITE,
 )
@@ -55,6 +62,26 @@ const DOMAIN = z.strictObject(
   { error: keysOrElse('an object with name and certificateArn, and mutualTls if clients show certificates') },
 )
 
+const ENVIRONMENTS = z
+  .int(ENVIRONMENTS_RULE)
+  .min(1, ENVIRONMENTS_RULE)
+  .max(MOST_ENVIRONMENTS, ENVIRONMENTS_RULE)
+
+const PROVISIONED_CONCURRENCY = z
+  .strictObject(
+    {
+      min: ENVIRONMENTS,
+      max: ENVIRONMENTS,
+      utilization: z
+        .number(UTILIZATION_RULE)
+        .min(0.1, UTILIZATION_RULE)
+        .max(0.9, UTILIZATION_RULE)
+        .default(0.7),
+    },
+    { error: keysOrElse('an object with min and max') },
+  )
+  .refine(({ min, max }) => min <= max, { path: ['min'], message: MIN_RULE })
+
 const MONITORING = z.strictObject(MONITORING_FORM, { error: keysOrElse('an object') })
 
 const CONFIG = z
@@ -77,6 +104,8 @@ const CONFIG = z
       domain: DOMAIN.optional(),
       monitoring: MONITORING.prefault({}),
       openTelemetryLayer: z.string(LAYER_RULE).regex(LAYER_ARN, LAYER_RULE).optional(),
+      rollout: z.enum(ROLLOUTS, ROLLOUT_RULE).optional(),
+      provisionedConcurrency: PROVISIONED_CONCURRENCY.optional(),
       probe: z.boolean(BOOLEAN_RULE).default(true),
       removalProtection: z.boolean(BOOLEAN_RULE).default(true),
     },
@@ -90,8 +119,9 @@ const CONFIG = z
     for (const [name, hours = shortest] of Object.entries({ keyRotationHours, delegatedKeyHours }))
       if (hours < shortest) context.addIssue({ code: 'custom', path: [name], message })
   })
-  .transform(({ delegatedKeyHours, ...config }) => ({
+  .transform(({ delegatedKeyHours, rollout, ...config }) => ({
     ...config,
+    rollout: rollout ?? (config.removalProtection ? 'canary' : 'all-at-once'),
     delegatedKeyHours:
       delegatedKeyHours ?? Math.max(DELEGATED_HOURS, shortestRotationHours(config.verifierCacheMinutes)),
   }))
@@ -120,6 +150,22 @@ export interface MutualTlsConfig {
   readonly truststore: string
   /** Version id of that object. */
   readonly truststoreVersion: string
+}
+
+/** How requests get to a new version: a tenth of them first and all after five minutes, or all at once. */
+export type Rollout = (typeof ROLLOUTS)[number]
+
+/** Environments of the exchange function that are ready, and paid for, before a request comes. */
+export interface ProvisionedConcurrencyConfig {
+  /** At least so many. */
+  readonly min: number
+  /** At most so many. */
+  readonly max: number
+  /**
+   * The part of them that is in use when there are enough.
+   * @default 0.7
+   */
+  readonly utilization: number
 }
 
 /** What one deployment of the broker may choose: context `broker` of `cdk.json`. */
@@ -175,6 +221,16 @@ export interface DeploymentConfig {
    * @default - spans go nowhere; X-Ray sees each invocation as a whole
    */
   readonly openTelemetryLayer?: string | undefined
+  /**
+   * How requests get to a new version of a function, and so to a new policy.
+   * @default - canary with `removalProtection`, else all-at-once
+   */
+  readonly rollout: Rollout
+  /**
+   * How many environments of the exchange function never start cold.
+   * @default - none: an environment starts when a request needs it
+   */
+  readonly provisionedConcurrency?: ProvisionedConcurrencyConfig | undefined
   /**
    * Whether a function tries the broker each minute, as a client does: exchanges that must work, others that must be
    * refused, and a revocation that must hold.

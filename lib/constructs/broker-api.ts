@@ -91,6 +91,11 @@ export class BrokerApi extends Construct {
     return this.#api.apiId
   }
 
+  /** The functions that answer its requests. */
+  get functions(): readonly BrokerFunction[] {
+    return [...this.#integrations.keys()]
+  }
+
   /** Sends `path` to the function, whatever the method: the functions answer 405 with `Allow` themselves. */
   addRoute(path: string, target: BrokerFunction): void {
     this.#api.addRoutes({ path, methods: [HttpMethod.ANY], integration: this.#integration(target) })
@@ -112,7 +117,7 @@ export class BrokerApi extends Construct {
   #integration(target: BrokerFunction): HttpLambdaIntegration {
     const existing = this.#integrations.get(target)
     if (existing) return existing
-    const integration = new HttpLambdaIntegration(target.node.id, target.lambda, {
+    const integration = new HttpLambdaIntegration(target.node.id, target.live, {
       // 1.0 keeps repeated headers apart; 2.0 joins them with commas.
       payloadFormatVersion: PayloadFormatVersion.VERSION_1_0,
     })

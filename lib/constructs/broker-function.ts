@@ -1,9 +1,12 @@
 import { join } from 'node:path'
 import { type IGrantable, type IPrincipal, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import {
+  Alias,
   Architecture,
   Code,
+  type IFunction,
   type ILayerVersion,
+  type IVersion,
   Function as LambdaFunction,
   LayerVersion,
   Runtime,
@@ -13,6 +16,9 @@ import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs'
 import { Duration, type RemovalPolicy, Stage, Validations } from 'aws-cdk-lib/core'
 import { Construct } from 'constructs'
 import { bundleFunction } from './function-bundle.ts'
+
+/** Said to be a function too: the CDK's interfaces leave out that an optional property of its classes may be undefined. */
+export type LiveAlias = Alias & IFunction
 
 export interface BrokerFunctionProps {
   /** Source file that exports `handler`. */
@@ -24,8 +30,8 @@ export interface BrokerFunctionProps {
   readonly memoryMegabytes: number
   readonly timeoutSeconds: number
   readonly logRetention: RetentionDays
-  /** What becomes of the logs when the stack is deleted. */
-  readonly logRemoval: RemovalPolicy
+  /** What becomes of the logs when the stack is deleted, and of a version when the next one has replaced it. */
+  readonly removal: RemovalPolicy
   /**
    * Files to put beside the code, name to content.
    * @default - none
@@ -43,12 +49,13 @@ export class BrokerFunction extends Construct implements IGrantable {
   readonly lambda: LambdaFunction
   readonly role: Role
   readonly logGroup: LogGroup
+  #live: LiveAlias | undefined
 
   constructor(scope: Construct, id: string, props: BrokerFunctionProps) {
     super(scope, id)
     this.logGroup = new LogGroup(this, 'Logs', {
       retention: props.logRetention,
-      removalPolicy: props.logRemoval,
+      removalPolicy: props.removal,
     })
     // Not the managed policy AWSLambdaBasicExecutionRole: it may write to every log group of the account.
     this.role = new Role(this, 'Role', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') })
@@ -70,6 +77,7 @@ export class BrokerFunction extends Construct implements IGrantable {
       role: this.role,
       logGroup: this.logGroup,
       tracing: Tracing.ACTIVE,
+      currentVersionOptions: { removalPolicy: props.removal },
     })
     Validations.of(this.role).acknowledge({
       id: 'AwsSolutions-IAM5[Resource::*]',
@@ -77,8 +85,19 @@ export class BrokerFunction extends Construct implements IGrantable {
     })
   }
 
+  /** What requests invoke: a release moves it to the new version. Made when it is first asked for. */
+  get live(): LiveAlias {
+    this.#live ??= this.#alias()
+    return this.#live
+  }
+
   get grantPrincipal(): IPrincipal {
     return this.role
+  }
+
+  #alias(): LiveAlias {
+    const version = this.lambda.currentVersion as IVersion
+    return new Alias(this, 'Live', { aliasName: 'live', version }) as LiveAlias
   }
 
   #layers({ openTelemetryLayer: arn }: BrokerFunctionProps): ILayerVersion[] {

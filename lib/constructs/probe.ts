@@ -49,7 +49,7 @@ export class Probe extends Construct {
       description: 'Tries the token broker as a client does',
       schedule: Schedule.rate(Duration.minutes(1)),
       // The next run is as good, and what is late would say nothing of its own minute.
-      targets: [new LambdaTarget(prober.lambda, { retryAttempts: 0, maxEventAge: Duration.minutes(1) })],
+      targets: [new LambdaTarget(prober.live, { retryAttempts: 0, maxEventAge: Duration.minutes(1) })],
     })
   }
 }

@@ -9,6 +9,7 @@ import {
 } from 'aws-cdk-lib/aws-cloudwatch'
 import { Construct } from 'constructs'
 import { type BurnAlarm, type BurnWindow, burnAlarms, type Severity } from './burn-rate.ts'
+import { burnAlarmName, burnWindowName } from './names.ts'
 import { burn, type Objective } from './objective.ts'
 
 export interface BurnAlarmsProps {
@@ -51,7 +52,7 @@ export class BurnAlarms extends Construct {
     const [only, ...confirming] = windows
     if (only !== undefined && confirming.length === 0) return only
     return new CompositeAlarm(this, `Burn-${rule.id}`, {
-      compositeAlarmName: this.#name(rule),
+      compositeAlarmName: burnAlarmName(this.#props.prefix, this.#props.objective.id, rule),
       alarmDescription: `Burns its budget ${rule.rate} times too fast, and still does. Calls nobody: part of ${this.#whole(rule)}.`,
       alarmRule: AlarmRule.allOf(...windows.map((window) => AlarmRule.fromAlarm(window, AlarmState.ALARM))),
     })
@@ -60,7 +61,7 @@ export class BurnAlarms extends Construct {
   #window(rule: BurnAlarm, window: BurnWindow): Alarm {
     const { minutes } = window
     return new Alarm(this, `Burn-${rule.id}-${minutes}m`, {
-      alarmName: rule.windows.length === 1 ? this.#name(rule) : `${this.#name(rule)}-over-${minutes}m`,
+      alarmName: burnWindowName(this.#props.prefix, this.#props.objective.id, rule, window),
       alarmDescription: `Burns its budget ${rule.rate} times too fast over ${minutes} minutes. Calls nobody: part of ${this.#whole(rule)}.`,
       metric: burn(this.#props.objective, window),
       threshold: rule.rate,
@@ -70,10 +71,6 @@ export class BurnAlarms extends Construct {
       // No request, no failure. That nobody can reach the broker the probe tells.
       treatMissingData: TreatMissingData.NOT_BREACHING,
     })
-  }
-
-  #name({ id }: BurnAlarm): string {
-    return `${this.#props.prefix}-${this.#props.objective.id}-burn-${id}`
   }
 
   #whole({ severity }: BurnAlarm): string {

@@ -2,6 +2,10 @@ import type { IMetric, MathExpression } from 'aws-cdk-lib/aws-cloudwatch'
 import { type BurnWindow, errorBudget } from './burn-rate.ts'
 import { awsMetric, brokerMetric, computed } from './metrics.ts'
 
+/** What the alarms on failed requests are named after: as functions count them, and as API Gateway does. */
+export const AVAILABILITY = 'availability'
+export const GATEWAY = 'gateway'
+
 /** What is promised of requests, and how it is counted. */
 export interface Objective {
   /** Part of the alarms' names. */

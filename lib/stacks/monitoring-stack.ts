@@ -10,7 +10,15 @@ import { brokerDashboards } from '../monitoring/dashboards/dashboards.ts'
 import { InsightRules } from '../monitoring/insight-rules.ts'
 import { dashboardUrl } from '../monitoring/links.ts'
 import { Maintenance } from '../monitoring/maintenance.ts'
-import { failures, gatewayErrors, type Objective, slowness } from '../monitoring/objective.ts'
+import { monitoringPrefix } from '../monitoring/names.ts'
+import {
+  AVAILABILITY,
+  failures,
+  GATEWAY,
+  gatewayErrors,
+  type Objective,
+  slowness,
+} from '../monitoring/objective.ts'
 import { SavedQueries } from '../monitoring/saved-queries.ts'
 import { signalsObjective } from '../monitoring/signals-objective.ts'
 import { SloAlarms } from '../monitoring/slo-alarms.ts'
@@ -36,7 +44,7 @@ export class MonitoringStack extends Stack {
     super(scope, id, props)
     this.#config = props.config
     this.#watched = watchedOf(props.config.stage, props.state, props.service)
-    this.#prefix = `token-broker-${props.config.stage}`
+    this.#prefix = monitoringPrefix(props.config.stage)
     const insights = this.#insights()
     const calls = this.#calls()
     const objectives = this.#sloAlarms(calls)
@@ -119,9 +127,9 @@ export class MonitoringStack extends Stack {
     const { availabilityPercent, latencyPercent } = this.#config.monitoring
     const { stage, apiId } = this.#watched
     return {
-      availability: { id: 'availability', targetPercent: availabilityPercent, count: failures(stage) },
+      availability: { id: AVAILABILITY, targetPercent: availabilityPercent, count: failures(stage) },
       latency: { id: 'latency', targetPercent: latencyPercent, count: slowness(stage) },
-      gateway: { id: 'gateway', targetPercent: availabilityPercent, count: gatewayErrors(apiId) },
+      gateway: { id: GATEWAY, targetPercent: availabilityPercent, count: gatewayErrors(apiId) },
     }
   }
 

@@ -18,8 +18,10 @@ import { BrokerApi } from '../constructs/broker-api.ts'
 import { BrokerFunction, type BrokerFunctionProps } from '../constructs/broker-function.ts'
 import { DpopNonces } from '../constructs/dpop-nonces.ts'
 import { Probe } from '../constructs/probe.ts'
+import { Releases } from '../constructs/releases.ts'
 import { grantRoleSessions } from '../constructs/role-sessions.ts'
 import { SigningKeys } from '../constructs/signing-keys.ts'
+import { releaseAlarmNames } from '../monitoring/release-alarms.ts'
 import type { StateStack } from './state-stack.ts'
 
 const TOKEN_PATH = '/token'
@@ -68,7 +70,7 @@ export class ServiceStack extends Stack {
       apiName: this.stackName,
       domain: props.config.domain,
       logRetention: props.config.logRetentionDays,
-      logRemoval: this.#logRemoval(),
+      logRemoval: this.#removal(),
     })
     this.#signingKeys = new SigningKeys(this, 'SigningKeys', {
       table: props.state.signingKeys,
@@ -86,6 +88,7 @@ export class ServiceStack extends Stack {
     this.#addRotateKeys()
     this.#addExportAudit()
     if (props.config.probe) this.#addProbe()
+    if (props.config.rollout === 'canary') this.#addReleases(props.config)
     this.#addOutputs()
     this.#addKeyOutputs()
   }
@@ -129,7 +132,7 @@ export class ServiceStack extends Stack {
         ...this.#delegation(),
         ...(this.#nonces && { nonceKeyArn: this.#nonces.keyArn }),
         ...this.#probeSettings(),
-        ...(credentials && { awsCredentialsFunction: credentials.lambda.functionArn }),
+        ...(credentials && { awsCredentialsFunction: credentials.live.functionArn }),
       }),
     })
     this.#grantExchange(exchange, policy.grants)
@@ -141,9 +144,19 @@ export class ServiceStack extends Stack {
       Grant.addToPrincipal({
         grantee: exchange,
         actions: ['lambda:InvokeFunction'],
-        resourceArns: [credentials.lambda.functionArn],
+        resourceArns: [credentials.live.functionArn],
       })
     this.#api.addRoute(TOKEN_PATH, exchange)
+    this.#provision(exchange)
+  }
+
+  /** Environments that are ready before a request comes, where somebody pays for them. */
+  #provision({ live }: BrokerFunction): void {
+    const { provisionedConcurrency } = this.#props.config
+    if (provisionedConcurrency === undefined) return
+    const { min, max, utilization } = provisionedConcurrency
+    const scaling = live.addAutoScaling({ minCapacity: min, maxCapacity: max })
+    scaling.scaleOnUtilization({ utilizationTarget: utilization })
   }
 
   /** What every function is made of that carries out exchanges. */
@@ -365,6 +378,15 @@ export class ServiceStack extends Stack {
     this.#api.addRoute(PROBE_KEYS_PATH, prober)
   }
 
+  /** Of what answers requests. Of the others the newest version runs at once: a batch or a run that fails comes again. */
+  #addReleases(config: DeploymentConfig): void {
+    new Releases(this, 'Releases', {
+      applicationName: this.stackName,
+      functions: this.#api.functions,
+      alarmNames: releaseAlarmNames(config),
+    })
+  }
+
   #probeSettings(): Partial<Settings> {
     return this.#props.config.probe ? { probe: 'enabled' } : {}
   }
@@ -378,13 +400,13 @@ export class ServiceStack extends Stack {
       environment: toEnvironment({ stage: config.stage, ...settings }),
       openTelemetryLayer: config.openTelemetryLayer,
       logRetention: config.logRetentionDays,
-      logRemoval: this.#logRemoval(),
+      removal: this.#removal(),
     })
     this.#functions.push(made)
     return made
   }
 
-  #logRemoval(): RemovalPolicy {
+  #removal(): RemovalPolicy {
     return this.#props.config.removalProtection ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY
   }
 

@@ -29,6 +29,7 @@ const ACKNOWLEDGED = [
   'Introspect/Role AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
   'Jwks/Role AwsSolutions-IAM5[Resource::*]',
   'Prober/Role AwsSolutions-IAM5[Resource::*]',
+  'Releases/Role AwsSolutions-IAM5[Resource::*]',
   'Revoke/Role AwsSolutions-IAM5[Resource::*]',
   'RotateKeys/Role AwsSolutions-IAM5[Resource::*]',
   'RotateKeys/Role AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
@@ -70,7 +71,10 @@ describe('the assembly', () => {
 
   it.each([
     ['the default config', {}],
-    ['a custom domain', { domain: DOMAIN }],
+    [
+      'a custom domain and functions that are ready',
+      { domain: DOMAIN, provisionedConcurrency: { min: 1, max: 2 } },
+    ],
     [
       'every choice of monitoring',
       {

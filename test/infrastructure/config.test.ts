@@ -27,9 +27,23 @@ describe('the deployment config', () => {
         maintenance: [],
         applicationSignals: false,
       },
+      rollout: 'canary',
       probe: true,
       removalProtection: true,
     })
+  })
+
+  it('releases all at once where nothing is protected, unless it says otherwise', () => {
+    expect(parseConfig({ removalProtection: false }).rollout).toBe('all-at-once')
+    expect(parseConfig({ removalProtection: false, rollout: 'canary' }).rollout).toBe('canary')
+    expect(parseConfig({ rollout: 'all-at-once' }).rollout).toBe('all-at-once')
+  })
+
+  it('takes environments that are ready, seven tenths of them in use unless it says otherwise', () => {
+    const provisioned = (provisionedConcurrency: object) =>
+      parseConfig({ provisionedConcurrency }).provisionedConcurrency
+    expect(provisioned({ min: 2, max: 2 })).toEqual({ min: 2, max: 2, utilization: 0.7 })
+    expect(provisioned({ min: 1, max: 1000, utilization: 0.9 })).toMatchObject({ utilization: 0.9 })
   })
 
   it('takes subscribers by e-mail, queue and function', () => {
@@ -122,6 +136,24 @@ describe('the deployment config', () => {
       'broker.verifierCacheMinutes: found 4, allowed is a whole number of minutes from 5 to 1440',
     ],
     [{ verifierCacheMinutes: 1441 }, 'broker.verifierCacheMinutes: found 1441, allowed is'],
+    [{ rollout: 'blue' }, 'broker.rollout: found "blue", allowed is one of canary, all-at-once'],
+    [{ provisionedConcurrency: 2 }, 'broker.provisionedConcurrency: found 2, allowed is an object with min'],
+    [
+      { provisionedConcurrency: { min: 0, max: 2 } },
+      'broker.provisionedConcurrency.min: found 0, allowed is',
+    ],
+    [
+      { provisionedConcurrency: { min: 3, max: 2 } },
+      'broker.provisionedConcurrency.min: found 3, allowed is at most max',
+    ],
+    [
+      { provisionedConcurrency: { min: 1, max: 2, utilization: 70 } },
+      'broker.provisionedConcurrency.utilization: found 70, allowed is a number from 0.1 to 0.9',
+    ],
+    [
+      { provisionedConcurrency: { min: 1, max: 2, target: 1 } },
+      'broker.provisionedConcurrency: found {"min":1,"max":2,"target":1}, allowed is nothing named target',
+    ],
     [{ removalProtection: 'no' }, 'broker.removalProtection: found "no", allowed is true or false'],
     [
       { domain: { ...DOMAIN, name: 'https://broker.example.com' } },

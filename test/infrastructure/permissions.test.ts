@@ -191,6 +191,16 @@ const PROBER: readonly Allowed[] = [
   },
 ]
 
+const RELEASED = ['Exchange', 'Introspect', 'Revoke', 'Jwks', 'Status', 'Prober']
+/** CodeDeploy's: to move the aliases of what answers requests, and to see alarms. */
+const RELEASES: readonly Allowed[] = [
+  { actions: ['cloudwatch:DescribeAlarms'], resource: '*' },
+  {
+    actions: ['lambda:GetAlias', 'lambda:GetProvisionedConcurrencyConfig', 'lambda:UpdateAlias'],
+    resource: RELEASED.flatMap((name) => [`<${name}Function.Arn>`, `<${name}Function.Arn>:live`]).toSorted(),
+  },
+]
+
 interface Statement {
   readonly Effect: string
   readonly Action: string | readonly string[]
@@ -227,7 +237,7 @@ function allowedTo(name: string, template = service): readonly Allowed[] {
       expect(statement.Effect).toBe('Allow')
       return {
         actions: [statement.Action].flat().sort(),
-        resource: statement.Resource,
+        resource: typeof statement.Resource === 'string' ? statement.Resource : statement.Resource.toSorted(),
         ...(statement.Condition && { conditions: statement.Condition }),
       }
     }),
@@ -240,7 +250,7 @@ interface PolicyProperties {
 }
 
 describe('the permissions', () => {
-  it.each(Object.entries({ ...PERMISSIONS, ExportAudit: EXPORT_AUDIT, Prober: PROBER }))(
+  it.each(Object.entries({ ...PERMISSIONS, ExportAudit: EXPORT_AUDIT, Prober: PROBER, Releases: RELEASES }))(
     'of %s are exactly those of this table',
     (name, expected) => {
       expect(allowedTo(name)).toEqual(inAnyOrder(expected))
@@ -313,7 +323,7 @@ describe('the permissions', () => {
     { actions: ['dynamodb:BatchGetItem'], resource: TABLE('Revocations') },
     { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') },
   ]
-  const HAND_OVER = { actions: ['lambda:InvokeFunction'], resource: '<AwsCredentialsFunction.Arn>' }
+  const HAND_OVER = { actions: ['lambda:InvokeFunction'], resource: '<AwsCredentialsLive>' }
   const assume = (actions: readonly string[], resource: string | readonly string[]) => ({ actions, resource })
 
   it.each<[string, readonly AwsTarget[], readonly Allowed[]]>([
@@ -358,9 +368,14 @@ describe('the permissions', () => {
     const { service: bridging } = synthesize({ stage: 'test' }, { ...EMPTY_POLICY, targets: [deploy] })
     const invokers = Object.values(resources(bridging, 'AWS::Lambda::Permission'))
       .map((permission) => readable(permission.Properties) as Record<string, string>)
-      .filter(({ FunctionName }) => FunctionName === '<AwsCredentialsFunction.Arn>')
-    expect(invokers.map(({ Principal, SourceArn }) => [Principal, SourceArn?.split('/*/*')[1]])).toEqual([
-      ['apigateway.amazonaws.com', '/aws/credentials/{target}'],
+      .filter(({ FunctionName }) => FunctionName?.startsWith('<AwsCredentials'))
+    const allowed = invokers.map((it) => [
+      it['FunctionName'],
+      it['Principal'],
+      it['SourceArn']?.split('/*/*')[1],
+    ])
+    expect(allowed).toEqual([
+      ['<AwsCredentialsLive>', 'apigateway.amazonaws.com', '/aws/credentials/{target}'],
     ])
     const variables = Object.values(resources(bridging, 'AWS::Lambda::Function')).flatMap(({ Properties }) =>
       Object.keys((Properties['Environment'] as { readonly Variables: object }).Variables),
@@ -369,19 +384,18 @@ describe('the permissions', () => {
     expect(variables.filter((name) => /ENDPOINT|PROXY|^AWS_(?!CREDENTIALS_FUNCTION)/i.test(name))).toEqual([])
   })
 
-  it('are those of the eight functions: there is no other role and no other policy', () => {
-    expect(Object.keys(resources(service, 'AWS::IAM::Role'))).toHaveLength(8)
-    expect(Object.keys(resources(service, 'AWS::IAM::Policy'))).toHaveLength(8)
+  it('are those of the eight functions and their releases: there is no other role and no other policy', () => {
+    expect(Object.keys(resources(service, 'AWS::IAM::Role'))).toHaveLength(9)
+    expect(Object.keys(resources(service, 'AWS::IAM::Policy'))).toHaveLength(9)
     expect(Object.keys(resources(service, 'AWS::IAM::ManagedPolicy'))).toHaveLength(0)
   })
 
-  it('come from no managed policy, and only Lambda may take a role', () => {
-    for (const role of Object.values(resources(service, 'AWS::IAM::Role'))) {
+  it('come from no managed policy, and only Lambda may take a role, but for that of releases', () => {
+    for (const [id, role] of Object.entries(resources(service, 'AWS::IAM::Role'))) {
+      const principal = id.startsWith('Releases') ? 'codedeploy.amazonaws.com' : 'lambda.amazonaws.com'
       expect(Object.keys(role.Properties)).toEqual(['AssumeRolePolicyDocument'])
       expect(role.Properties['AssumeRolePolicyDocument']).toMatchObject({
-        Statement: [
-          { Action: 'sts:AssumeRole', Effect: 'Allow', Principal: { Service: 'lambda.amazonaws.com' } },
-        ],
+        Statement: [{ Action: 'sts:AssumeRole', Effect: 'Allow', Principal: { Service: principal } }],
       })
     }
   })
@@ -392,7 +406,7 @@ describe('the permissions', () => {
       return [FunctionName, Principal, SourceArn?.replace(/^.*<ApiHttpApi>/, '')].join(' ')
     })
     expect(invokers.sort()).toEqual([
-      '<ExchangeFunction.Arn> apigateway.amazonaws.com /*/*/token',
+      '<ExchangeLive> apigateway.amazonaws.com /*/*/token',
       '<ExportAuditFunction.Arn> events.amazonaws.com <AuditExportCheckpoints.Arn>',
       '<ExportAuditFunction.Arn> logs.amazonaws.com <ExchangeLogs.Arn>',
       '<ExportAuditFunction.Arn> logs.amazonaws.com <IntrospectLogs.Arn>',
@@ -400,17 +414,17 @@ describe('the permissions', () => {
       '<ExportAuditFunction.Arn> logs.amazonaws.com <RevokeLogs.Arn>',
       '<ExportAuditFunction.Arn> logs.amazonaws.com <RotateKeysLogs.Arn>',
       '<ExportAuditFunction.Arn> logs.amazonaws.com <StatusLogs.Arn>',
-      '<IntrospectFunction.Arn> apigateway.amazonaws.com /*/*/introspect',
-      '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/jwks.json',
-      '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/oauth-authorization-server',
-      '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/.well-known/openid-configuration',
-      '<JwksFunction.Arn> apigateway.amazonaws.com /*/*/health',
-      '<ProberFunction.Arn> apigateway.amazonaws.com /*/*/probe/jwks.json',
-      '<ProberFunction.Arn> events.amazonaws.com <ProbeSchedule.Arn>',
-      '<RevokeFunction.Arn> apigateway.amazonaws.com /*/*/admin/revocations',
-      '<RevokeFunction.Arn> apigateway.amazonaws.com /*/*/revoke',
+      '<IntrospectLive> apigateway.amazonaws.com /*/*/introspect',
+      '<JwksLive> apigateway.amazonaws.com /*/*/.well-known/jwks.json',
+      '<JwksLive> apigateway.amazonaws.com /*/*/.well-known/oauth-authorization-server',
+      '<JwksLive> apigateway.amazonaws.com /*/*/.well-known/openid-configuration',
+      '<JwksLive> apigateway.amazonaws.com /*/*/health',
+      '<ProberLive> apigateway.amazonaws.com /*/*/probe/jwks.json',
+      '<ProberLive> events.amazonaws.com <ProbeSchedule.Arn>',
+      '<RevokeLive> apigateway.amazonaws.com /*/*/admin/revocations',
+      '<RevokeLive> apigateway.amazonaws.com /*/*/revoke',
       '<RotateKeysFunction.Arn> events.amazonaws.com <SigningKeysSchedule.Arn>',
-      '<StatusFunction.Arn> apigateway.amazonaws.com /*/*/status/{list}',
+      '<StatusLive> apigateway.amazonaws.com /*/*/status/{list}',
     ])
   })
 })

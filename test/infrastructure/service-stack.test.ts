@@ -34,16 +34,16 @@ describe('the API', () => {
       return [RouteKey, AuthorizationType, IntegrationType, IntegrationUri, PayloadFormatVersion].join(' ')
     })
     expect(routes.sort()).toEqual([
-      'ANY /.well-known/jwks.json NONE AWS_PROXY <JwksFunction.Arn> 1.0',
-      'ANY /.well-known/oauth-authorization-server NONE AWS_PROXY <JwksFunction.Arn> 1.0',
-      'ANY /.well-known/openid-configuration NONE AWS_PROXY <JwksFunction.Arn> 1.0',
-      'ANY /admin/revocations AWS_IAM AWS_PROXY <RevokeFunction.Arn> 1.0',
-      'ANY /health NONE AWS_PROXY <JwksFunction.Arn> 1.0',
-      'ANY /introspect NONE AWS_PROXY <IntrospectFunction.Arn> 1.0',
-      'ANY /probe/jwks.json NONE AWS_PROXY <ProberFunction.Arn> 1.0',
-      'ANY /revoke NONE AWS_PROXY <RevokeFunction.Arn> 1.0',
-      'ANY /status/{list} NONE AWS_PROXY <StatusFunction.Arn> 1.0',
-      'ANY /token NONE AWS_PROXY <ExchangeFunction.Arn> 1.0',
+      'ANY /.well-known/jwks.json NONE AWS_PROXY <JwksLive> 1.0',
+      'ANY /.well-known/oauth-authorization-server NONE AWS_PROXY <JwksLive> 1.0',
+      'ANY /.well-known/openid-configuration NONE AWS_PROXY <JwksLive> 1.0',
+      'ANY /admin/revocations AWS_IAM AWS_PROXY <RevokeLive> 1.0',
+      'ANY /health NONE AWS_PROXY <JwksLive> 1.0',
+      'ANY /introspect NONE AWS_PROXY <IntrospectLive> 1.0',
+      'ANY /probe/jwks.json NONE AWS_PROXY <ProberLive> 1.0',
+      'ANY /revoke NONE AWS_PROXY <RevokeLive> 1.0',
+      'ANY /status/{list} NONE AWS_PROXY <StatusLive> 1.0',
+      'ANY /token NONE AWS_PROXY <ExchangeLive> 1.0',
     ])
   })
 
@@ -283,7 +283,7 @@ describe('the probe', () => {
     expect(readable(rules.find((rule) => rule['ScheduleExpression'] === 'rate(1 minute)'))).toMatchObject({
       Targets: [
         {
-          Arn: '<ProberFunction.Arn>',
+          Arn: '<ProberLive>',
           RetryPolicy: { MaximumEventAgeInSeconds: 60, MaximumRetryAttempts: 0 },
         },
       ],

@@ -111,7 +111,8 @@ function policyFor(jwk: object, digest: string): object {
 
 function synthesizeInto(outdir: string, policyFolder: string): Pick<Deployment, 'assemblyFolder' | 'stacks'> {
   const context = projectContext()
-  const config = parseConfig({ ...(context['broker'] as object), policyFolder })
+  // MiniStack has no CodeDeploy.
+  const config = parseConfig({ ...(context['broker'] as object), policyFolder, rollout: 'all-at-once' })
   const app = new App({ outdir, context, builtinCloudFormationValidation: false, analyticsReporting: false })
   const { state, service } = addBrokerStacks(app, config, { loopbackIssuers: false })
   app.synth()
