@@ -239,6 +239,7 @@ class World {
       grant: {},
       scopes: [],
       actors: [],
+      confirmation: {},
       expiresAt,
     }
     const authorised = parts as unknown as Authorised
