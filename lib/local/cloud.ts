@@ -319,7 +319,7 @@ export class LocalCloud {
     const known = this.plan.functions.find((it) => it.name === name)
     if (known === undefined || (alias !== undefined && !known.aliases.includes(alias)))
       throw functionNotFound()
-    return this.functions.invoke(name, event)
+    return this.functions.invoke(name, event, requestIdIn(event))
   }
 
   #startEventSources(): void {
@@ -520,4 +520,13 @@ export function describeDefect(defect: CloudDefect): string {
     case 'function':
       return `function ${defect.functionName} does not start: ${defect.message}`
   }
+}
+
+/** The request that a function hands on to another: that one's calls are made for it too. */
+function requestIdIn(event: unknown): string | undefined {
+  const { requestContext } = (event ?? {}) as {
+    readonly requestContext?: { readonly requestId?: unknown }
+  }
+  const id = requestContext?.requestId
+  return typeof id === 'string' ? id : undefined
 }
