@@ -71,6 +71,11 @@ export class EmfMetrics implements Metrics {
     }
     return series
   }
+
+  /** In what unit a metric was published, if it was. */
+  unitOf(metric: MetricId): string | undefined {
+    return this.#published.get(metricKey(metric))?.[0]?.metric.unit
+  }
 }
 
 function publishedIn(text: string): readonly Published[] {

@@ -1,12 +1,13 @@
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { type BrowserContext, chromium, type Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { Console } from '../../lib/local/console/console.ts'
+import { type Synthesis, synthesize } from '../../lib/local/synthesize.ts'
 import { LEDGER, PAYMENTS, startTestCloud, type TestCloud } from '../support/cloud.ts'
+import { type PolicyWithClients, policyWithClients } from '../support/policy-with-clients.ts'
 
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
   existsSync(path),
@@ -24,11 +25,14 @@ const FLAGS = [
 ]
 const MARKUP = '<img src=x onerror=alert(1)>'
 const IMAGES = 'docs/images'
+const VIEWPORT = { width: 1200, height: 760 }
+const SECTIONS = ['exchanges', 'try', 'policy', 'keys', 'on-call', 'iam']
 
 let broker: TestCloud
-let context: BrowserContext
+let policy: PolicyWithClients
+let synthesis: Synthesis
+let browser: Browser
 let page: Page
-const profile = mkdtempSync(join(tmpdir(), 'console-'))
 /** What the browser asked for, and what went wrong in it. */
 const asked: string[] = []
 const problems: string[] = []
@@ -56,26 +60,25 @@ const text = (content: string | RegExp) => page.getByText(content).first()
 
 describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
   beforeAll(async () => {
+    policy = await policyWithClients()
+    synthesis = synthesize({ policyFolder: policy.folder })
+    const { assemblyFolder, policy: compiled } = synthesis
     const console = new Console({
-      assemblyFolder: inject('assemblyFolder'),
-      policy: inject('policy'),
+      assemblyFolder,
+      policy: compiled,
       warnings: [`policy/grants.yaml:1:1 ${MARKUP}`],
     })
-    broker = await startTestCloud(console.listeners)
+    broker = await startTestCloud({ assemblyFolder, issuers: compiled.issuers, ...console.listeners })
     console.serve(broker.cloud)
-    context = await chromium.launchPersistentContext(profile, {
-      executablePath: CHROMIUM ?? '',
-      args: FLAGS,
-      viewport: { width: 1200, height: 760 },
-      permissions: ['clipboard-read', 'clipboard-write'],
-    })
-    page = context.pages()[0] ?? (await context.newPage())
+    // Its contexts keep nothing: no bubble that offers to save a secret is in the way.
+    browser = await chromium.launch({ executablePath: CHROMIUM ?? '', args: FLAGS })
+    page = await browser.newPage({ viewport: VIEWPORT, permissions: ['clipboard-read', 'clipboard-write'] })
     page.setDefaultTimeout(10_000)
     page.on('request', (request) => void asked.push(request.url()))
     page.on('pageerror', (error) => void problems.push(error.message))
     page.on('console', (message) => {
       // A refused exchange is an answer like any other; browsers log its status as an error.
-      if (message.type() === 'error' && !/status of (400|404|503)/.test(message.text()))
+      if (message.type() === 'error' && !/status of (400|401|404|503)/.test(message.text()))
         problems.push(message.text())
     })
     page.on('dialog', (dialog) => {
@@ -84,9 +87,10 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
     })
   })
   afterAll(async () => {
-    await context.close()
+    await browser.close()
     await broker.close()
-    rmSync(profile, { recursive: true, force: true })
+    synthesis.dispose()
+    policy.dispose()
   })
 
   afterEach(() => broker.cloud.aws.faults.clear())
@@ -118,7 +122,7 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
     await text('recorded: this use is the first').waitFor()
     await text('nothing is revoked').waitFor()
     for (const call of ['kms:Sign', 'dynamodb:PutItem', 'dynamodb:BatchGetItem'])
-      await page.locator('svg.waterfall text', { hasText: call }).waitFor()
+      await page.locator('.waterfall text', { hasText: call }).waitFor()
     const issued = await page.getByLabel('claims of the new token').textContent()
     expect(JSON.parse(issued ?? '')).toMatchObject({ iss: broker.url, aud: PAYMENTS, grant: 'payments-ci' })
     await screenshot('exchanges')
@@ -142,8 +146,26 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
       .click()
     await expect.poll(() => page.locator('.tree .dead').count()).toBe(2)
     await screenshot('try')
+  })
+
+  it('introspects a token as a registered client, if its secret is right, and says how to register one', async () => {
+    await open('try')
+    await page.reload()
+    await page.getByLabel('Whose token').selectOption('payments-worker: allowed')
+    await byName('button', 'Exchange').click()
+    await text(/verified in this page: signed RS256/).waitFor()
+    await page.getByLabel('client', { exact: true }).selectOption('test-secret')
+    await page.getByLabel('client secret').fill(policy.secret)
+    await byName('button', 'Introspect it as').click()
+    const answer = page.getByLabel('answer to the introspection')
+    await expect.poll(() => answer.textContent()).toContain('"active": true')
+    await page.getByLabel('client secret').fill(`${policy.secret.slice(0, -1)}%`)
+    await byName('button', 'Introspect it as').click()
+    await expect.poll(() => answer.textContent()).toContain('invalid_client')
+    await page.getByLabel('Whose token').selectOption('ledger-ci: allowed')
+    await byName('button', 'Exchange').click()
     await text(/no client of this policy may introspect/).click()
-    await text(/introspects: \[receipts-api\]/).waitFor()
+    await text(/introspects: \[ledger-api\]/).waitFor()
   })
 
   it('hands out a curl line that works', async () => {
@@ -203,7 +225,10 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
       .getByRole('listitem')
       .filter({ hasText: /^\s*KMS: [1-9]/ })
       .waitFor()
-    await page.locator('.alarms').getByText('kms-failing', { exact: true }).waitFor()
+    const alarm = page.locator('.alarms tr', { hasText: 'kms-failing' })
+    await alarm.getByRole('cell', { name: 'ticket' }).waitFor()
+    await alarm.getByRole('button', { name: 'kms-failing' }).click()
+    await page.locator('.alarms tr', { hasText: 'kms-failing-of-signal' }).getByText('≥ 1').waitFor()
     expect(await page.locator('.chart canvas').count()).toBeGreaterThan(3)
     await screenshot('on-call')
     await fault.click()
@@ -226,6 +251,45 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
     await page.keyboard.press('Enter')
     await page.getByRole('heading', { level: 1, name: 'Signing keys' }).waitFor()
     expect(await page.getByRole('link', { name: 'Keys' }).getAttribute('aria-current')).toBe('page')
+  })
+
+  it('shows where the focus is, and lets it out again, in every section', async () => {
+    for (const section of SECTIONS) {
+      await open(section)
+      await page.reload()
+      await page.getByRole('heading', { level: 1 }).waitFor()
+      await page.waitForLoadState('load')
+      const seen = await tabThrough()
+      expect(seen.filter(({ isSeen }) => !isSeen)).toEqual([])
+      // The first is focused again after the last.
+      expect([section, seen.at(-1)?.name]).toEqual([section, seen[0]?.name])
+    }
+  })
+
+  /** Presses Tab until the focus is back where it began. */
+  async function tabThrough(): Promise<{ readonly name: string; readonly isSeen: boolean }[]> {
+    const seen: { readonly name: string; readonly isSeen: boolean }[] = []
+    while (seen.length < 200 && (seen.length < 2 || seen.at(-1)?.name !== seen[0]?.name)) {
+      await page.keyboard.press('Tab')
+      const focused = await inPage<(typeof seen)[number] | undefined>(`(() => {
+        const { activeElement: it } = document
+        if (it === document.body) return undefined
+        const { outlineStyle } = getComputedStyle(it)
+        return { name: it.tagName + ' ' + it.textContent.slice(0, 40), isSeen: outlineStyle !== 'none' }
+      })()`)
+      if (focused !== undefined) seen.push(focused)
+    }
+    return seen
+  }
+
+  it('fits a narrow window: nothing scrolls sideways', async () => {
+    await page.setViewportSize({ width: 480, height: 800 })
+    for (const section of SECTIONS) {
+      await open(section)
+      await page.locator('main .panel, main .list').first().waitFor()
+      expect([section, await inPage('document.documentElement.scrollWidth')]).toEqual([section, 480])
+    }
+    await page.setViewportSize(VIEWPORT)
   })
 
   it('is light or dark as the system is, or as somebody wants it', async () => {
@@ -254,7 +318,13 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
       audience: PAYMENTS,
     })
     expect(granted.status).toBe(200)
-    const ids = [refused, granted].map(({ headers }) => headers.get('x-correlation-id') ?? '')
+    const actor = { preset: 'kubernetes', claims: { sub: MARKUP } }
+    const acted = await broker.exchange(await broker.sign({ preset: 'gitlab' }), {
+      audience: LEDGER,
+      actor_token: await broker.sign(actor),
+      actor_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+    })
+    const ids = [refused, granted, acted].map(({ headers }) => headers.get('x-correlation-id') ?? '')
     for (const section of [...ids.map((id) => `exchanges/${id}`), 'policy', 'keys', 'iam', 'on-call'])
       await seenAsText(section)
     await open('try')
@@ -275,7 +345,7 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
     expect(await page.locator('#app img').count()).toBe(0)
   }
 
-  it('answers clicks during and after a burst of 1,000 exchanges', async () => {
+  it('answers clicks during and after a burst of 600 exchanges', async () => {
     await open('exchanges')
     const token = await broker.sign({ preset: 'aws-outbound' })
     // Four of five are refused, which costs this machine less; to the page they are all the same.
@@ -283,7 +353,7 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
       (await broker.exchange(token, { audience: count % 5 === 0 ? LEDGER : 'https://nobody.example' })).status
     const lanes = Array.from({ length: 8 }, async () => {
       const statuses: number[] = []
-      for (let count = 0; count < 125; count++) statuses.push(await one(count))
+      for (let count = 0; count < 75; count++) statuses.push(await one(count))
       return statuses
     })
     const burst = Promise.all(lanes)
@@ -292,7 +362,7 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
     await page.getByRole('link', { name: 'Exchanges' }).click()
     await byName('button', 'Pause').click()
     await byName('button', 'Go on').waitFor()
-    expect((await burst).flat().filter((status) => status === 200)).toHaveLength(200)
+    expect((await burst).flat().filter((status) => status === 200)).toHaveLength(120)
     await byName('button', 'Go on').click()
     await expect.poll(() => page.locator('.list tbody tr').count()).toBe(150)
     await page.getByRole('link', { name: 'IAM' }).click()

@@ -93,6 +93,8 @@ export class Console {
       monitoring: this.#monitoring,
       faults: new InjectedFaults(cloud),
     }
+    // Compiled before it is asked for. A failure is told to whoever asks.
+    void pageFiles().catch(() => {})
     cloud.mount(CONSOLE_PATH, (request, response) => answer(request, response, world))
     return `${cloud.url}${CONSOLE_PATH}`
   }

@@ -1,9 +1,9 @@
 import { type AppAlarms, alarmsOfAssembly, resourcesOfAssembly } from '../../alarms/app-alarms.ts'
 import { EmfMetrics } from '../../alarms/emf-metrics.ts'
-import { type ReplayedAlarm, replayAlarms } from '../../alarms/replay.ts'
 import type { ResolvedResource } from '../resolved-stacks.ts'
+import { alarmsNow } from './alarms-now.ts'
 import { drawDashboards } from './dashboards.ts'
-import type { AlarmNow, MonitoringView } from './wire.ts'
+import type { MonitoringView } from './wire.ts'
 
 /** Measurements that are remembered; a line is about 700 bytes. */
 const MOST_LINES = 3000
@@ -36,11 +36,10 @@ export class Monitoring {
     }
     const { alarms, resources } = this.#app
     const metrics = metricsUntil(this.#lines, now)
-    const { alarms: replayed } = replayAlarms(alarms.alarms, metrics)
     return {
       startsAt: metrics.startsAt,
       minutes: metrics.minutes,
-      alarms: replayed.map((alarm) => alarmNow(alarm, alarms)),
+      alarms: alarmsNow(alarms, metrics),
       dashboards: drawDashboards(resources, metrics),
     }
   }
@@ -52,19 +51,4 @@ function metricsUntil(lines: readonly string[], now: number): EmfMetrics {
   const last = published.startsAt + published.minutes - 1
   const after = Math.floor(now / MINUTE_MILLISECONDS) - last
   return after <= 0 ? published : new EmfMetrics(text, after)
-}
-
-function alarmNow({ definition, history, values, reason }: ReplayedAlarm, app: AppAlarms): AlarmNow {
-  const last = history.at(-1)
-  const value = values?.at(-1)
-  const calls = definition.actions.onAlarm.flatMap((topic) => app.audiences.get(topic) ?? [])
-  return {
-    id: app.idOf(definition.name),
-    state: last?.state ?? 'INSUFFICIENT_DATA',
-    sinceMinute: last?.minute ?? 0,
-    calls: [...new Set(calls)],
-    ...(definition.kind === 'metric' && { threshold: definition.threshold }),
-    ...(value !== undefined && !Number.isNaN(value) && { value }),
-    ...(reason !== undefined && { reason }),
-  }
 }

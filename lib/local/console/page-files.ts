@@ -41,7 +41,7 @@ const HTML = `<!doctype html>
 
 let files: Promise<ReadonlyMap<string, PageFile>> | undefined
 
-/** The page's files, compiled when the first of them is asked for: who never opens the console does not wait for it. */
+/** The page's files, compiled once, by a process of its own: the broker does not wait for it. */
 export function pageFiles(): Promise<ReadonlyMap<string, PageFile>> {
   files ??= compile()
   return files

@@ -59,6 +59,7 @@ export function trailOf(
     ...(presented?.unread !== undefined && { unread: presented.unread }),
     ...explained(observation, policy, brokerIssuer),
     ...(audit !== undefined && 'detail' in audit && { detail: withoutTokens(audit.detail as JsonObject) }),
+    ...partiesOf(audit),
     ...resultsOf(observation),
     calls: timingsOf(observation),
     measured: measuredIn(measurement),
@@ -67,6 +68,22 @@ export function trailOf(
       token: { id: audit.token, txn: audit.txn, format: audit.format },
     }),
     ...(issued !== undefined && { issued }),
+  }
+}
+
+/** Who else is in the exchange, and what its result is tied to, as the audit event has it. */
+function partiesOf(audit: AuditEvent | undefined): Pick<RequestTrail, 'actor' | 'binding' | 'session'> {
+  if (audit === undefined || audit.event === 'revocation') return {}
+  const { actor, actor_issuer: issuer } = audit
+  const { cnf, aws_session: session } = audit.event === 'exchange_granted' ? audit : {}
+  return {
+    ...(actor !== undefined && {
+      actor: { issuer: withoutTokens(issuer ?? ''), subject: withoutTokens(actor) },
+    }),
+    ...(cnf !== undefined && { binding: withoutTokens({ ...cnf }) }),
+    ...(session !== undefined && {
+      session: { role: session.role_arn, name: withoutTokens(session.session_name) },
+    }),
   }
 }
 
@@ -142,6 +159,6 @@ function measuredIn(measurement: JsonObject | undefined): Readonly<Record<string
   const numbers = Object.entries(metrics).filter(
     ([name, value]) => typeof value === 'number' && !OUTCOMES.has(name),
   )
-  const started = coldStart === undefined ? [] : [['cold start ms', Math.round(Number(coldStart))]]
+  const started = coldStart === undefined ? [] : [['cold start', Math.round(Number(coldStart))]]
   return Object.fromEntries([...numbers, ...started]) as Readonly<Record<string, number>>
 }

@@ -1,6 +1,7 @@
 /** What the console's server tells its page. Times in epoch milliseconds, unless they say otherwise. */
 import type { ExplainedGrant } from '../../../functions/core/policy/decide.ts'
 import type { JsonObject } from '../../../functions/core/types.ts'
+import type { Comparison } from '../../alarms/alarm-definition.ts'
 
 /** One request to the broker, as a line of the live list. */
 export interface RequestSummary {
@@ -50,6 +51,12 @@ export interface RequestTrail extends RequestSummary {
   readonly why?: string
   readonly change?: string
   readonly detail?: JsonObject
+  /** Who was presented as acting for the subject. */
+  readonly actor?: { readonly issuer: string; readonly subject: string }
+  /** What the new token is bound to: its `cnf` (RFC 7800 §3). */
+  readonly binding?: Readonly<Record<string, string>>
+  /** Where the new token is a session of an AWS role: by what CloudTrail knows it. */
+  readonly session?: { readonly role: string; readonly name: string }
   readonly replay: string
   readonly revocation: string
   readonly calls: readonly CallTiming[]
@@ -128,11 +135,21 @@ export interface DrawnDashboard {
 export interface AlarmNow {
   readonly id: string
   readonly state: string
+  /** Set where it rings only because nothing was published yet, in a run younger than what the alarm looks at. */
+  readonly awaitsData?: true
   /** Minutes since the beginning of what is shown. */
   readonly sinceMinute: number
   /** Whom it calls. */
   readonly calls: readonly string[]
-  readonly threshold?: number
+  /** The ids of the alarms that it is put together from. */
+  readonly parts: readonly string[]
+  /** When it rings, if it compares a metric. */
+  readonly condition?: {
+    readonly comparison: Comparison
+    readonly threshold: number
+    /** As CloudWatch names it, where it is known. */
+    readonly unit?: string
+  }
   readonly value?: number
   /** Why it is not evaluated. */
   readonly reason?: string

@@ -1,8 +1,10 @@
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { CONSOLE_PATH, Console } from '../../../lib/local/console/console.ts'
 import { Monitoring } from '../../../lib/local/console/monitoring.ts'
 import type { MonitoringView, RequestTrail } from '../../../lib/local/console/wire.ts'
+import { AWS_CREDENTIALS_TYPE, JWT_TYPE } from '../../../lib/local/demo-exchange.ts'
 import {
   type Answer,
   LEDGER,
@@ -215,6 +217,51 @@ describe('the trail of an exchange', () => {
     })
   })
 
+  it('names the actor who was presented, with markup in its name as text', async () => {
+    const actor = await broker.sign({ preset: 'kubernetes', claims: { sub: '<b>worker</b>' } })
+    const answer = await broker.exchange(await broker.sign({ preset: 'github-actions' }), {
+      audience: PAYMENTS,
+      actor_token: actor,
+      actor_token_type: JWT_TYPE,
+    })
+    const trail = await trailOf(answer)
+    expect(trail).toMatchObject({ outcome: 'refused' })
+    expect(trail.actor).toEqual({ issuer: 'cluster', subject: 'cluster:<b>worker</b>' })
+    expect(trail).not.toHaveProperty('binding')
+  })
+
+  it('says to which key the new token is bound', async () => {
+    const { publicKey, privateKey } = await generateKeyPair('ES256')
+    const proof = await new SignJWT({ htm: 'POST', htu: `${broker.url}/token`, jti: 'one-proof' })
+      .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk: await exportJWK(publicKey) })
+      .setIssuedAt()
+      .sign(privateKey)
+    const token = await broker.sign({ preset: 'github-actions' })
+    const trail = await trailOf(await broker.exchange(token, { audience: PAYMENTS }, { dpop: proof }))
+    const { jkt } = (trail.issued?.['cnf'] ?? {}) as { readonly jkt?: string }
+    expect(jkt).toMatch(/^[\w-]{43}$/)
+    expect(trail.binding).toEqual({ jkt })
+  })
+
+  it('names the session of an AWS role, with the calls of the function that starts it, and no secret', async () => {
+    const claims = { repository_id: '123456', ref: 'refs/tags/v1.2.3', environment: 'production' }
+    const role = 'arn:aws:iam::111122223333:role/payments-deploy'
+    const answer = await broker.exchange(await broker.sign({ preset: 'github-actions', claims }), {
+      audience: role,
+      requested_token_type: AWS_CREDENTIALS_TYPE,
+    })
+    const credentials = JSON.parse(answer.body['access_token'] ?? '{}') as Record<string, string>
+    const trail = await trailOf(answer)
+    expect(trail.session).toEqual({ role, name: broker.cloud.aws.sts.sessions.at(-1)?.sessionName })
+    expect(trail).toMatchObject({
+      replay: 'recorded: this use is the first',
+      revocation: 'nothing is revoked',
+    })
+    expect(callsOf(trail)).toContain('sts:AssumeRoleWithWebIdentity')
+    for (const name of ['AccessKeyId', 'SecretAccessKey', 'SessionToken'])
+      expect(JSON.stringify(trail)).not.toContain(credentials[name] ?? 'missing')
+  })
+
   it('tells a replay, a retry and a revoked token apart', async () => {
     const token = await broker.sign({ preset: 'github-actions' })
     const headers = { 'idempotency-key': 'the-same-request-1' }
@@ -351,13 +398,64 @@ describe('what whoever is on call sees', () => {
     expect(statesIf(100).get('availability-burn-fast')).toBe('ALARM')
     expect(statesIf(100).get('functions-throttled')).toBe('NOT_EVALUATED')
   })
+
+  const PAGING = ['probe-failing', 'availability-burn-fast']
+  /** The alarms after so many minutes in which requests succeed, with what the probe says in each. */
+  const alarmsAfter = (minutes: number, probe: Readonly<Record<string, number>>) => {
+    const monitoring = new Monitoring(inject('assemblyFolder'))
+    for (let minute = 0; minute < minutes; minute++)
+      monitoring.addLine(measured(minute, { Requests: 100, Failed: 0, ...probe }))
+    const { alarms = [] } = monitoring.view(START + (minutes - 1) * 60_000) ?? {}
+    return alarms
+  }
+  const ofPaging = (alarms: MonitoringView['alarms']) =>
+    PAGING.map((id) => {
+      const { state, awaitsData = false } = alarms.find((alarm) => alarm.id === id) ?? {}
+      return [state, awaitsData]
+    })
+
+  it('is no page in the first minutes, when the probe has not published yet: that is said instead', () => {
+    expect(ofPaging(alarmsAfter(1, {}))).toEqual([
+      ['ALARM', true],
+      ['ALARM', true],
+    ])
+  })
+
+  it('is a page if the probe stays silent, or fails', () => {
+    const rings = [
+      ['ALARM', false],
+      ['ALARM', false],
+    ]
+    expect(ofPaging(alarmsAfter(9, {}))).toEqual(rings)
+    expect(ofPaging(alarmsAfter(5, { ProbeFailures: 1 }))).toEqual(rings)
+    expect(ofPaging(alarmsAfter(5, { ProbeFailures: 0 }))).toEqual([
+      ['OK', false],
+      // Part of it is about metrics that AWS itself publishes.
+      ['NOT_EVALUATED', false],
+    ])
+  })
+
+  it('is when an alarm rings, in the unit that was published, and of what it is made', () => {
+    const alarms = alarmsAfter(1, { SecondsToNextKeyStep: 2_592_000 })
+    const find = (id: string) => alarms.find((alarm) => alarm.id === id)
+    expect(find('key-rotation-stalled')).toMatchObject({
+      value: 2_592_000,
+      condition: { comparison: 'LessThanOrEqualToThreshold', threshold: -86_400, unit: 'Seconds' },
+      parts: [],
+    })
+    expect(find('kms-failing')?.parts).toEqual(['kms-failing-of-signal'])
+    expect(find('availability-burn-fast')?.parts).toContain('probe-failing')
+  })
 })
 
 const START = Date.UTC(2026, 10, 28, 12)
 
 /** A line as a function prints it. */
 function measured(minute: number, values: Readonly<Record<string, number>>): string {
-  const metrics = Object.keys(values).map((Name) => ({ Name, Unit: 'Count' }))
+  const metrics = Object.keys(values).map((Name) => ({
+    Name,
+    Unit: Name.startsWith('Seconds') ? 'Seconds' : 'Count',
+  }))
   const published = { Namespace: 'TokenBroker', Dimensions: [['service', 'stage']], Metrics: metrics }
   const _aws = { Timestamp: START + minute * 60_000, CloudWatchMetrics: [published] }
   return JSON.stringify({ _aws, service: 'token-broker', stage: 'dev', ...values })

@@ -1,6 +1,7 @@
 import { useEffect, useRef } from 'preact/hooks'
 import UPlot from 'uplot'
 import type { DrawnWidget } from '../wire.ts'
+import { useColours } from './theme.ts'
 
 const HEIGHT = 170
 /** Of time that is shown, however young the run is. */
@@ -17,23 +18,28 @@ interface ChartProps {
 export function Chart({ widget, startsAt }: ChartProps) {
   const place = useRef<HTMLDivElement>(null)
   const lines = widget.lines.filter(({ values }) => values.length > 0)
+  const colours = useColours()
+  const onAws = widget.lines.filter(({ note }) => note !== undefined).length
   useEffect(() => {
     if (place.current === null || lines.length === 0) return
-    const chart = new UPlot(optionsFor(widget, place.current), dataOf(widget, startsAt), place.current)
+    const chart = drawn(widget, startsAt, place.current)
     return () => chart.destroy()
-  }, [widget, startsAt])
+  }, [widget, startsAt, colours])
   return (
     <>
       <div ref={place} class="chart" role="img" aria-label={widget.title} />
       <ul class="legend">
-        {widget.lines.map(({ label, color, values, note }, index) => (
-          <li key={label}>
-            <svg width="10" height="10" aria-hidden="true">
-              <rect width="10" height="10" rx="2" fill={colourOf(color, index)} />
-            </svg>{' '}
-            {label}: {note ?? valueText(values.findLast((value) => value !== null))}
-          </li>
-        ))}
+        {widget.lines.map(({ label, color, values, note }, index) =>
+          note !== undefined ? null : (
+            <li key={label}>
+              <svg width="10" height="10" aria-hidden="true">
+                <rect width="10" height="10" rx="2" fill={colourOf(color, index)} />
+              </svg>{' '}
+              {label}: {valueText(values.findLast((value) => value !== null))}
+            </li>
+          ),
+        )}
+        {onAws === 0 ? null : <li class="quiet">{onAws} more: AWS itself publishes them</li>}
         {widget.levels.map(({ value, label }) => (
           <li key={label} class="quiet">
             {label}: {value}
@@ -49,6 +55,13 @@ export function valueText(value: number | null | undefined): string {
   return Number.isInteger(value) ? String(value) : value.toFixed(2)
 }
 
+function drawn(widget: DrawnWidget, startsAt: number, place: HTMLElement): UPlot {
+  const data = dataOf(widget, startsAt)
+  const [moments] = data
+  const shown = { first: moments[0] ?? 0, last: moments.at(-1) ?? 0 }
+  return new UPlot(optionsFor(widget, place, shown), data, place)
+}
+
 function dataOf({ lines }: DrawnWidget, startsAt: number): UPlot.AlignedData {
   const drawn = lines.filter(({ values }) => values.length > 0)
   const length = drawn[0]?.values.length ?? 0
@@ -56,7 +69,11 @@ function dataOf({ lines }: DrawnWidget, startsAt: number): UPlot.AlignedData {
   return [moments, ...drawn.map(({ values }) => [...values])]
 }
 
-function optionsFor({ lines, title }: DrawnWidget, place: HTMLElement): UPlot.Options {
+function optionsFor(
+  { lines, title }: DrawnWidget,
+  place: HTMLElement,
+  { first, last }: { readonly first: number; readonly last: number },
+): UPlot.Options {
   // A canvas knows no variables: the colours as they are computed.
   const { color: text, borderTopColor: line } = getComputedStyle(place)
   const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } }
@@ -66,7 +83,7 @@ function optionsFor({ lines, title }: DrawnWidget, place: HTMLElement): UPlot.Op
     legend: { show: false },
     cursor: { show: false },
     scales: {
-      x: { range: (_, min, max) => [Math.min(min, max - LEAST_SECONDS), max] },
+      x: { range: [Math.min(first, last - LEAST_SECONDS), last] },
       y: { range: (_, min, max) => [Math.min(0, min), max > 0 ? max * 1.1 : 1] },
     },
     axes: [

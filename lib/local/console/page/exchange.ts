@@ -17,8 +17,8 @@ export interface BrokerAnswer {
 
 /** A token as the page could make sense of it. It lives as long as it is shown. */
 export interface ReadToken {
-  readonly verified: boolean
-  /** In words. */
+  readonly state: 'verified' | 'does not verify' | 'no JWT'
+  /** More about it, in words. */
   readonly verdict: string
   readonly header?: object
   readonly claims?: object
@@ -72,7 +72,9 @@ async function postForm(
   form: Readonly<Record<string, string>>,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<BrokerAnswer> {
-  const response = await fetch(path, { method: 'POST', body: new URLSearchParams(form), headers })
+  const body = new URLSearchParams(form)
+  // Without credentials of its own the browser does not ask for some when a secret is refused with `WWW-Authenticate`.
+  const response = await fetch(path, { method: 'POST', body, headers, credentials: 'omit' })
   const text = await response.text()
   return {
     status: response.status,
@@ -89,27 +91,31 @@ export async function verifyToken(
   if (format === 'aws-credentials') return readCredentials(token)
   if (token.startsWith('rt_'))
     return {
-      verified: false,
+      state: 'no JWT',
       verdict: 'a reference token: nothing can be read in it, the broker has to be asked',
     }
   try {
     const keys = createRemoteJWKSet(new URL('/.well-known/jwks.json', location.href))
     const { payload, protectedHeader } = await jwtVerify(token, keys, { issuer, audience, typ: 'at+jwt' })
     return {
-      verified: true,
-      verdict: `verified in this page: signed ${protectedHeader.alg} by ${protectedHeader.kid}`,
+      state: 'verified',
+      verdict: `in this page: signed ${protectedHeader.alg} by ${protectedHeader.kid}`,
       header: protectedHeader,
       claims: payload,
     }
   } catch (error) {
-    return { verified: false, verdict: `does not verify: ${String(error)}`, header: headerOf(token) }
+    return { state: 'does not verify', verdict: String(error), header: headerOf(token) }
   }
 }
 
 /** Of AWS credentials what is no secret. */
 function readCredentials(document: string): ReadToken {
   const { AccessKeyId, Expiration } = JSON.parse(document) as Readonly<Record<string, string>>
-  return { verified: false, verdict: 'credentials of the role', claims: { AccessKeyId, Expiration } }
+  return {
+    state: 'no JWT',
+    verdict: 'credentials of the role, which AWS itself checks',
+    claims: { AccessKeyId, Expiration },
+  }
 }
 
 function headerOf(token: string): object {

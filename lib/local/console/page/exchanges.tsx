@@ -31,7 +31,8 @@ export function Exchanges({ live, selected }: { readonly live: Live; readonly se
           {held === undefined ? 'Pause' : 'Go on'}
         </button>
         <span class="quiet" role="status">
-          {live.isConnected ? 'live' : 'not connected: is the broker running?'} · {live.total} requests
+          {live.isConnected ? 'live' : 'not connected: is the broker running?'} · {live.total}{' '}
+          {live.total === 1 ? 'request' : 'requests'}
         </span>
       </div>
       <div class="split">
@@ -41,7 +42,9 @@ export function Exchanges({ live, selected }: { readonly live: Live; readonly se
               <tr>
                 <th scope="col">time</th>
                 <th scope="col">outcome</th>
-                <th scope="col">request</th>
+                <th scope="col" class="wide-only">
+                  request
+                </th>
                 <th scope="col">who, for what</th>
                 <th scope="col" class="number">
                   took
@@ -75,14 +78,16 @@ export function Exchanges({ live, selected }: { readonly live: Live; readonly se
 function Row({ request, isSelected }: { readonly request: RequestSummary; readonly isSelected: boolean }) {
   const { id, at, path, issuer, subject, target, grant, reason, durationMs } = request
   return (
-    <tr aria-selected={isSelected} class={isSelected ? 'selected' : ''}>
+    <tr class={isSelected ? 'selected' : ''}>
       <td>
-        <a href={`#/exchanges/${id}`}>{timeText(at)}</a>
+        <a href={`#/exchanges/${id}`} aria-current={isSelected ? 'true' : undefined}>
+          {timeText(at)}
+        </a>
       </td>
       <td>
         <OutcomePill request={request} />
       </td>
-      <td>{path}</td>
+      <td class="wide-only">{path}</td>
       <td class="who">
         <div class="one-line" title={subject ?? issuer}>
           {subject ?? issuer ?? ''}

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import type { ListedRing } from '../../../cli/keys-list.ts'
 import type { CommandResult } from '../wire.ts'
 import { getJson, postJson } from './api.ts'
@@ -78,15 +78,23 @@ function Rotation({ onDone }: { readonly onDone: () => void }) {
   const [plan, setPlan] = useState<string>()
   const [note, setNote] = useState('')
   const [error, setError] = useState<unknown>()
+  const ask = useRef<HTMLButtonElement>(null)
+  const shown = useRef<HTMLElement>(null)
+  // Where the plan appears and goes, the focus must not be lost.
+  useEffect(() => shown.current?.focus(), [plan])
+  const leave = () => {
+    setPlan(undefined)
+    ask.current?.focus()
+  }
   const run = async (path: string, body: object, said: string) => {
     setError(undefined)
     const { done, error: problem } = await postJson<CommandResult>(path, body)
-    setPlan(undefined)
+    if (plan !== undefined) leave()
     setNote(done ? said : '')
     if (!done) setError(new Error(problem ?? 'not done'))
     onDone()
   }
-  const ask = async () => {
+  const makePlan = async () => {
     setNote('')
     const { notes, error: problem } = await postJson<CommandResult>('rotation', { confirmed: false })
     if (notes === '') setError(new Error(problem ?? 'there is nothing to rotate'))
@@ -95,7 +103,7 @@ function Rotation({ onDone }: { readonly onDone: () => void }) {
   return (
     <Panel title="Rotate">
       <div class="bar-of-tools">
-        <button type="button" onClick={() => void ask().catch(setError)}>
+        <button ref={ask} type="button" onClick={() => void makePlan().catch(setError)}>
           Rotate now…
         </button>
         <button
@@ -106,7 +114,7 @@ function Rotation({ onDone }: { readonly onDone: () => void }) {
         </button>
       </div>
       {plan === undefined ? null : (
-        <div>
+        <section ref={shown} tabIndex={-1} aria-label="plan of the rotation">
           <pre class="command">{plan}</pre>
           <button
             type="button"
@@ -121,10 +129,10 @@ function Rotation({ onDone }: { readonly onDone: () => void }) {
           >
             Do it
           </button>{' '}
-          <button type="button" onClick={() => setPlan(undefined)}>
+          <button type="button" onClick={leave}>
             Leave it
           </button>
-        </div>
+        </section>
       )}
       <p role="status">{note}</p>
       <Problem error={error} />

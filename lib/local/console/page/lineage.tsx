@@ -63,7 +63,7 @@ function Branch({ node, onRevoke }: BranchProps) {
 
 function noteOf({ issued, revokedBy, withheld }: LineageNode): string {
   return [
-    ...(issued === undefined ? [] : [issued.scope, `by ${issued.grant}`]),
+    ...(issued === undefined ? [] : [issued.scope, `by ${issued.grant}`].filter(Boolean)),
     ...(revokedBy.length === 0 ? [] : [`cut off by ${revokedBy.join(', ')}`]),
     ...(withheld === undefined ? [] : [withheld.reason]),
   ].join(' · ')

@@ -1,9 +1,10 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { AlarmNow, DrawnDashboard, DrawnWidget, FaultChoice, MonitoringView, TryIt } from '../wire.ts'
+import type { DrawnDashboard, DrawnWidget, FaultChoice, MonitoringView, TryIt } from '../wire.ts'
+import { Alarms } from './alarms.tsx'
 import { getJson, postJson } from './api.ts'
 import { Chart, valueText } from './chart.tsx'
 import { exchangeToken, signSubject } from './exchange.ts'
-import { Panel, Pill, Problem, type Tone } from './parts.tsx'
+import { Panel, Problem } from './parts.tsx'
 
 const REFRESH_MILLISECONDS = 5000
 const TRAFFIC_MILLISECONDS = 200
@@ -57,11 +58,15 @@ export function OnCall() {
       {view === undefined ? (
         <p class="quiet">Nothing was published yet: send some requests.</p>
       ) : (
-        <>
-          <Alarms alarms={view.alarms} view={view} />
-          <Dashboards all={view.dashboards} chosen={chosen} onChoose={setChosen} />
-          {dashboard === undefined ? null : <Widgets widgets={dashboard.widgets} startsAt={view.startsAt} />}
-        </>
+        <div class="watch">
+          <Alarms alarms={view.alarms} startsAt={view.startsAt} />
+          <div>
+            <Dashboards all={view.dashboards} chosen={chosen} onChoose={setChosen} />
+            {dashboard === undefined ? null : (
+              <Widgets widgets={dashboard.widgets} startsAt={view.startsAt} />
+            )}
+          </div>
+        </div>
       )}
     </>
   )
@@ -96,72 +101,6 @@ function Traffic() {
     <button type="button" aria-pressed={isOn} onClick={() => setOn(!isOn)}>
       {isOn ? 'Sending 5 exchanges a second · stop' : 'Send 5 exchanges a second'}
     </button>
-  )
-}
-
-const TONES: Readonly<Record<string, Tone>> = { ALARM: 'bad', OK: 'good' }
-const WORDS: Readonly<Record<string, string>> = {
-  ALARM: 'rings',
-  OK: 'quiet',
-  INSUFFICIENT_DATA: 'no data',
-  NOT_EVALUATED: 'on AWS only',
-}
-const ORDER = ['ALARM', 'OK', 'INSUFFICIENT_DATA', 'NOT_EVALUATED']
-
-/** Those that call somebody, or ring; what they are put together from stands behind them. */
-function Alarms({ alarms, view }: { readonly alarms: readonly AlarmNow[]; readonly view: MonitoringView }) {
-  const sorted = alarms.toSorted((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state))
-  const isFirst = ({ calls, state }: AlarmNow) =>
-    state === 'ALARM' || (calls.length > 0 && state !== 'NOT_EVALUATED')
-  const rest = sorted.filter((alarm) => !isFirst(alarm))
-  const ringing = alarms.filter(({ state }) => state === 'ALARM').length
-  return (
-    <Panel
-      title="Alarms"
-      actions={
-        <Pill tone={ringing === 0 ? 'good' : 'bad'}>{ringing === 0 ? 'none rings' : `${ringing} ring`}</Pill>
-      }
-    >
-      <AlarmList alarms={sorted.filter(isFirst)} view={view} />
-      <details>
-        <summary>{rest.length} more: parts of these, and those on metrics that AWS itself publishes</summary>
-        <AlarmList alarms={rest} view={view} />
-      </details>
-    </Panel>
-  )
-}
-
-function AlarmList({
-  alarms,
-  view,
-}: {
-  readonly alarms: readonly AlarmNow[]
-  readonly view: MonitoringView
-}) {
-  return (
-    <ul class="alarms">
-      {alarms.map((alarm) => (
-        <Alarm key={alarm.id} alarm={alarm} view={view} />
-      ))}
-    </ul>
-  )
-}
-
-function Alarm({ alarm, view }: { readonly alarm: AlarmNow; readonly view: MonitoringView }) {
-  const { id, state, sinceMinute, calls, threshold, value, reason } = alarm
-  const since = new Date((view.startsAt + sinceMinute) * 60_000).toLocaleTimeString('en-GB').slice(0, 5)
-  const facts = [
-    ...(reason === undefined ? [`since ${since}`] : [reason]),
-    ...(value === undefined || threshold === undefined
-      ? []
-      : [`${valueText(value)} of ${valueText(threshold)}`]),
-    ...calls,
-  ]
-  return (
-    <li title={facts.join(' · ')}>
-      <Pill tone={TONES[state] ?? 'plain'}>{WORDS[state] ?? state}</Pill> <strong>{id}</strong>{' '}
-      <span class="quiet">{state === 'NOT_EVALUATED' ? '' : facts.join(' · ')}</span>
-    </li>
   )
 }
 

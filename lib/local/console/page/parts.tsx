@@ -1,5 +1,5 @@
-import type { ComponentChildren } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import type { ComponentChildren, RefObject } from 'preact'
+import { useEffect, useRef, useState } from 'preact/hooks'
 
 /** A value from anywhere, as JSON text. Nothing in it is ever markup. */
 export function Json({ value, label }: { readonly value: unknown; readonly label: string }) {
@@ -88,6 +88,19 @@ export function useLoaded<T>(load: () => Promise<T>): {
     }
   }, [round])
   return { value, error, reload: () => setRound((last) => last + 1) }
+}
+
+/** How wide an element is, so that a drawing in it can have text of the right size. */
+export function useWidth(): readonly [RefObject<HTMLDivElement | null>, number] {
+  const place = useRef<HTMLDivElement>(null)
+  const [width, setWidth] = useState(0)
+  useEffect(() => {
+    if (place.current === null) return
+    const watch = new ResizeObserver(([entry]) => setWidth(entry?.contentRect.width ?? 0))
+    watch.observe(place.current)
+    return () => watch.disconnect()
+  }, [])
+  return [place, width]
 }
 
 export function timeText(milliseconds: number): string {

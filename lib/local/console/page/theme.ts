@@ -19,3 +19,20 @@ export function useTheme(): readonly [Theme, () => void] {
   }, [theme])
   return [theme, () => setTheme((last) => NEXT[last])]
 }
+
+/** A number that changes whenever the colours of the page do: for what is painted, and does not follow by itself. */
+export function useColours(): number {
+  const [round, setRound] = useState(0)
+  useEffect(() => {
+    const changed = () => setRound((last) => last + 1)
+    const system = matchMedia('(prefers-color-scheme: dark)')
+    const chosen = new MutationObserver(changed)
+    system.addEventListener('change', changed)
+    chosen.observe(document.documentElement, { attributeFilter: ['data-theme'] })
+    return () => {
+      system.removeEventListener('change', changed)
+      chosen.disconnect()
+    }
+  }, [])
+  return round
+}

@@ -19,12 +19,16 @@ export function Trail({ id }: { readonly id: string }) {
             request: `${trail.method} ${trail.path}`,
             issuer: trail.issuer,
             subject: trail.subject,
+            actor: trail.actor && `${trail.actor.subject} (${trail.actor.issuer})`,
             target: trail.target,
             grant: trail.grant,
             reason: trail.reason,
             unavailable: trail.dependency,
             why: trail.why,
             'to change it': trail.change,
+            'bound to': trail.binding && bindingText(trail.binding),
+            role: trail.session?.role,
+            session: trail.session?.name,
             replay: isExchange ? trail.replay : undefined,
             revocation: isExchange ? trail.revocation : undefined,
           }}
@@ -69,14 +73,23 @@ function Candidates({ trail: { candidates } }: { readonly trail: RequestTrail })
           <Pill tone={mismatch === undefined ? 'good' : 'bad'}>
             {mismatch === undefined ? 'matches' : 'does not match'}
           </Pill>
-          <code>{text}</code>
+          <code>{mismatch === undefined ? grant : text}</code>
         </li>
       ))}
     </ul>
   )
 }
 
+/** The members of `cnf`: what each names (RFC 9449 §6.1, RFC 8705 §3.1). */
+const BINDINGS: Readonly<Record<string, string>> = { jkt: 'DPoP key', 'x5t#S256': 'client certificate' }
+
+function bindingText(cnf: Readonly<Record<string, string>>): string {
+  return Object.entries(cnf)
+    .map(([name, value]) => `${BINDINGS[name] ?? name} ${value}`)
+    .join(', ')
+}
+
 /** Names of metrics end in their unit or say it, where they are not counts. */
 function measuredText(name: string, value: number): string {
-  return /duration|latency|ms$/i.test(name) ? milliseconds(value) : String(value)
+  return /duration|latency|cold start|ms$/i.test(name) ? milliseconds(value) : String(value)
 }

@@ -12,7 +12,7 @@ import {
 } from './exchange.ts'
 import { Introspection } from './introspection.tsx'
 import { Lineage } from './lineage.tsx'
-import { Json, Panel, Pill, Problem, useLoaded } from './parts.tsx'
+import { Json, Panel, Pill, Problem, type Tone, useLoaded } from './parts.tsx'
 
 /** One exchange that was tried, with its tokens: they are gone when another is tried or the page is left. */
 interface Tried {
@@ -136,9 +136,10 @@ interface AskingProps {
 
 /** Who asks, with which claims, for what. */
 function Asking({ choices: { issuer, presets, targets }, onAsk }: AskingProps) {
-  const [preset, setPreset] = useState<Preset | undefined>(presets[0])
-  const [claims, setClaims] = useState(textOf(presets[0]))
-  const [audience, setAudience] = useState(presets[0]?.audience ?? targets[0]?.audience ?? '')
+  const first = firstOf(presets, targets)
+  const [preset, setPreset] = useState(first)
+  const [claims, setClaims] = useState(textOf(first))
+  const [audience, setAudience] = useState(first?.audience ?? targets[0]?.audience ?? '')
   const [scopes, setScopes] = useState<readonly string[]>([])
   const target = targets.find((each) => each.audience === audience)
   const parsed = parse(claims)
@@ -204,7 +205,7 @@ function Asking({ choices: { issuer, presets, targets }, onAsk }: AskingProps) {
             ))}
           </select>
         </label>
-        <fieldset>
+        <fieldset hidden={target === undefined || target.scopes.length === 0}>
           <legend>
             Scopes <span class="quiet">(none: the grant’s default)</span>
           </legend>
@@ -234,6 +235,12 @@ function Asking({ choices: { issuer, presets, targets }, onAsk }: AskingProps) {
   )
 }
 
+/** What one begins with: a token that the page can verify, if there is one. */
+function firstOf(presets: readonly Preset[], targets: readonly TargetChoice[]): Preset | undefined {
+  const jwts = targets.filter(({ format }) => format === 'jwt').map((target) => target.audience)
+  return presets.find((preset) => jwts.includes(preset.audience ?? '')) ?? presets[0]
+}
+
 function optionOf({ name }: Preset) {
   return (
     <option key={name} value={name}>
@@ -260,6 +267,12 @@ function CopyButton({ text }: { readonly text: string }) {
       </details>
     </>
   )
+}
+
+const TONES: Readonly<Record<ReadToken['state'], Tone>> = {
+  verified: 'good',
+  'does not verify': 'bad',
+  'no JWT': 'plain',
 }
 
 function Answered({ tried: { answer, read, trail } }: { readonly tried: Tried }) {
@@ -292,8 +305,7 @@ function Answered({ tried: { answer, read, trail } }: { readonly tried: Tried })
       {read === undefined ? null : (
         <>
           <p>
-            <Pill tone={read.verified ? 'good' : 'plain'}>{read.verified ? 'verified' : 'not verified'}</Pill>{' '}
-            {read.verdict}
+            <Pill tone={TONES[read.state]}>{read.state}</Pill> {read.verdict}
           </p>
           {read.claims === undefined ? null : <Json value={read.claims} label="claims of the new token" />}
         </>

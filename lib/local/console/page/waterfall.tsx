@@ -1,9 +1,11 @@
 import type { CallTiming } from '../wire.ts'
-import { milliseconds } from './parts.tsx'
+import { milliseconds, useWidth } from './parts.tsx'
 
 const ROW = 22
-const LABEL = 190
-const WIDTH = 640
+const LABEL = 165
+const VALUE = 60
+/** Until it is known how much room there is. */
+const LEAST = 340
 
 /** The calls of one request on a common axis. */
 export function Waterfall({
@@ -13,26 +15,30 @@ export function Waterfall({
   readonly calls: readonly CallTiming[]
   readonly totalMs: number
 }) {
+  const [place, room] = useWidth()
+  const width = Math.max(LEAST, room)
   const end = Math.max(totalMs, ...calls.map(({ endMs }) => endMs), 0.1)
-  const x = (ms: number) => LABEL + (Math.max(0, ms) / end) * (WIDTH - LABEL - 60)
+  const x = (ms: number) => LABEL + (Math.max(0, ms) / end) * (width - LABEL - VALUE)
   const height = (calls.length + 1) * ROW + 4
   return (
-    <svg class="waterfall" viewBox={`0 0 ${WIDTH} ${height}`} role="img" aria-label="timings of the calls">
-      <title>{`${calls.length} calls to AWS within ${milliseconds(totalMs)}`}</title>
-      <Bar y={0} name="request" from={x(0)} to={x(totalMs)} text={milliseconds(totalMs)} tone="whole" />
-      {calls.map(({ name, resource, outcome, startMs, endMs }, index) => (
-        <Bar
-          key={`${name}${startMs}`}
-          y={(index + 1) * ROW}
-          name={name}
-          from={x(startMs)}
-          to={x(endMs)}
-          text={`${milliseconds(endMs - startMs)}${outcome === 'ok' ? '' : ` ${outcome}`}`}
-          hint={`${resource ?? ''}: ${outcome}`}
-          tone={outcome === 'ok' ? 'ok' : 'not-ok'}
-        />
-      ))}
-    </svg>
+    <div ref={place} class="waterfall">
+      <svg width={width} height={height} role="img" aria-label="timings of the calls">
+        <title>{`${calls.length} calls to AWS within ${milliseconds(totalMs)}`}</title>
+        <Bar y={0} name="request" from={x(0)} to={x(totalMs)} text={milliseconds(totalMs)} tone="whole" />
+        {calls.map(({ name, resource, outcome, startMs, endMs }, index) => (
+          <Bar
+            key={`${name}${startMs}`}
+            y={(index + 1) * ROW}
+            name={name}
+            from={x(startMs)}
+            to={x(endMs)}
+            text={`${milliseconds(endMs - startMs)}${outcome === 'ok' ? '' : ` ${outcome}`}`}
+            hint={`${resource ?? ''}: ${outcome}`}
+            tone={outcome === 'ok' ? 'ok' : 'not-ok'}
+          />
+        ))}
+      </svg>
+    </div>
   )
 }
 
@@ -54,7 +60,7 @@ function Bar({ y, name, from, to, text, hint, tone }: BarProps) {
         {name}
       </text>
       <rect class={`bar ${tone}`} x={from} y={y + 4} width={Math.max(2, to - from)} height={ROW - 8} rx={3} />
-      <text x={Math.min(to + 6, WIDTH - 54)} y={y + 15} class="value">
+      <text x={to + 6} y={y + 15} class="value">
         {text}
       </text>
     </g>
