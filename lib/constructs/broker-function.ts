@@ -91,6 +91,11 @@ export class BrokerFunction extends Construct implements IGrantable {
     return this.#live
   }
 
+  /** Of the alias, without a reference to it: what waits for the alias waits for its release, and that for every function. */
+  get liveArn(): string {
+    return `${this.lambda.functionArn}:${this.live.aliasName}`
+  }
+
   get grantPrincipal(): IPrincipal {
     return this.role
   }

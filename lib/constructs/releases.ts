@@ -42,7 +42,7 @@ export class Releases extends Construct {
       grantee: this.#role,
       actions: ['lambda:GetAlias', 'lambda:UpdateAlias', 'lambda:GetProvisionedConcurrencyConfig'],
       // Not by the alias itself: this has to be there before CodeDeploy moves it.
-      resourceArns: [lambda.functionArn, `${lambda.functionArn}:${live.aliasName}`],
+      resourceArns: [lambda.functionArn, released.liveArn],
     })
     const scope = new Construct(this, node.id)
     const group = new LambdaDeploymentGroup(scope, 'Group', {

@@ -132,7 +132,7 @@ export class ServiceStack extends Stack {
         ...this.#delegation(),
         ...(this.#nonces && { nonceKeyArn: this.#nonces.keyArn }),
         ...this.#probeSettings(),
-        ...(credentials && { awsCredentialsFunction: credentials.live.functionArn }),
+        ...(credentials && { awsCredentialsFunction: credentials.liveArn }),
       }),
     })
     this.#grantExchange(exchange, policy.grants)
@@ -144,7 +144,7 @@ export class ServiceStack extends Stack {
       Grant.addToPrincipal({
         grantee: exchange,
         actions: ['lambda:InvokeFunction'],
-        resourceArns: [credentials.live.functionArn],
+        resourceArns: [credentials.liveArn],
       })
     this.#api.addRoute(TOKEN_PATH, exchange)
     this.#provision(exchange)

@@ -323,7 +323,7 @@ describe('the permissions', () => {
     { actions: ['dynamodb:BatchGetItem'], resource: TABLE('Revocations') },
     { actions: ['dynamodb:GetItem'], resource: TABLE('SigningKeys') },
   ]
-  const HAND_OVER = { actions: ['lambda:InvokeFunction'], resource: '<AwsCredentialsLive>' }
+  const HAND_OVER = { actions: ['lambda:InvokeFunction'], resource: '<AwsCredentialsFunction.Arn>:live' }
   const assume = (actions: readonly string[], resource: string | readonly string[]) => ({ actions, resource })
 
   it.each<[string, readonly AwsTarget[], readonly Allowed[]]>([
