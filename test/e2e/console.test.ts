@@ -49,6 +49,8 @@ async function screenshot(name: string): Promise<void> {
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme })
     await inPage('scrollTo(0, 0)')
+    // Charts are painted anew when the colours change.
+    await inPage('new Promise((painted) => setTimeout(painted, 250))')
     await page.screenshot({ path: join(IMAGES, `console-${name}-${colorScheme}.png`) })
   }
 }
