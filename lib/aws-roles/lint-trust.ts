@@ -3,46 +3,15 @@ import { sessionActions, sessionContext } from '../local/aws/sts-session.ts'
 import {
   compileTrust,
   meansPrincipal,
-  type PresentedNames,
   statementsOf,
   type Trust,
   type TrustPolicy,
+  type TrustStatement,
 } from '../local/aws/trust-policy.ts'
-import {
-  type BrokerTrust,
-  issuerName,
-  type RoleTrust,
-  type SessionDemands,
-  STS_AUDIENCE,
-  subjectOf,
-  trustStatement,
-  type WebIdentityTrust,
-} from './role-trust.ts'
+import { type BrokerTrust, issuerName, STS_AUDIENCE, subjectOf, trustStatement } from './role-trust.ts'
+import { type Asked, json, probesFor, rootOf, type TrustFinding } from './trust-probes.ts'
 
-/** What is wrong with a trust policy, and what to write instead. */
-export interface TrustFinding {
-  /** An error: the broker gets no session, or somebody else would. A warning: a session could say what it should not. */
-  readonly severity: 'error' | 'warning'
-  readonly message: string
-  readonly instead: string
-}
-
-/** A session that somebody could ask for. */
-interface Asked extends SessionDemands {
-  readonly names: PresentedNames
-  readonly audience: string
-  readonly subject: string
-  readonly externalId: string | undefined
-}
-
-interface Probe {
-  readonly severity: TrustFinding['severity']
-  readonly asked: Asked
-  readonly message: string
-  readonly instead: string
-}
-
-const OTHER = 'token-broker-lint-other'
+export type { TrustFinding } from './trust-probes.ts'
 
 /**
  * Judges a trust policy by asking it, as STS would, for the broker's own sessions and for sessions that nobody should get.
@@ -63,7 +32,8 @@ export function lintTrust(policy: TrustPolicy, trust: BrokerTrust): readonly Tru
     ]
   }
   const own = ownSession(policy, trust)
-  const wide = probesFor(own, trust).filter(
+  const named = (key: string) => valuesNamed(policy, key)
+  const wide = probesFor(own, trust, named).filter(
     ({ asked }) => refusedActions(compiled, asked, trust).length === 0,
   )
   return [
@@ -88,10 +58,12 @@ function refusedActions(compiled: Trust, asked: Asked, trust: BrokerTrust): read
     externalId: asked.externalId,
   }
   const context = { ...identityContext(asked, trust), ...sessionContext(facts) }
-  return sessionActions(wayOf(trust), facts).flatMap((action) => {
-    const obstacles = compiled.obstacles({ action, names: asked.names, context })
-    return obstacles.length === 0 ? [] : [{ action, obstacles }]
-  })
+  return sessionActions(asked.stranger === undefined ? wayOf(trust) : 'sts:AssumeRole', facts).flatMap(
+    (action) => {
+      const obstacles = compiled.obstacles({ action, names: asked.names, context })
+      return obstacles.length === 0 ? [] : [{ action, obstacles }]
+    },
+  )
 }
 
 /** One for each reason, whichever actions it is in the way of. */
@@ -113,7 +85,8 @@ function wayOf({ assume }: BrokerTrust): string {
   return assume === 'role' ? 'sts:AssumeRole' : 'sts:AssumeRoleWithWebIdentity'
 }
 
-function identityContext({ audience, subject }: Asked, trust: BrokerTrust): RequestContext {
+function identityContext({ audience, subject, stranger }: Asked, trust: BrokerTrust): RequestContext {
+  if (stranger !== undefined) return { 'aws:PrincipalArn': stranger }
   if (trust.assume === 'role') return { 'aws:PrincipalArn': trust.brokerRole }
   const name = issuerName(trust.issuer)
   return {
@@ -165,109 +138,10 @@ function escaped(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
 }
 
-function probesFor(own: Asked, trust: BrokerTrust): readonly Probe[] {
-  return [...identityProbes(own, trust), ...tagProbes(own, trust), ...sourceIdentityProbes(own, trust)]
-}
-
-/** Who else would get the role. */
-function identityProbes(own: Asked, trust: BrokerTrust): readonly Probe[] {
-  return trust.assume === 'role' ? roleProbes(own, trust) : webIdentityProbes(own, trust)
-}
-
-function roleProbes(own: Asked, trust: RoleTrust): readonly Probe[] {
-  const { Principal, Condition } = trustStatement(trust)
-  const severity = 'error'
-  const root = rootOf(trust.brokerRole)
-  const names = { AWS: [root.replace(/root$/, `role/${OTHER}`), root] }
-  const anyRole: Probe = {
-    severity,
-    asked: { ...own, names },
-    message: 'any role of the broker’s account may take this role',
-    instead: json({ Principal }),
-  }
-  if (trust.externalId === undefined) return [anyRole]
-  const instead = json({ Condition: only(Condition, 'sts:ExternalId') })
-  const message = 'any external id is let in'
-  return [anyRole, { severity, asked: { ...own, externalId: OTHER }, message, instead }]
-}
-
-function webIdentityProbes(own: Asked, trust: WebIdentityTrust): readonly Probe[] {
-  const { Principal, Condition } = trustStatement(trust)
-  const severity = 'error'
-  const [aud, sub] = ['aud', 'sub'].map((claim) => {
-    return json({ Condition: only(Condition, `${issuerName(trust.issuer)}:${claim}`) })
-  })
-  const foreign = { Federated: ['arn:aws:iam::000000000000:oidc-provider/other.example'] }
-  // The last are what a pattern around the target's id would let in.
-  const subjects = [OTHER, subjectOf(OTHER), `${own.subject}-${OTHER}`, `${OTHER}-${own.subject}`]
-  const anySubject = 'other targets of the broker may take this role: its sub is not pinned'
-  return [
-    ...subjects.map((subject): Probe => {
-      return { severity, asked: { ...own, subject }, message: anySubject, instead: sub ?? '' }
-    }),
-    {
-      severity,
-      asked: { ...own, audience: OTHER },
-      message: 'any audience is let in: its aud is not pinned',
-      instead: aud ?? '',
-    },
-    {
-      severity,
-      asked: { ...own, names: foreign },
-      message: 'tokens of any issuer are let in',
-      instead: json({ Principal }),
-    },
-  ]
-}
-
-/** What sessions could be tagged with. */
-function tagProbes(own: Asked, trust: BrokerTrust): readonly Probe[] {
-  const severity = 'warning'
-  const { Condition } = trustStatement(trust)
-  const changed = Object.entries(trust.tags).flatMap(([key, pattern]): Probe[] => {
-    const { [key]: _own, ...rest } = own.tags
-    const instead = json({ Condition: only(Condition, `aws:RequestTag/${key}`) })
-    const transitiveTags = own.transitiveTags.filter((transitive) => transitive !== key)
-    const without = { ...own, tags: rest, transitiveTags }
-    const other = { ...own, tags: { ...own.tags, [key]: OTHER } }
-    return [
-      { severity, asked: without, message: `a session without the tag ${key} is let in`, instead },
-      ...(pattern === '*'
-        ? []
-        : [{ severity, asked: other, message: `any value of the tag ${key} is let in`, instead } as const]),
-    ]
-  })
-  const more = { ...own, tags: { ...own.tags, [OTHER]: 'x' } }
-  const keys = json({ Condition: only(Condition, 'aws:TagKeys') })
-  const none = 'leave sts:TagSession out of Action: the target has no session_tags'
-  const isTagged = Object.keys(trust.tags).length > 0
-  const message = 'tags that the target does not have are let in'
-  return [...changed, { severity, asked: more, message, instead: isTagged ? keys : none }]
-}
-
-function sourceIdentityProbes(own: Asked, trust: BrokerTrust): readonly Probe[] {
-  const severity = 'warning'
-  const instead = json({ Condition: only(trustStatement(trust).Condition, 'sts:SourceIdentity') })
-  const other = { ...own, sourceIdentity: OTHER }
-  if (trust.sourceIdentity === undefined) {
-    const leave = 'leave sts:SetSourceIdentity out of Action: the target has no source_identity'
-    return [{ severity, asked: other, message: 'any source identity may be set', instead: leave }]
-  }
-  const without = { ...own, sourceIdentity: undefined }
-  const missing = {
-    severity,
-    asked: without,
-    message: 'a session without source identity is let in',
-    instead,
-  } as const
-  if (trust.sourceIdentity === '*') return [missing]
-  return [missing, { severity, asked: other, message: 'any source identity is let in', instead }]
-}
-
 /** Those whom the policy trusts beside the broker: perhaps on purpose, and nothing that the broker could vouch for. */
 function othersTrusted(policy: TrustPolicy, own: Asked): readonly TrustFinding[] {
   return statementsOf(policy)
-    .filter((statement) => statement.Effect === 'Allow' && !meansPrincipal(statement, own.names))
+    .filter((statement) => statement.Effect === 'Allow' && meansOthers(statement, own))
     .map(({ Principal }) => ({
       severity: 'warning',
       message: `trusts somebody else too: ${json(Principal)}`,
@@ -275,23 +149,13 @@ function othersTrusted(policy: TrustPolicy, own: Asked): readonly TrustFinding[]
     }))
 }
 
-/** Stands for whoever the role's account lets. */
-function rootOf(roleArn: string): string {
-  return roleArn.replace(/:role\/.*$/, ':root')
-}
-
-/** The part of the conditions that is about one key. */
-function only(
-  conditions: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
-  key: string,
-): Record<string, Record<string, unknown>> {
-  return Object.fromEntries(
-    Object.entries(conditions).flatMap(([operator, keys]) =>
-      key in keys ? [[operator, { [key]: keys[key] }]] : [],
-    ),
+/** Whether somebody is named who is not the broker. Everybody, and an issuer beside the broker's, are for the probes. */
+function meansOthers(statement: TrustStatement, { names }: Asked): boolean {
+  if (!meansPrincipal(statement, names)) return true
+  const { Principal } = statement
+  if (Principal === '*') return false
+  const besides = Object.entries(Principal).filter(([kind]) => kind !== 'Federated' || !(kind in names))
+  return besides.some(([kind, meant]) =>
+    [meant].flat().some((name) => !meansPrincipal({ ...statement, Principal: { [kind]: name } }, names)),
   )
-}
-
-function json(value: unknown): string {
-  return JSON.stringify(value)
 }

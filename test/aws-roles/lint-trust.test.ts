@@ -192,6 +192,45 @@ describe('the linter of trust policies', () => {
     ])
   })
 
+  /** The statement that is printed, and a further one. */
+  const policyAnd = (more: object, trust = web) => {
+    const [printed] = policyWith({}, trust).Statement as readonly object[]
+    return { Statement: [printed, { Effect: 'Allow', ...more }] } as unknown as TrustPolicy
+  }
+  const anyAccount = 'error: any account may take this role'
+
+  it.each(['*', { AWS: '*' }])('finds a further statement that lets any account in: %j', (Principal) => {
+    expect(found(policyAnd({ Principal, Action: 'sts:AssumeRole' }))).toEqual([anyAccount])
+    expect(found(policyAnd({ Principal, Action: 'sts:AssumeRole' }, own), own)).toContain(anyAccount)
+  })
+
+  it('finds a further statement for sessions with neither tags nor source identity', () => {
+    const { Principal, Condition } = trustStatement(web)
+    const Action = 'sts:AssumeRoleWithWebIdentity'
+    const audOnly = { StringEquals: { [aud]: Condition['StringEquals']?.[aud] } }
+    expect(found(policyAnd({ Principal, Action, Condition: audOnly }))).toContain(anySub)
+    const account = { AWS: BROKER_ROLE.replace(/role\/.*$/, 'root') }
+    expect(found(policyAnd({ Principal: account, Action: 'sts:AssumeRole' }, own), own)).toContain(
+      'error: any role of the broker’s account may take this role',
+    )
+  })
+
+  it.each(['target:*-prod', 'target:deploy-pro?', 'target:other'])(
+    'finds a sub that is let in beside the target’s own: %s',
+    (value) => {
+      const { Condition } = trustStatement(web)
+      const StringLike = { ...Condition['StringLike'], [sub]: ['target:deploy-prod', value] }
+      expect(found(policyWith(withSub({ StringLike })))).toEqual([anySub])
+    },
+  )
+
+  it('mentions whoever is named beside the broker’s role in one statement', () => {
+    const Principal = { AWS: [BROKER_ROLE, 'arn:aws:iam::999999999999:root'] }
+    expect(found(policyWith({ Principal }, own), own)).toEqual([
+      expect.stringMatching(/^warning: trusts somebody else too: .*999999999999/),
+    ])
+  })
+
   it.each([
     [
       'a whole account',
@@ -203,7 +242,11 @@ describe('the linter of trust policies', () => {
       { Principal: { AWS: '111111111111' } },
       ['error: any role of the broker’s account may take this role'],
     ],
-    ['anybody', { Principal: '*' }, ['error: any role of the broker’s account may take this role']],
+    [
+      'anybody',
+      { Principal: '*' },
+      ['error: any role of the broker’s account may take this role', anyAccount],
+    ],
   ])('finds %s where the broker comes with a role of its own', (_, changes, expected) => {
     expect(found(policyWith(changes, own), own)).toEqual(expected)
   })

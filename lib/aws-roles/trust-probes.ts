@@ -1,0 +1,190 @@
+import type { PresentedNames } from '../local/aws/trust-policy.ts'
+import {
+  type BrokerTrust,
+  issuerName,
+  type RoleTrust,
+  type SessionDemands,
+  subjectOf,
+  trustStatement,
+  type WebIdentityTrust,
+} from './role-trust.ts'
+
+/** What is wrong with a trust policy, and what to write instead. */
+export interface TrustFinding {
+  /** An error: the broker gets no session, or somebody else would. A warning: a session could say what it should not. */
+  readonly severity: 'error' | 'warning'
+  readonly message: string
+  readonly instead: string
+}
+
+/** A session that somebody could ask for. */
+export interface Asked extends SessionDemands {
+  readonly names: PresentedNames
+  /** ARN of somebody of another account who asks by AssumeRole. */
+  readonly stranger?: string
+  readonly audience: string
+  readonly subject: string
+  readonly externalId: string | undefined
+}
+
+export interface Probe {
+  readonly severity: TrustFinding['severity']
+  readonly asked: Asked
+  readonly message: string
+  readonly instead: string
+}
+
+const OTHER = 'token-broker-lint-other'
+
+type ValuesNamed = (key: string) => readonly string[]
+
+/** Sessions that nobody should get. `named` gives the values that the policy names for a condition key. */
+export function probesFor(own: Asked, trust: BrokerTrust, named: ValuesNamed): readonly Probe[] {
+  return [
+    ...identityProbes(own, trust, named).flatMap(withLess),
+    ...tagProbes(own, trust),
+    ...sourceIdentityProbes(own, trust),
+  ]
+}
+
+/** Who else would get the role. */
+function identityProbes(own: Asked, trust: BrokerTrust, named: ValuesNamed): readonly Probe[] {
+  const account = 'arn:aws:iam::000000000000'
+  const stranger = `${account}:role/${OTHER}`
+  const anybody: Probe = {
+    severity: 'error',
+    asked: { ...own, names: { AWS: [stranger, `${account}:root`] }, stranger },
+    message: 'any account may take this role',
+    instead: json({ Principal: trustStatement(trust).Principal }),
+  }
+  return [
+    ...(trust.assume === 'role' ? roleProbes(own, trust) : webIdentityProbes(own, trust, named)),
+    anybody,
+  ]
+}
+
+/** The same without tags, and without source identity: a statement may let in who does not ask to set them. */
+function withLess(probe: Probe): readonly Probe[] {
+  const untagged = { tags: {}, transitiveTags: [] }
+  const unnamed = { sourceIdentity: undefined }
+  return [{}, untagged, unnamed, { ...untagged, ...unnamed }].map((less) => ({
+    ...probe,
+    asked: { ...probe.asked, ...less },
+  }))
+}
+
+function roleProbes(own: Asked, trust: RoleTrust): readonly Probe[] {
+  const { Principal, Condition } = trustStatement(trust)
+  const severity = 'error'
+  const root = rootOf(trust.brokerRole)
+  const names = { AWS: [root.replace(/root$/, `role/${OTHER}`), root] }
+  const anyRole: Probe = {
+    severity,
+    asked: { ...own, names },
+    message: 'any role of the broker’s account may take this role',
+    instead: json({ Principal }),
+  }
+  if (trust.externalId === undefined) return [anyRole]
+  const instead = json({ Condition: only(Condition, 'sts:ExternalId') })
+  const message = 'any external id is let in'
+  return [anyRole, { severity, asked: { ...own, externalId: OTHER }, message, instead }]
+}
+
+function webIdentityProbes(own: Asked, trust: WebIdentityTrust, named: ValuesNamed): readonly Probe[] {
+  const { Principal, Condition } = trustStatement(trust)
+  const severity = 'error'
+  const [aud, sub] = ['aud', 'sub'].map((claim) => {
+    return json({ Condition: only(Condition, `${issuerName(trust.issuer)}:${claim}`) })
+  })
+  const foreign = { Federated: ['arn:aws:iam::000000000000:oidc-provider/other.example'] }
+  const examples = named(`${issuerName(trust.issuer)}:sub`).map((value) =>
+    value.replaceAll('*', OTHER).replaceAll('?', 'x'),
+  )
+  // Two are what a pattern around the target's id would let in, the last what the policy itself names.
+  const around = [`${own.subject}-${OTHER}`, `${OTHER}-${own.subject}`]
+  const subjects = [OTHER, subjectOf(OTHER), ...around, ...examples.filter((value) => value !== own.subject)]
+  const anySubject = 'other targets of the broker may take this role: its sub is not pinned'
+  return [
+    ...subjects.map((subject): Probe => {
+      return { severity, asked: { ...own, subject }, message: anySubject, instead: sub ?? '' }
+    }),
+    {
+      severity,
+      asked: { ...own, audience: OTHER },
+      message: 'any audience is let in: its aud is not pinned',
+      instead: aud ?? '',
+    },
+    {
+      severity,
+      asked: { ...own, names: foreign },
+      message: 'tokens of any issuer are let in',
+      instead: json({ Principal }),
+    },
+  ]
+}
+
+/** What sessions could be tagged with. */
+function tagProbes(own: Asked, trust: BrokerTrust): readonly Probe[] {
+  const severity = 'warning'
+  const { Condition } = trustStatement(trust)
+  const changed = Object.entries(trust.tags).flatMap(([key, pattern]): Probe[] => {
+    const { [key]: _own, ...rest } = own.tags
+    const instead = json({ Condition: only(Condition, `aws:RequestTag/${key}`) })
+    const transitiveTags = own.transitiveTags.filter((transitive) => transitive !== key)
+    const without = { ...own, tags: rest, transitiveTags }
+    const other = { ...own, tags: { ...own.tags, [key]: OTHER } }
+    return [
+      { severity, asked: without, message: `a session without the tag ${key} is let in`, instead },
+      ...(pattern === '*'
+        ? []
+        : [{ severity, asked: other, message: `any value of the tag ${key} is let in`, instead } as const]),
+    ]
+  })
+  const more = { ...own, tags: { ...own.tags, [OTHER]: 'x' } }
+  const keys = json({ Condition: only(Condition, 'aws:TagKeys') })
+  const none = 'leave sts:TagSession out of Action: the target has no session_tags'
+  const isTagged = Object.keys(trust.tags).length > 0
+  const message = 'tags that the target does not have are let in'
+  return [...changed, { severity, asked: more, message, instead: isTagged ? keys : none }]
+}
+
+function sourceIdentityProbes(own: Asked, trust: BrokerTrust): readonly Probe[] {
+  const severity = 'warning'
+  const instead = json({ Condition: only(trustStatement(trust).Condition, 'sts:SourceIdentity') })
+  const other = { ...own, sourceIdentity: OTHER }
+  if (trust.sourceIdentity === undefined) {
+    const leave = 'leave sts:SetSourceIdentity out of Action: the target has no source_identity'
+    return [{ severity, asked: other, message: 'any source identity may be set', instead: leave }]
+  }
+  const without = { ...own, sourceIdentity: undefined }
+  const missing = {
+    severity,
+    asked: without,
+    message: 'a session without source identity is let in',
+    instead,
+  } as const
+  if (trust.sourceIdentity === '*') return [missing]
+  return [missing, { severity, asked: other, message: 'any source identity is let in', instead }]
+}
+
+/** Stands for whoever the role's account lets. */
+export function rootOf(roleArn: string): string {
+  return roleArn.replace(/:role\/.*$/, ':root')
+}
+
+/** The part of the conditions that is about one key. */
+function only(
+  conditions: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
+  key: string,
+): Record<string, Record<string, unknown>> {
+  return Object.fromEntries(
+    Object.entries(conditions).flatMap(([operator, keys]) =>
+      key in keys ? [[operator, { [key]: keys[key] }]] : [],
+    ),
+  )
+}
+
+/** On one line. */
+export function json(value: unknown): string {
+  return JSON.stringify(value)
+}
