@@ -1,15 +1,17 @@
 import { importJWK } from 'jose'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
-import type { CompiledPolicy } from '../../functions/core/policy/compiled.ts'
+import type { CompiledPolicy, Target } from '../../functions/core/policy/compiled.ts'
 import { indexPolicy } from '../../functions/core/policy/decide.ts'
 import { PROBE, probeUrls, withProbe } from '../../functions/core/policy/probe.ts'
+import { isAwsTarget } from '../../functions/core/policy/target-kinds.ts'
 import type { BrokerAnswer, SendToBroker, VerificationKey } from '../../functions/core/ports.ts'
 import { httpHandler } from '../../functions/http/rim.ts'
 import { serveDocuments } from '../../functions/jwks/serve-documents.ts'
 import { type CheckResult, type Probe, runProbe } from '../../functions/probe/probe.ts'
 import { serveProbeKey } from '../../functions/probe/serve-probe-key.ts'
 import { createProbeTelemetry } from '../../functions/run-telemetry.ts'
+import { awsTarget } from '../support/aws-roles.ts'
 import { BROKER_ISSUER, createTestBroker, type TestBroker, testPolicy } from '../support/broker.ts'
 import { emfLinesIn } from '../support/emf.ts'
 import { createEndpoints, worldOf } from '../support/endpoints.ts'
@@ -333,6 +335,22 @@ describe('what the probe is allowed', () => {
       ({ id: name }) => name.startsWith(PROBE),
     ))
       expect(id).not.toMatch(/^[a-z0-9]/)
+  })
+
+  it('signs as the exchange may: by KMS, unless each target of tokens delegates', () => {
+    const [ofTokens] = testPolicy().targets.filter((target) => !isAwsTarget(target))
+    if (ofTokens === undefined) throw new Error('the policy has no target of tokens')
+    const inKms: Target = { ...ofTokens, signing: 'kms' }
+    const delegated: Target = { ...ofTokens, signing: 'delegated' }
+    const signingBeside = (...targets: readonly Target[]) =>
+      withProbe({ ...testPolicy(), targets }, BROKER_ISSUER).targets.flatMap((target) =>
+        target.id === PROBE && !isAwsTarget(target) ? [target.signing] : [],
+      )
+    expect(signingBeside()).toEqual(['kms'])
+    expect(signingBeside(awsTarget())).toEqual(['kms'])
+    expect(signingBeside(inKms, delegated)).toEqual(['kms'])
+    expect(signingBeside(delegated)).toEqual(['delegated'])
+    expect(signingBeside(delegated, awsTarget())).toEqual(['delegated'])
   })
 
   it('ends at its own target: no grant for our own tokens reaches further', async () => {

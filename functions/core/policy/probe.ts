@@ -1,6 +1,6 @@
 import type { ClientId, GrantId, IssuerId, TargetId } from '../types.ts'
 import { BROKER, type CompiledPolicy, type Grant, type TokenTarget } from './compiled.ts'
-import { isDelegating } from './target-kinds.ts'
+import { isAwsTarget, isDelegating } from './target-kinds.ts'
 
 /** What the probe's issuer, client, target and grant are called. No name in a policy file can begin so. */
 export const PROBE = '_probe'
@@ -60,9 +60,10 @@ export function isProbe(subject: string): boolean {
 
 const ONWARD = `${PROBE}-onward`
 
-/** Signed as the tokens of other targets are: the exchange may sign in no other way. */
+/** Signed as the tokens of other targets are: the exchange may sign in no other way. Credentials of AWS it does not sign. */
 function probeTarget({ targets }: CompiledPolicy, audience: string): TokenTarget {
-  const isDelegated = targets.length > 0 && targets.every(isDelegating)
+  const ofTokens = targets.filter((target) => !isAwsTarget(target))
+  const isDelegated = ofTokens.length > 0 && ofTokens.every(isDelegating)
   return {
     id: PROBE as TargetId,
     audience,
