@@ -45,11 +45,14 @@ export class Probe extends Construct {
       actions: ['kms:GetPublicKey'],
       resourceArns: [this.key.keyArn],
     })
+    // The next run is as good, and what is late would say nothing of its own minute: neither EventBridge nor Lambda, which
+    // queues what it is told, tries again.
+    const once = { retryAttempts: 0, maxEventAge: Duration.minutes(1) }
+    prober.live.configureAsyncInvoke(once)
     new Rule(this, 'Schedule', {
       description: 'Tries the token broker as a client does',
       schedule: Schedule.rate(Duration.minutes(1)),
-      // The next run is as good, and what is late would say nothing of its own minute.
-      targets: [new LambdaTarget(prober.live, { retryAttempts: 0, maxEventAge: Duration.minutes(1) })],
+      targets: [new LambdaTarget(prober.live, once)],
     })
   }
 }

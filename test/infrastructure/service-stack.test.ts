@@ -288,6 +288,13 @@ describe('the probe', () => {
         },
       ],
     })
+    const configs = Object.values(resources(service, 'AWS::Lambda::EventInvokeConfig'))
+    expect(configs.map(({ Properties }) => readable(Properties))).toContainEqual({
+      FunctionName: '<ProberFunction>',
+      Qualifier: expect.anything(),
+      MaximumEventAgeInSeconds: 60,
+      MaximumRetryAttempts: 0,
+    })
     expect(lambdaOf('Prober')['Timeout']).toBe(55)
   })
 
@@ -412,7 +419,7 @@ describe('the audit export', () => {
 
   it('keeps for 14 days what it could not deliver', () => {
     expect(only('AWS::SQS::Queue')).toMatchObject({ MessageRetentionPeriod: 1_209_600 })
-    expect(only('AWS::Lambda::EventInvokeConfig')).toMatchObject({
+    expect(only('AWS::Lambda::EventInvokeConfig', withoutProbe)).toMatchObject({
       DestinationConfig: { OnFailure: { Destination: '<AuditExportUndelivered.Arn>' } },
       MaximumRetryAttempts: 2,
     })
