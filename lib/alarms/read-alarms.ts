@@ -143,6 +143,8 @@ function metricAlarm(resource: ResolvedResource): MetricAlarm {
   const properties = parsed(resource, METRIC_ALARM)
   const { where } = resource
   const { EvaluationPeriods: evaluationPeriods, DatapointsToAlarm: datapointsToAlarm } = properties
+  if (datapointsToAlarm !== undefined && datapointsToAlarm > evaluationPeriods)
+    throw new TemplateDefect(where, 'it can never ring: it wants more data points than it looks at')
   const compared =
     properties.ThresholdMetricId === undefined ? comparedOf(where, properties) : aboveBand(where, properties)
   return {
@@ -236,6 +238,8 @@ function mathOf(where: string, given: readonly Query[]): Queries {
 }
 
 function queryOf(where: string, { Id, Expression: expression, MetricStat: stat }: Query): MetricQuery {
+  if (expression !== undefined && stat !== undefined)
+    throw new TemplateDefect(where, `${Id} is both a metric and an expression`)
   if (expression !== undefined)
     return { kind: 'expression', expression: named(where, Id, () => parseExpression(expression)) }
   if (stat === undefined) throw new TemplateDefect(where, `${Id} is neither a metric nor an expression`)

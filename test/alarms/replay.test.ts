@@ -152,6 +152,21 @@ describe('alarms of a template', () => {
     ['AlarmRule: unexpected text', { A: composite('ALARM(') }],
     ['e: unexpected text', { A: math('a +') }],
     ['exactly one of its metrics must return data', { A: metric({ Metrics: [] }) }],
+    ['it can never ring', { A: metric({ EvaluationPeriods: 3, DatapointsToAlarm: 4 }) }],
+    [
+      'm is both a metric and an expression',
+      {
+        A: onlyMath({
+          Metrics: [
+            {
+              Id: 'm',
+              Expression: 'TIME_SERIES(1)',
+              MetricStat: { Metric: { Namespace: 'Test', MetricName: 'a' }, Period: 60, Stat: 'Sum' },
+            },
+          ],
+        }),
+      },
+    ],
     ['neither a whole metric nor metric math', { A: onlyMath({}) }],
   ])('that the replayer would misread are refused: %s', (message, resources) => {
     expect(() => alarmsOf(resources)).toThrow(message)
