@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { AWS_CREDENTIALS_PATH } from '../../functions/settings.ts'
+import { isPrivateUrl } from '../private-url.ts'
 import { type Command, type CommandContext, CommandFailed, UsageError } from './command.ts'
 
 const DETAILS = `For the AWS CLI and SDKs, as a line of ~/.aws/config:
@@ -33,7 +34,7 @@ export const awsCredentials: Command = {
     const target = targetIn(context)
     const token = readToken(context.text('token-file'))
     const url = context.text('url') ?? (await context.deployment()).issuer
-    if (!/^(https:\/\/|http:\/\/127\.0\.0\.1[:/])/.test(url))
+    if (!isPrivateUrl(url))
       throw new UsageError(`--url ${url}: allowed is https, so that nobody reads the token on its way`)
     const { AccessKeyId, SecretAccessKey, Token, Expiration } = await fetchCredentials(url, target, token)
     const document = { Version: 1, AccessKeyId, SecretAccessKey, SessionToken: Token, Expiration }

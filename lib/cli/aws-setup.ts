@@ -49,7 +49,7 @@ function sayNext({ flag, terminal, text }: CommandContext, target: AwsTarget, fo
   const deploy =
     format === 'cdk'
       ? `add it to a stack of account ${account}, give the role its permissions, and deploy the stack`
-      : `give the role its permissions (Policies), then, in account ${account}: aws cloudformation deploy --template-file FILE --stack-name token-broker-${target.id} --capabilities CAPABILITY_NAMED_IAM`
+      : `give the role its permissions (Policies), then, in account ${account}: aws cloudformation deploy --template-file FILE --stack-name token-broker-${target.id.replaceAll('_', '-')} --capabilities CAPABILITY_NAMED_IAM`
   const policy = text('policy')
   const rest = policy === undefined ? '' : ` --policy ${policy}`
   terminal.err('')

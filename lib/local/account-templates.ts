@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import { isNode, Pair, parseDocument, Scalar, visit, YAMLMap } from 'yaml'
+import { isPrivateUrl } from '../private-url.ts'
 import type { JsonValue, Template, TemplateResource } from './assembly.ts'
 import { IamAccounts } from './aws/iam-accounts.ts'
 import { PolicyDefect } from './aws/iam-conditions.ts'
@@ -128,8 +129,7 @@ function withoutAwsManaged(resource: ResolvedResource): ResolvedResource {
 
 function addProvider(accounts: IamAccounts, { where, arn = '', properties }: ResolvedResource): void {
   const issuer = textAt(properties, 'Url', where)
-  if (!/^(https:\/\/|http:\/\/127\.0\.0\.1[:/])/.test(issuer))
-    throw new TemplateDefect(where, `Url ${issuer}: IAM takes https only`)
+  if (!isPrivateUrl(issuer)) throw new TemplateDefect(where, `Url ${issuer}: IAM takes https only`)
   const clientIds = listAt(properties, 'ClientIdList').map(textOf)
   accounts.addProvider({ arn, issuer, clientIds })
 }

@@ -67,7 +67,9 @@ describe('a scenario file', () => {
   })
 
   it('that is not there is refused', () => {
-    expect(() => readScenario('nowhere.yaml')).toThrow('nowhere.yaml: there is no such file')
+    expect(() => readScenario('nowhere.yaml')).toThrow(
+      'nowhere.yaml: cannot be read; --help lists the scenarios',
+    )
   })
 })
 

@@ -234,6 +234,12 @@ describe('aws credentials', () => {
     ['no token file', ['--url', 'https://a.example'], 2, '--token-file is missing'],
     ['a URL without TLS', ['--url', 'http://a.example', '--token-file', token()], 2, 'allowed is https'],
     [
+      'a host that looks like this machine',
+      ['--url', 'http://127.0.0.1:1@a.example', '--token-file', token()],
+      2,
+      'allowed is https',
+    ],
+    [
       'a file that is not there',
       ['--url', 'https://a.example', '--token-file', join(FOLDER, 'none')],
       1,

@@ -1,4 +1,5 @@
 import { compactVerify, createLocalJWKSet, decodeJwt, errors, type JSONWebKeySet } from 'jose'
+import { isPrivateUrl } from '../../private-url.ts'
 import type { JsonObject } from './aws-error.ts'
 import { accountOf, type IamAccounts } from './iam-accounts.ts'
 import { asObject, textAt } from './service.ts'
@@ -95,7 +96,7 @@ async function publishedKeys(issuer: string, milliseconds: number): Promise<JSON
 
 async function fetchObject(url: string, milliseconds: number): Promise<JsonObject | undefined> {
   // On AWS the issuer is reached by https; here a loopback address stands in for it.
-  if (!/^(https:\/\/|http:\/\/127\.0\.0\.1[:/])/.test(url)) return undefined
+  if (!isPrivateUrl(url)) return undefined
   let text: string
   try {
     const response = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(milliseconds) })
