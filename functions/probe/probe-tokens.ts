@@ -20,6 +20,14 @@ export function subjectToken(identity: ProbeIdentity, changes: JsonObject = {}):
   return signed(identity, { iss: issuer, sub: PROBE_SUBJECT, ...changes })
 }
 
+/** The same token with one bit of its signature changed: still well-formed, and signed by nobody. */
+export function forged(token: string): string {
+  const end = token.lastIndexOf('.')
+  const signature = Buffer.from(token.slice(end + 1), 'base64url')
+  signature.writeUInt8(signature.readUInt8(0) ^ 1, 0)
+  return compactJws(token.slice(0, end), signature)
+}
+
 /** An assertion by which the probe's client authenticates itself once (RFC 7523 §3). */
 export function clientAssertion(identity: ProbeIdentity): Promise<string> {
   return signed(identity, { iss: PROBE, sub: PROBE })

@@ -3,7 +3,7 @@ import { PROBE, PROBE_SUBJECT, probeUrls } from '../core/policy/probe.ts'
 import type { BrokerAnswer, SendToBroker } from '../core/ports.ts'
 import { TOKEN_EXCHANGE_GRANT } from '../core/token-request.ts'
 import type { JsonObject } from '../core/types.ts'
-import { clientAssertion, type ProbeIdentity, subjectToken } from './probe-tokens.ts'
+import { clientAssertion, forged, type ProbeIdentity, subjectToken } from './probe-tokens.ts'
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 const TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:'
@@ -94,6 +94,7 @@ const CHECKS = {
     run.issued === undefined || run.isRevoked !== true
       ? SKIPPED
       : refusalOf(await exchange(run, run.issued, 'access_token')),
+  forged: async (run: Run) => refusalOf(await exchange(run, forged(await subjectToken(run.probe)))),
 } as const satisfies Record<string, (run: Run) => Promise<Verdict>>
 
 export type CheckName = keyof typeof CHECKS

@@ -131,8 +131,9 @@ export const CAUSE_ALARM_TEXTS = {
   'schedules-failing': {
     severity: 'ticket',
     because: 'rotation and checkpoints have hours to spare',
-    summary: 'EventBridge cannot invoke the rotation of keys, or the signing of checkpoints.',
-    consequence: 'Keys do not move, or nobody vouches for the end of the audit trail.',
+    summary: 'EventBridge cannot invoke the rotation of keys, the signing of checkpoints, or the probe.',
+    consequence:
+      'Keys do not move, nobody vouches for the end of the audit trail, or nobody tries the broker.',
     command: 'aws events list-rules --name-prefix {prefix}',
     dashboard: 'debug',
   },

@@ -1,4 +1,4 @@
-import { importJWK } from 'jose'
+import { compactVerify, importJWK } from 'jose'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
 import type { CompiledPolicy, Target } from '../../functions/core/policy/compiled.ts'
@@ -37,6 +37,7 @@ const ALL = [
   'revoked-introspect',
   'revoked-descendant',
   'revoked-exchange',
+  'forged',
 ]
 
 let broker: TestBroker
@@ -124,6 +125,7 @@ describe('the probe', () => {
     [10, ['revoked-introspect'], []],
     [11, ['revoked-descendant'], []],
     [12, ['revoked-exchange'], []],
+    [13, ['forged'], []],
   ])(
     'holds no answer, and 503, to request %d for a failure of that check',
     async (number, failed, skipped) => {
@@ -145,6 +147,7 @@ describe('the probe', () => {
     [10, 'revoked-introspect'],
     [11, 'revoked-descendant'],
     [12, 'revoked-exchange'],
+    [13, 'forged'],
   ])('sees success in request %d where there must be none: %s', async (number, check) => {
     const results = await probe({ send: answering(number, granted()) })
     expect(results.filter(({ outcome }) => outcome !== 'passed')).toEqual([
@@ -208,6 +211,23 @@ describe('the probe', () => {
     ])
   })
 
+  it('finds a broker out that does not look at signatures', async () => {
+    const honest = sendTo()
+    const publicKey = (await importJWK({ ...(await key.publicJwk()) } as never, 'ES256')) as VerificationKey
+    const send: SendToBroker = async (request, deadline) => {
+      const token = request.form?.['subject_token'] ?? ''
+      const { iss } = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString() || '{}') as {
+        iss?: string
+      }
+      const isForged = await compactVerify(token, publicKey).then(
+        () => false,
+        () => iss === probeUrls(BROKER_ISSUER).issuer,
+      )
+      return isForged ? granted() : honest(request, deadline)
+    }
+    expect(namesOf(await probe({ send }), 'accepted')).toEqual(['forged'])
+  })
+
   it('finds a broker out that takes old tokens for new ones', async () => {
     const honest = sendTo()
     const send: SendToBroker = async (request, deadline) => {
@@ -234,7 +254,13 @@ describe('the probe', () => {
   it('fails where its own key cannot sign, and asks nothing then', async () => {
     const locked = { kid: key.kid, sign: () => Promise.reject(new DependencyUnavailable('kms', 'kms: down')) }
     const results = await probe({ key: locked })
-    expect(namesOf(results, 'failed')).toEqual(['exchange', 'wrong-audience', 'expired', 'unknown-issuer'])
+    expect(namesOf(results, 'failed')).toEqual([
+      'exchange',
+      'wrong-audience',
+      'expired',
+      'unknown-issuer',
+      'forged',
+    ])
     expect(sent).toEqual([])
   })
 
