@@ -7,7 +7,7 @@ import { PROJECT } from '../install.ts'
 const STAND_IN = fileURLToPath(new URL('local-aws.ts', import.meta.url))
 const CONTRACTS = join(PROJECT, 'test', 'contracts')
 /** The cases that every implementation shares. Those about faults are of the adapter, whatever engine is behind it. */
-const SHARED_CASES = '^an? [a-z ]+ in (DynamoDB|KMS) '
+const SHARED_CASES = '^an? [a-z -]+ in (DynamoDB|KMS) '
 
 /** Gives the contract tests the stand-in where they import the local AWS endpoint. */
 const onDynamoDbLocal: Plugin = {

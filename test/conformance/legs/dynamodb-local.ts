@@ -19,7 +19,7 @@ const TABLE = {
 /** Everything that the broker keeps in DynamoDB, as the contract suites call it. */
 const STORES: readonly string[] = [
   'an exchange ledger',
-  'an assertion ledger',
+  'a one-time ledger',
   'a revocation store',
   'a revocation register',
   'a store of reference tokens',
