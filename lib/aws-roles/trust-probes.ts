@@ -20,7 +20,7 @@ export interface TrustFinding {
 /** A session that somebody could ask for. */
 export interface Asked extends SessionDemands {
   readonly names: PresentedNames
-  /** ARN of somebody of another account who asks by AssumeRole. */
+  /** ARN of whoever else asks by AssumeRole. */
   readonly stranger?: string
   readonly audience: string
   readonly subject: string
@@ -58,7 +58,7 @@ function identityProbes(own: Asked, trust: BrokerTrust, named: ValuesNamed): rea
     instead: json({ Principal: trustStatement(trust).Principal }),
   }
   return [
-    ...(trust.assume === 'role' ? roleProbes(own, trust) : webIdentityProbes(own, trust, named)),
+    ...(trust.assume === 'role' ? roleProbes(own, trust, named) : webIdentityProbes(own, trust, named)),
     anybody,
   ]
 }
@@ -73,21 +73,31 @@ function withLess(probe: Probe): readonly Probe[] {
   }))
 }
 
-function roleProbes(own: Asked, trust: RoleTrust): readonly Probe[] {
+function roleProbes(own: Asked, trust: RoleTrust, named: ValuesNamed): readonly Probe[] {
   const { Principal, Condition } = trustStatement(trust)
   const severity = 'error'
   const root = rootOf(trust.brokerRole)
-  const names = { AWS: [root.replace(/root$/, `role/${OTHER}`), root] }
+  const stranger = root.replace(/root$/, `role/${OTHER}`)
   const anyRole: Probe = {
     severity,
-    asked: { ...own, names },
+    asked: { ...own, names: { AWS: [stranger, root] }, stranger },
     message: 'any role of the broker’s account may take this role',
     instead: json({ Principal }),
   }
   if (trust.externalId === undefined) return [anyRole]
   const instead = json({ Condition: only(Condition, 'sts:ExternalId') })
   const message = 'any external id is let in'
-  return [anyRole, { severity, asked: { ...own, externalId: OTHER }, message, instead }]
+  const others = [OTHER, ...besides(own.externalId, named('sts:ExternalId'))]
+  return [
+    anyRole,
+    ...others.map((externalId): Probe => ({ severity, asked: { ...own, externalId }, message, instead })),
+  ]
+}
+
+/** What a policy lets in beside the right value: its other values, and of a pattern something that it matches. */
+function besides(own: string | undefined, values: readonly string[]): readonly string[] {
+  const examples = values.map((value) => value.replaceAll('*', OTHER).replaceAll('?', 'x'))
+  return examples.filter((value) => value !== own)
 }
 
 function webIdentityProbes(own: Asked, trust: WebIdentityTrust, named: ValuesNamed): readonly Probe[] {
@@ -97,23 +107,21 @@ function webIdentityProbes(own: Asked, trust: WebIdentityTrust, named: ValuesNam
     return json({ Condition: only(Condition, `${issuerName(trust.issuer)}:${claim}`) })
   })
   const foreign = { Federated: ['arn:aws:iam::000000000000:oidc-provider/other.example'] }
-  const examples = named(`${issuerName(trust.issuer)}:sub`).map((value) =>
-    value.replaceAll('*', OTHER).replaceAll('?', 'x'),
-  )
+  const namedBeside = (claim: string, value: string | undefined) =>
+    besides(value, named(`${issuerName(trust.issuer)}:${claim}`))
   // Two are what a pattern around the target's id would let in, the last what the policy itself names.
   const around = [`${own.subject}-${OTHER}`, `${OTHER}-${own.subject}`]
-  const subjects = [OTHER, subjectOf(OTHER), ...around, ...examples.filter((value) => value !== own.subject)]
+  const subjects = [OTHER, subjectOf(OTHER), ...around, ...namedBeside('sub', own.subject)]
+  const audiences = [OTHER, ...namedBeside('aud', own.audience)]
   const anySubject = 'other targets of the broker may take this role: its sub is not pinned'
   return [
     ...subjects.map((subject): Probe => {
       return { severity, asked: { ...own, subject }, message: anySubject, instead: sub ?? '' }
     }),
-    {
-      severity,
-      asked: { ...own, audience: OTHER },
-      message: 'any audience is let in: its aud is not pinned',
-      instead: aud ?? '',
-    },
+    ...audiences.map((audience): Probe => {
+      const message = 'any audience is let in: its aud is not pinned'
+      return { severity, asked: { ...own, audience }, message, instead: aud ?? '' }
+    }),
     {
       severity,
       asked: { ...own, names: foreign },

@@ -124,7 +124,7 @@ function trustOf(scope: Construct, props: BrokeredRoleProps): BrokerTrust {
     transitiveTags: props.transitiveTags ?? [],
     sourceIdentity: props.sourceIdentity,
   }
-  const unknown = demands.transitiveTags.find((key) => !(key in demands.tags))
+  const unknown = demands.transitiveTags.find((key) => !Object.hasOwn(demands.tags, key))
   if (unknown !== undefined)
     throw new Error(
       `BrokeredRole for ${target}: transitiveTags has ${unknown}, which is no key of sessionTags`,

@@ -224,6 +224,28 @@ describe('the linter of trust policies', () => {
     },
   )
 
+  it('finds a second audience, and a second external id', () => {
+    const { Condition } = trustStatement(web)
+    const two = { ...Condition, StringEquals: { ...StringEquals, [aud]: ['sts.amazonaws.com', 'x'] } }
+    expect(found(policyWith({ Condition: two }))).toEqual([
+      'error: any audience is let in: its aud is not pinned',
+    ])
+    const { Condition: owns } = trustStatement(own)
+    const ids = { ...owns['StringEquals'], 'sts:ExternalId': ['tenant-7', 'tenant-8'] }
+    expect(found(policyWith({ Condition: { ...owns, StringEquals: ids } }, own), own)).toEqual([
+      'error: any external id is let in',
+    ])
+  })
+
+  it('has nothing against an account of which one role is meant', () => {
+    const { Condition } = trustStatement(own)
+    const pinned = {
+      Principal: { AWS: 'arn:aws:iam::111111111111:root' },
+      Condition: { ...Condition, ArnEquals: { 'aws:PrincipalArn': BROKER_ROLE } },
+    }
+    expect(found(policyWith(pinned, own), own)).toEqual([])
+  })
+
   it('mentions whoever is named beside the broker’s role in one statement', () => {
     const Principal = { AWS: [BROKER_ROLE, 'arn:aws:iam::999999999999:root'] }
     expect(found(policyWith({ Principal }, own), own)).toEqual([
