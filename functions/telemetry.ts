@@ -28,13 +28,14 @@ export const FAST_MILLISECONDS = 200
  * make every rate look better than what clients see.
  */
 export const METRIC_UNITS = {
-  /** Requests answered, whatever the answer. */
-  Requests: MetricUnit.Count,
-  /** Requests that failed by the broker's own fault or a dependency's, or ran out of time. A refusal is no failure. */
+  /**
+   * Of each request that was answered, 1 if it failed by the broker's own fault or a dependency's, or ran out of time,
+   * else 0: the number of samples is the number of requests. A refusal is no failure.
+   */
   Failed: MetricUnit.Count,
   /**
    * From the event's arrival in the function to its answer; of requests that did not fail, in an environment that had
-   * answered before. `Requests` less `Failed` less the number of these is the number of cold starts.
+   * answered before. The samples of `Failed`, less its sum, less the samples of this are the cold starts that did not fail.
    */
   Duration: MetricUnit.Milliseconds,
   /** Of those that `Duration` measures, 1 for each that took no longer than 200 ms, else 0. */
@@ -224,7 +225,6 @@ function requestValues({ outcome, durationMs, refusal }: MeasuredRequest, isWarm
   const counted = refusal && CLASS_METRICS[classOf(refusal)]
   const isTimed = isWarm && outcome !== 'failed'
   return {
-    Requests: 1,
     Failed: outcome === 'failed' ? 1 : 0,
     ...(isTimed && { Duration: durationMs, Fast: durationMs <= FAST_MILLISECONDS ? 1 : 0 }),
     ...(counted && { [counted]: 1 }),

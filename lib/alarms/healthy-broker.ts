@@ -44,7 +44,6 @@ const failures: Published = ({ requests, failed }) => [
 
 /** What a broker without trouble publishes, by the metric's name. */
 const OF_THE_BROKER: Readonly<Record<keyof typeof METRIC_UNITS, Published>> = {
-  Requests: ({ requests }) => times(requests),
   Failed: failures,
   Duration: (load) => [
     ...LATENCIES.flatMap(([value, part]) => times(succeeded(load) * (1 - load.slow) * part, value)),

@@ -23,7 +23,7 @@ export interface MetricId {
   readonly unit: string | undefined
 }
 
-/** `TokenBroker Requests {endpoint=token, service=token-broker}`: the same text for the same metric. */
+/** `TokenBroker Failed {service=token-broker, stage=dev}`: the same text for the same metric. */
 export function metricKey({ namespace, name, dimensions }: MetricId): string {
   const pairs = Object.entries(dimensions)
     .map(([key, value]) => `${key}=${value}`)

@@ -3,7 +3,7 @@ import type { AppAlarms } from './app-alarms.ts'
 import { type Metrics, metricsRead } from './metric-alarm.ts'
 import type { Replay, ReplayedAlarm } from './replay.ts'
 import type { Message, Report, Ringing } from './report.ts'
-import { isMissing, type Points } from './series.ts'
+import { isMissing, type Points, type Series } from './series.ts'
 import { statisticOver } from './statistic.ts'
 import { element, pathThrough, plain, text } from './svg-elements.ts'
 
@@ -95,8 +95,9 @@ function area(
 }
 
 function trafficPanel({ app, metrics, warmUp }: Drawing, top: number): readonly string[] {
-  const [requests, failed] = ['Requests', 'Failed'].map((name) => sumsOf(name, app, metrics).slice(warmUp))
-  if (requests === undefined || failed === undefined) return []
+  const published = requestsIn(app, metrics)
+  const perMinute = (statistic: 'SampleCount' | 'Sum') => statisticOver(statistic, published, 1).slice(warmUp)
+  const [requests, failed] = [perMinute('SampleCount'), perMinute('Sum')]
   const highest = Math.max(1, ...columnsOf(requests).map(({ value }) => value)) * 1.1
   return [
     heading(top, 'Requests a minute', 'red: failed'),
@@ -111,13 +112,12 @@ function trafficPanel({ app, metrics, warmUp }: Drawing, top: number): readonly 
   ]
 }
 
-/** What was published each minute of one of the broker's own metrics. */
-function sumsOf(name: string, { alarms }: AppAlarms, metrics: Metrics): Points {
-  const metric = alarms
+/** What was published of requests: a sample each, 1 if it failed. */
+function requestsIn({ alarms }: AppAlarms, metrics: Metrics): Series {
+  const failed = alarms
     .flatMap((alarm) => (alarm.kind === 'metric' ? metricsRead(alarm) : []))
-    .find((read) => read.namespace === METRICS_NAMESPACE && read.name === name)
-  const series = metric && metrics.series(metric)
-  return series === undefined ? new Float64Array(metrics.minutes) : statisticOver('Sum', series, 1)
+    .find(({ namespace, name }) => namespace === METRICS_NAMESPACE && name === 'Failed')
+  return (failed && metrics.series(failed)) ?? Array.from({ length: metrics.minutes }, () => undefined)
 }
 
 function heading(top: number, title: string, more: string): string {

@@ -4,7 +4,7 @@ import type { MetricName } from '../../functions/telemetry.ts'
 import { RECORD_AGE_HOURS } from '../constructs/audit-export.ts'
 import type { Signal } from './cause.ts'
 import type { CauseId } from './cause-texts.ts'
-import { awsMetric, brokerMetric, computed, type Reading } from './metrics.ts'
+import { awsMetric, brokerMetric, computed, type Reading, requestCount } from './metrics.ts'
 import type { Watched, WatchedFunction } from './watched.ts'
 
 export interface CauseRule {
@@ -204,7 +204,7 @@ function unexported(stage: string): Signal {
 }
 
 function usageRules({ stage }: Watched, refusals: string): readonly CauseRule[] {
-  const total = brokerMetric(stage, 'Requests', { statistic: 'Sum', minutes: 15 })
+  const total = requestCount(stage, { minutes: 15 })
   const refused = computed(`INSIGHT_RULE_METRIC("${refusals}", "SampleCount")`, {}, { minutes: 15 })
   const share = computed(
     `IF(refused >= ${FEWEST_REFUSED}, refused / total, 0)`,

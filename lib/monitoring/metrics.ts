@@ -35,6 +35,11 @@ export function brokerMetric(stage: string, metricName: MetricName, reading: Rea
   })
 }
 
+/** How many requests there were: each publishes `Failed` once, as 0 or 1. */
+export function requestCount(stage: string, reading: Omit<Reading, 'statistic'> = {}): Metric {
+  return brokerMetric(stage, 'Failed', { ...reading, statistic: 'SampleCount' })
+}
+
 /** A metric of AWS's own about one of the broker's resources. */
 export function awsMetric(
   namespace: `AWS/${string}`,

@@ -1,6 +1,6 @@
 import type { IMetric, MathExpression } from 'aws-cdk-lib/aws-cloudwatch'
 import { type BurnWindow, errorBudget } from './burn-rate.ts'
-import { awsMetric, brokerMetric, computed } from './metrics.ts'
+import { awsMetric, brokerMetric, computed, requestCount } from './metrics.ts'
 
 /** What the alarms on failed requests are named after: as functions count them, and as API Gateway does. */
 export const AVAILABILITY = 'availability'
@@ -32,7 +32,7 @@ export function failures(stage: string): CountRequests {
   return (minutes) => ({
     metrics: {
       [`failed${minutes}`]: brokerMetric(stage, 'Failed', { statistic: 'Sum', minutes }),
-      [`total${minutes}`]: brokerMetric(stage, 'Requests', { statistic: 'Sum', minutes }),
+      [`total${minutes}`]: requestCount(stage, { minutes }),
     },
     bad: `failed${minutes}`,
     total: `total${minutes}`,

@@ -21,15 +21,15 @@ const metric = (name: string, unit?: string, namespace = 'TokenBroker') => ({
 describe('what a run has published', () => {
   const text = [
     'a line of a log',
-    line(0, { Requests: 1 }),
-    line(2, { Requests: 1, Failed: 1 }),
-    line(2, { Requests: [1, 1] }),
+    line(0, { TokensIssued: 1 }),
+    line(2, { TokensIssued: 1, Failed: 1 }),
+    line(2, { TokensIssued: [1, 1] }),
   ]
   const metrics = new EmfMetrics(text.join('\n'), 2)
 
   it('is counted minute by minute, and followed by nothing', () => {
     expect(metrics.minutes).toBe(5)
-    const series = metrics.series(metric('Requests')) ?? []
+    const series = metrics.series(metric('TokensIssued')) ?? []
     expect([...statisticOver('Sum', series, 1)]).toEqual([1, NaN, 3, NaN, NaN])
     expect([...statisticOver('Sum', metrics.series(metric('Failed')) ?? [], 3)]).toEqual([NaN, NaN, 1, 1, 1])
   })
@@ -41,15 +41,15 @@ describe('what a run has published', () => {
 
   it('is seen in its own unit only, and by all of its dimensions', () => {
     const sum = (unit: string) =>
-      statisticOver('Sum', metrics.series(metric('Requests', unit)) ?? [], 5).at(-1)
+      statisticOver('Sum', metrics.series(metric('TokensIssued', unit)) ?? [], 5).at(-1)
     expect([sum('Count'), sum('Seconds')]).toEqual([4, NaN])
-    const other = { ...metric('Requests'), dimensions: { service: 'token-broker' } }
+    const other = { ...metric('TokensIssued'), dimensions: { service: 'token-broker' } }
     expect(statisticOver('Sum', metrics.series(other) ?? [], 5).at(-1)).toBeNaN()
   })
 
   it.each([
     ['no line of EMF', 'nothing\nat all', 'there is no line of EMF'],
-    ['a broken line', `${line(0, { Requests: 1 })}\n{"_aws": `, 'line 2 is no EMF'],
+    ['a broken line', `${line(0, { TokensIssued: 1 })}\n{"_aws": `, 'line 2 is no EMF'],
     ['a line of another form', '{"_aws": {"Timestamp": "now"}}', 'line 1 is no EMF'],
     ['times that are years apart', `${line(0, { Failed: 1 })}\n${line(9e5, { Failed: 1 })}`, /minutes apart/],
   ])('is refused with %s', (_name, given, message) => {

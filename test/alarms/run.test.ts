@@ -85,13 +85,12 @@ describe('npm run alarms', () => {
             {
               Namespace: 'TokenBroker',
               Dimensions: [['service', 'stage']],
-              Metrics: ['Requests', 'Failed'].map((Name) => ({ Name, Unit: 'Count' })),
+              Metrics: [{ Name: 'Failed', Unit: 'Count' }],
             },
           ],
         },
         service: 'token-broker',
         stage: 'dev',
-        Requests: 1,
         Failed: 1,
       }),
     )

@@ -80,37 +80,40 @@ describe('what is published in a scenario', () => {
     if (found === undefined) throw new Error(`no alarm reads ${name}`)
     return found
   }
-  /** The sum of each of the first minutes after the warm-up. */
-  const sums = (text: string, name: string, minutes = 4) => {
+  /** What is published of failures in each of the first minutes after the warm-up. */
+  const published = (statistic: 'Sum' | 'SampleCount', text: string, minutes: number) => {
     const metrics = new ScenarioMetrics(parseScenario('a.yaml', `title: a\nabout: a\nlasts: 1h\n${text}`))
-    const series = metrics.series(metric(name)) ?? []
-    return [...statisticOver('Sum', series, 1).slice(WARM_UP_MINUTES, WARM_UP_MINUTES + minutes)]
+    const series = metrics.series(metric('Failed')) ?? []
+    return [...statisticOver(statistic, series, 1).slice(WARM_UP_MINUTES, WARM_UP_MINUTES + minutes)]
   }
+  const failures = (text: string, minutes = 4) => published('Sum', text, minutes)
+  const requests = (text: string, minutes = 4) => published('SampleCount', text, minutes)
 
   it('is what a healthy broker publishes, until an incident says otherwise, and after it', () => {
-    expect(sums('incidents: [{at: 1m, for: 2m, failed: 50%}]', 'Failed')).toEqual([0.12, 300, 300, 0.12])
-    expect(sums('incidents: [{at: 1m, for: 2m, requests: 0}]', 'Requests')).toEqual([600, NaN, NaN, 600])
-    expect(sums('background: {requests: 10}', 'Requests', 1)).toEqual([10])
+    const half = 'incidents: [{at: 1m, for: 2m, failed: 50%}]'
+    expect(failures(half)).toEqual([0.12, 300, 300, 0.12])
+    expect(requests(half)).toEqual([600, 600, 600, 600])
+    expect(requests('incidents: [{at: 1m, for: 2m, requests: 0}]')).toEqual([600, NaN, NaN, 600])
+    expect(requests('background: {requests: 10}', 1)).toEqual([10])
   })
 
   it('can be said metric by metric, in its own rhythm', () => {
-    expect(sums('incidents: [{at: 1m, for: 1m, metrics: {Failed: 7}}]', 'Failed')).toEqual([
-      0.12, 7, 0.12, 0.12,
-    ])
-    expect(sums('incidents: [{at: 0m, metrics: {Failed: none}}]', 'Failed', 1)).toEqual([NaN])
+    expect(failures('incidents: [{at: 1m, for: 1m, metrics: {Failed: 7}}]')).toEqual([0.12, 7, 0.12, 0.12])
+    expect(failures('incidents: [{at: 0m, metrics: {Failed: none}}]', 1)).toEqual([NaN])
     const everyOther = 'background: {metrics: {Failed: {value: 2, times: 3, every: 2m}}}'
-    expect(sums(everyOther, 'Failed')).toEqual([6, NaN, 6, NaN])
+    expect(failures(everyOther)).toEqual([6, NaN, 6, NaN])
+    expect(requests(everyOther)).toEqual([3, NaN, 3, NaN])
   })
 
   it('is less at night', () => {
     const night = 'starts: 2026-03-02T05:58:00Z\nnights: {from: 22, until: 6, requests: 5}'
-    expect(sums(night, 'Requests')).toEqual([5, 5, 600, 600])
+    expect(requests(night)).toEqual([5, 5, 600, 600])
   })
 
   it('is the same for the same seed, whole, and about as much', () => {
-    const drawn = sums('seed: 1', 'Requests', 60)
-    expect(drawn).toEqual(sums('seed: 1', 'Requests', 60))
-    expect(drawn).not.toEqual(sums('seed: 2', 'Requests', 60))
+    const drawn = requests('seed: 1', 60)
+    expect(drawn).toEqual(requests('seed: 1', 60))
+    expect(drawn).not.toEqual(requests('seed: 2', 60))
     expect(drawn.every(Number.isInteger)).toBe(true)
     const mean = drawn.reduce((sum, one) => sum + one, 0) / drawn.length
     expect(Math.abs(mean - 600)).toBeLessThan(15)

@@ -168,7 +168,7 @@ describe('a flood of refusals', () => {
     for (let request = 0; request < 200; request++) {
       const bad = await witnessOf(broker, { form: { subject_token: 'x' } })
       expect(bad.refusals).toHaveLength(1)
-      expect(bad.printed).toContain('"Requests":1')
+      expect(bad.printed).toContain('"Failed":0')
       expect(bad.printed).toContain('"outcome":"refused"')
     }
     for (let request = 0; request < 50; request++)

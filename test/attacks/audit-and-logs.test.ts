@@ -221,7 +221,7 @@ it('J10 nothing that a request says becomes the dimension of a metric', async ()
       await bodyFor(await broker.subjectToken('ci', { sub }), log)
   })
   const series = [...seriesOf(emfLinesIn(printed))]
-  expect(series).toContain('TokenBroker Requests service=token-broker stage=test')
+  expect(series).toContain('TokenBroker Failed service=token-broker stage=test')
   for (const one of series)
     expect(one).toMatch(/^TokenBroker [A-Z][A-Za-z]+ service=token-broker stage=test$/)
 })

@@ -85,7 +85,7 @@ it('a granted exchange prints one line, and a refused or failed one two: metrics
       },
     },
     {
-      Requests: 1,
+      Failed: 0,
       ReplayRefusals: 1,
       reason: 'token_replayed',
       correlation_id: 'request-1',

@@ -54,7 +54,7 @@ class RunMetrics implements Metrics {
   readonly minutes: number
   readonly startsAt: number
   readonly #emf: EmfMetrics
-  #sums: Readonly<Record<'Requests' | 'Failed', Float64Array>> | undefined
+  #requests: Readonly<Record<'all' | 'failed', Float64Array>> | undefined
 
   constructor(phases: readonly Phase[]) {
     this.#emf = new EmfMetrics(timelineOf(phases), 0)
@@ -63,25 +63,22 @@ class RunMetrics implements Metrics {
   }
 
   series(metric: MetricId): Series | undefined {
-    if (metric.namespace === METRICS_NAMESPACE) this.#sums ??= this.#requestsLike(metric)
+    if (metric.namespace === METRICS_NAMESPACE) this.#requests ??= this.#requestsLike(metric)
     if (metric.namespace === METRICS_NAMESPACE && !OF_THIS_MACHINE.includes(metric.name))
       return this.#emf.series(metric)
     const published = publishedWhenHealthy(metric)
     if (published === undefined || metric.namespace === KNOWN_TO_CLOUDWATCH.bands) return undefined
-    const { Requests, Failed } = this.#sums ?? { Requests: new Float64Array(), Failed: new Float64Array() }
+    const asked = this.#requests ?? { all: new Float64Array(), failed: new Float64Array() }
     return Array.from({ length: this.minutes }, (_, minute) => {
-      const requests = Requests[minute] ?? 0
-      const failed = requests === 0 ? 0 : (Failed[minute] ?? 0) / requests
+      const requests = asked.all[minute] ?? 0
+      const failed = requests === 0 ? 0 : (asked.failed[minute] ?? 0) / requests
       const samples = published({ requests, failed, slow: 0 }, this.startsAt + minute)
       return samples.length === 0 ? undefined : samples
     })
   }
 
   #requestsLike({ dimensions, namespace }: MetricId) {
-    const sum = (name: string) => {
-      const series = this.#emf.series({ namespace, name, dimensions, unit: undefined }) ?? []
-      return statisticOver('Sum', series, 1)
-    }
-    return { Requests: sum('Requests'), Failed: sum('Failed') }
+    const series = this.#emf.series({ namespace, name: 'Failed', dimensions, unit: undefined }) ?? []
+    return { all: statisticOver('SampleCount', series, 1), failed: statisticOver('Sum', series, 1) }
   }
 }

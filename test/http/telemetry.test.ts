@@ -29,9 +29,7 @@ async function linesOf(
 async function measuredOf(request: Partial<MeasuredRequest>): Promise<Record<string, unknown>> {
   const [line] = await linesOf([request])
   const metrics = Object.entries(line ?? {}).filter(([name]) => name in METRIC_UNITS)
-  const { Requests, ...others } = Object.fromEntries(metrics)
-  expect(Requests).toBe(1)
-  return others
+  return Object.fromEntries(metrics)
 }
 
 const refusal = (kind: 'token_replayed' | 'body_malformed' | 'no_grant_matches' | 'rate_exceeded') =>
@@ -144,7 +142,7 @@ describe('the metrics of a request', () => {
   it('tell a cold start from a slow answer, once per environment', async () => {
     coldStart = new ColdStart()
     const [cold, warm] = await linesOf([{ durationMs: 900 }, { durationMs: 900 }])
-    expect(cold).toMatchObject({ Requests: 1, Failed: 0, cold_start_ms: expect.any(String) as string })
+    expect(cold).toMatchObject({ Failed: 0, cold_start_ms: expect.any(String) as string })
     expect(Number(cold?.['cold_start_ms'])).toBeGreaterThan(900)
     expect(cold).not.toHaveProperty('Duration')
     expect(cold).not.toHaveProperty('Fast')

@@ -224,6 +224,18 @@ describe('Application Signals', () => {
         AttainmentGoal: 99.9,
         Interval: { RollingInterval: { Duration: 30, DurationUnit: 'DAY' } },
       },
+      RequestBasedSli: {
+        RequestBasedSliMetric: {
+          TotalRequestCountMetric: [
+            { MetricStat: { Metric: { MetricName: 'Failed' }, Stat: 'SampleCount' }, ReturnData: true },
+          ],
+          MonitoredRequestCountMetric: {
+            BadCountMetric: [
+              { MetricStat: { Metric: { MetricName: 'Failed' }, Stat: 'Sum' }, ReturnData: true },
+            ],
+          },
+        },
+      },
       BurnRateConfigurations: [60, 360, 1440, 4320].map((LookBackWindowMinutes) => ({
         LookBackWindowMinutes,
       })),

@@ -50,7 +50,7 @@ describe('an alarm on a budget', () => {
       )
       expect(Object.fromEntries(stats)).toMatchObject({
         [`failed${minutes}`]: { Metric: { MetricName: 'Failed' }, Period: minutes * 60, Stat: 'Sum' },
-        [`total${minutes}`]: { Metric: { MetricName: 'Requests' }, Period: minutes * 60, Stat: 'Sum' },
+        [`total${minutes}`]: { Metric: { MetricName: 'Failed' }, Period: minutes * 60, Stat: 'SampleCount' },
       })
     },
   )

@@ -7,8 +7,8 @@ import type { Observation } from './observations.ts'
 import { type LoadedPolicy, withoutTokens } from './presented.ts'
 import type { CallTiming, RequestSummary, RequestTrail } from './wire.ts'
 
-/** Metrics of one request that are not shown beside it: each has a place of its own. */
-const OUTCOMES = new Set(['Requests', 'Failed'])
+/** Is not shown among the metrics of a request: its outcome has a place of its own. */
+const OUTCOME = 'Failed'
 
 /** One line about a request; `undefined` for what is no business of the live list. */
 export function summaryOf(id: string, observation: Observation): RequestSummary | undefined {
@@ -157,7 +157,7 @@ function timingsOf({ calls, request }: Observation): readonly CallTiming[] {
 function measuredIn(measurement: JsonObject | undefined): Readonly<Record<string, number>> {
   const { cold_start_ms: coldStart, ...metrics } = measurement ?? {}
   const numbers = Object.entries(metrics).filter(
-    ([name, value]) => typeof value === 'number' && !OUTCOMES.has(name),
+    ([name, value]) => typeof value === 'number' && name !== OUTCOME,
   )
   const started = coldStart === undefined ? [] : [['cold start', Math.round(Number(coldStart))]]
   return Object.fromEntries([...numbers, ...started]) as Readonly<Record<string, number>>

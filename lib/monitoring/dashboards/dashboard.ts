@@ -90,7 +90,7 @@ function stageVariable(stage: string): DashboardVariable {
     values: Values.fromSearchComponents({
       namespace: METRICS_NAMESPACE,
       dimensions: ['service', 'stage'],
-      metricName: 'Requests',
+      metricName: 'Failed',
       populateFrom: 'stage',
     }),
     defaultValue: DefaultValue.value(stage),

@@ -7,7 +7,7 @@ import {
 } from 'aws-cdk-lib/aws-cloudwatch'
 import { FAST_MILLISECONDS } from '../../../functions/telemetry.ts'
 import { burnAlarms, errorBudget } from '../burn-rate.ts'
-import { brokerMetric, computed, type Reading } from '../metrics.ts'
+import { brokerMetric, computed, type Reading, requestCount } from '../metrics.ts'
 import { burn, failures } from '../objective.ts'
 import type { DashboardSources } from './on-call.ts'
 import { graph } from './widgets.ts'
@@ -47,7 +47,7 @@ function volume({ watched: { stage } }: DashboardSources): IWidget {
     metrics: [
       brokerMetric(stage, 'TokensIssued', { statistic: 'Sum', label: 'tokens issued' }),
       brokerMetric(stage, 'AuditExported', { statistic: 'Sum', label: 'audit records exported' }),
-      brokerMetric(stage, 'Requests', { statistic: 'Sum', label: 'requests' }),
+      requestCount(stage, { label: 'requests' }),
     ],
   })
 }

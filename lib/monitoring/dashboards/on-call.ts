@@ -1,6 +1,6 @@
 import { Color, type IMetric, type IWidget } from 'aws-cdk-lib/aws-cloudwatch'
 import { FAST_MILLISECONDS, type MetricName } from '../../../functions/telemetry.ts'
-import { awsMetric, brokerMetric, computed } from '../metrics.ts'
+import { awsMetric, brokerMetric, computed, requestCount } from '../metrics.ts'
 import type { Watched } from '../watched.ts'
 import { burnLimits, graph, InsightWidget, logTable } from './widgets.ts'
 
@@ -31,7 +31,7 @@ const count = (stage: string, name: MetricName, label: string, color: string): I
 function failing({ watched: { stage }, availabilityPercent }: DashboardSources): IWidget {
   const metrics = {
     failed: brokerMetric(stage, 'Failed', { statistic: 'Sum' }),
-    total: brokerMetric(stage, 'Requests', { statistic: 'Sum' }),
+    total: requestCount(stage),
   }
   return graph('How many of all requests fail', {
     left: [computed('100 * failed / total', metrics, { label: 'failed', color: Color.RED })],
@@ -56,7 +56,7 @@ function slow({ watched: { stage }, latencyPercent }: DashboardSources): IWidget
 function requests({ stage }: Watched): IWidget {
   return graph('What is asked, and what becomes of it', {
     left: [
-      count(stage, 'Requests', 'requests', Color.BLUE),
+      requestCount(stage, { label: 'requests', color: Color.BLUE }),
       count(stage, 'TokensIssued', 'tokens issued', Color.GREEN),
       count(stage, 'Failed', 'failed', Color.RED),
       count(stage, 'InvalidInput', 'malformed', Color.GREY),

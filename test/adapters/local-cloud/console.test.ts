@@ -387,7 +387,7 @@ describe('what whoever is on call sees', () => {
       const monitoring = new Monitoring(inject('assemblyFolder'))
       for (let minute = 0; minute < 10; minute++)
         monitoring.addLine(
-          measured(minute, { Requests: 100, Failed: minute < 4 ? 0 : failed, ProbeFailures: 0 }),
+          measured(minute, { Failed: ofAHundred(minute < 4 ? 0 : failed), ProbeFailures: 0 }),
         )
       const { alarms = [] } = monitoring.view(START + 9 * 60_000) ?? {}
       return new Map(alarms.map(({ id, state }) => [id, state]))
@@ -404,7 +404,7 @@ describe('what whoever is on call sees', () => {
   const alarmsAfter = (minutes: number, probe: Readonly<Record<string, number>>) => {
     const monitoring = new Monitoring(inject('assemblyFolder'))
     for (let minute = 0; minute < minutes; minute++)
-      monitoring.addLine(measured(minute, { Requests: 100, Failed: 0, ...probe }))
+      monitoring.addLine(measured(minute, { Failed: ofAHundred(0), ...probe }))
     const { alarms = [] } = monitoring.view(START + (minutes - 1) * 60_000) ?? {}
     return alarms
   }
@@ -451,7 +451,12 @@ describe('what whoever is on call sees', () => {
 const START = Date.UTC(2026, 10, 28, 12)
 
 /** A line as a function prints it. */
-function measured(minute: number, values: Readonly<Record<string, number>>): string {
+/** What a hundred requests publish of which so many fail. */
+function ofAHundred(failed: number): readonly number[] {
+  return Array.from({ length: 100 }, (_, request) => (request < failed ? 1 : 0))
+}
+
+function measured(minute: number, values: Readonly<Record<string, number | readonly number[]>>): string {
   const metrics = Object.keys(values).map((Name) => ({
     Name,
     Unit: Name.startsWith('Seconds') ? 'Seconds' : 'Count',
