@@ -7,29 +7,29 @@ import { statusListUri } from './status-list.ts'
 import { digestOf, tokenIdOf } from './token-id.ts'
 import type { JsonObject } from './types.ts'
 
-/** What an issued token takes from its surroundings. `now` in epoch seconds; `randomId` gives 128 random bits, base64url. */
+/** What an issued token takes from its surroundings. `now` in epoch seconds. */
 export interface Issuance {
   readonly issuer: string
   readonly now: number
-  readonly randomId: () => string
   /** Taken for a token whose target wants its status in a list. */
   readonly status: StatusIndex | undefined
 }
 
 /**
- * Names the token that a request will get. With an idempotency key its `jti` follows from that key and from what the key
- * is bound to, so that a retry arrives at the same name, and the same record, without having to look anything up.
+ * Names what a request may get: 128 bits, base64url, random or, with an idempotency key, following from that key and from
+ * what the key is bound to, so that a retry arrives at the same name, and the same record, without having to look anything up.
  */
-export function identifyIssued(
-  authorised: Authorised,
-  retry: { readonly idempotencyKey: string | undefined; readonly scope: string },
-  { issuer, now, randomId, status }: Issuance,
-): IssuedIdentity {
-  const { idempotencyKey, scope } = retry
-  const jti =
-    idempotencyKey === undefined
-      ? randomId()
-      : digestOf(JSON.stringify(['idempotent', scope, idempotencyKey])).slice(0, 22)
+export function jtiFor(
+  { idempotencyKey, scope }: { readonly idempotencyKey: string | undefined; readonly scope: string },
+  randomId: () => string,
+): string {
+  if (idempotencyKey === undefined) return randomId()
+  return digestOf(JSON.stringify(['idempotent', scope, idempotencyKey])).slice(0, 22)
+}
+
+/** All that names the token that a request will get, and its times. */
+export function identifyIssued(authorised: Authorised, { issuer, now, status }: Issuance): IssuedIdentity {
+  const { jti } = authorised
   const id = tokenIdOf({ kind: 'token', issuer, jti, signingInput: '' })
   const identity = { id, jti, issuedAt: now, expiresAt: authorised.expiresAt }
   return status === undefined ? identity : { ...identity, status }

@@ -1,3 +1,4 @@
+import { actClaim } from './act-claim.ts'
 import { type AwsSession, latestEndOf, sessionFor } from './aws-session.ts'
 import type { AuthenticatedClient } from './client-authentication.ts'
 import { type Confirmation, isBound } from './confirmation.ts'
@@ -10,7 +11,7 @@ import { renderClaims } from './policy/render-claims.ts'
 import { type Refused, refuse } from './refusal.ts'
 import type { ValidatedSubject } from './subject-token.ts'
 import type { TokenRequest } from './token-request.ts'
-import type { Brand } from './types.ts'
+import type { Brand, JsonObject } from './types.ts'
 
 interface Decision extends Delegation {
   readonly subject: ValidatedSubject
@@ -27,6 +28,8 @@ interface Decision extends Delegation {
   readonly mappedClaims: Readonly<Record<string, string>>
   /** The latest time at which what is issued may expire, epoch seconds. */
   readonly expiresAt: number
+  /** Of what is issued. */
+  readonly jti: string
 }
 
 /** A token that policy allows. */
@@ -54,10 +57,11 @@ export function authorise(
     readonly target: Target
     readonly scopes: TokenRequest['scopes']
     readonly confirmation: Confirmation
+    readonly jti: string
   },
   now: number,
 ): Authorised | Refused {
-  const { subject, actor, target, confirmation } = asked
+  const { subject, actor, target, confirmation, jti } = asked
   const delegation = delegate(subject, actor, policy.maxDelegationDepth)
   if ('refused' in delegation) return delegation
   const client = asked.client?.client
@@ -76,17 +80,32 @@ export function authorise(
   if (ends <= now) return refuse({ kind: 'token_expired' })
   const clientId = client?.id ?? subject.subject
   const { claims: mappedClaims } = mapped
-  const decision = { ...delegation, subject, grant, scopes, clientId, confirmation, mappedClaims }
+  const decision = { ...delegation, subject, grant, scopes, clientId, confirmation, mappedClaims, jti }
   if (target.format !== 'aws-credentials') {
     const expiresAt = Math.min(ends, now + lifetimeOf(grant, target))
     return { ...decision, target, expiresAt } as AuthorisedToken
   }
   // A child never drops a binding, and these credentials can have none.
   if (isBound(confirmation)) return refuse({ kind: 'credentials_not_bindable' })
-  const session = sessionFor(target, { ...subject, expiresAt: ends }, now)
+  const claimsOfSession = claimsOfExchange(subject, delegation, jti)
+  const session = sessionFor(target, { ...subject, claims: claimsOfSession, expiresAt: ends }, now)
   if ('kind' in session) return refuse(session)
   const expiresAt = latestEndOf(session, ends, now)
   return { ...decision, target, session, expiresAt } as AuthorisedSession
+}
+
+/**
+ * What a session is described by: the subject's claims, but for those that name an exchange and who acts in it. Whatever
+ * another issuer has written there, they are ours, as in a token.
+ */
+function claimsOfExchange(
+  { claims, txn }: ValidatedSubject,
+  { actors }: Delegation,
+  jti: string,
+): JsonObject {
+  const { act: _, ...others } = claims
+  const act = actClaim(actors)
+  return { ...others, jti, txn: txn ?? jti, ...(act !== undefined && { act }) }
 }
 
 /** The requested scopes, all allowed by grant and parent; left out, the grant's defaults as far as the parent has them. */

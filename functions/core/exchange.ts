@@ -1,5 +1,5 @@
 import { type AcceptedToken, acceptToken, type TokenRefused } from './accept-token.ts'
-import { identifyIssued } from './access-token.ts'
+import { identifyIssued, jtiFor } from './access-token.ts'
 import {
   type AuditContext,
   failedEvent,
@@ -146,7 +146,9 @@ export async function exchange(
   if ('refused' in possession) return refused(possession)
 
   const { confirmation } = possession
-  const asked = { ...tokens, client, target, scopes: request.scopes, confirmation }
+  const boundTo = replayScopeOf({ subject: tokens.subject, target }, issuer)
+  const jti = jtiFor({ idempotencyKey: request.idempotencyKey, scope: boundTo }, world.randomId)
+  const asked = { ...tokens, client, target, scopes: request.scopes, confirmation, jti }
   const authorised = authorise(policy, asked, at.now)
   if ('refused' in authorised) return refused(authorised)
   known = { ...known, grant: authorised.grant.id }
@@ -161,9 +163,7 @@ export async function exchange(
     minterFor(authorised, world),
     'statusList' in target && target.statusList ? world.statusIndices.next() : undefined,
   ])
-  const retry = { idempotencyKey: request.idempotencyKey, scope: replayScopeOf(authorised, issuer) }
-  const issuance = { issuer: brokerIssuer, now: at.now, randomId: world.randomId, status }
-  const issued = identifyIssued(authorised, retry, issuance)
+  const issued = identifyIssued(authorised, { issuer: brokerIssuer, now: at.now, status })
   const attempt = world.randomId()
   const record = exchangeRecordOf(authorised, issued, { request, issuer, kid: key?.kid, attempt, audit })
   const ownKeys = key === undefined ? [] : [`key#${key.kid}` as const]

@@ -8,6 +8,9 @@ import { type AuthenticToken, validateSubject } from './subject-token.ts'
 import { trustedIssuerOf } from './trusted-issuer.ts'
 import type { ClientId, JsonObject } from './types.ts'
 
+/** Of an exchange that does not take place; as long as all are. */
+const SOME_JTI = '-jti-of-the-exchange--'
+
 /** An exchange as far as policy goes: claims that somebody might present, and what they would ask for. */
 export interface Question {
   readonly claims: JsonObject
@@ -75,6 +78,7 @@ export function explainExchange(
     target,
     scopes: question.scopes,
     confirmation,
+    jti: SOME_JTI,
   }
   const authorised = authorise(policy, asked, at.now)
   if ('refused' in authorised) return { ...refusedBy(authorised, { issuer, target }), candidates }

@@ -8,8 +8,11 @@ import type { ValidatedSubject } from './subject-token.ts'
 export const MARGIN_SECONDS = 60
 
 /** What an idempotency key is bound to: the subject token, or its one use for this target. Ids contain no `#`. */
-export function replayScopeOf(authorised: Authorised, issuer: TrustedIssuer): string {
-  return usesOf(authorised.subject, issuer, authorised)
+export function replayScopeOf(
+  asked: Pick<Authorised, 'subject' | 'target'>,
+  issuer: Pick<TrustedIssuer, 'replay'>,
+): string {
+  return usesOf(asked.subject, issuer, asked)
 }
 
 /** What may happen only once: a use of the subject token, or, where that is reusable, the issue of this one token. */
@@ -50,7 +53,7 @@ export function usesBeside(
 
 function usesOf(
   token: ValidatedSubject,
-  issuer: TrustedIssuer,
+  issuer: Pick<TrustedIssuer, 'replay'>,
   { target }: Pick<Authorised, 'target'>,
 ): string {
   return issuer.replay === 'once-per-target' ? `${token.tokenId}#${target.id}` : token.tokenId

@@ -2,9 +2,14 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { DependencyUnavailable, SessionRejected } from '../../functions/core/fault.ts'
 import { openOwnToken } from '../../functions/core/own-token.ts'
-import type { AwsTarget, Grant } from '../../functions/core/policy/compiled.ts'
+import type { AwsTarget } from '../../functions/core/policy/compiled.ts'
 import { sessionNameOf } from '../../functions/core/session-name.ts'
-import { type AwsBroker, awsBrokerOf, createAwsBroker } from '../support/aws-broker.ts'
+import {
+  type AwsBroker,
+  awsBrokerOf,
+  createAwsBroker,
+  createDelegatingAwsBroker,
+} from '../support/aws-broker.ts'
 import { OWN_ROLE, policyWithRoles, ROLE } from '../support/aws-roles.ts'
 import { BROKER_ISSUER, NOW, OUR_AUDIENCE, PAYMENTS } from '../support/broker.ts'
 import { printedBy } from '../support/printed.ts'
@@ -24,15 +29,6 @@ const NARROW: AwsTarget['sessionPolicy'] = [
 
 beforeAll(() => void vi.useFakeTimers({ toFake: ['Date'], now: NOW * 1000 }))
 afterAll(() => void vi.useRealTimers())
-
-/** Roles that whoever `job` names may take for the subjects of `pod`. */
-function withActors(changes: Partial<AwsTarget>): Promise<AwsBroker> {
-  const policy = policyWithRoles(changes)
-  const anybody = [{ path: ['sub'], anyOf: [{ kind: 'glob', pattern: '**' }] }]
-  const actors = [{ issuer: 'job', when: anybody }] as unknown as Grant['actors'] & object
-  const grants = policy.grants.map((grant) => (grant.id === 'pod-deploy' ? { ...grant, actors } : grant))
-  return awsBrokerOf({ ...policy, grants })
-}
 
 async function proofKey() {
   const { publicKey, privateKey } = await generateKeyPair('ES256')
@@ -112,6 +108,15 @@ describe('attacks on what STS is asked for', () => {
       durationSeconds: 900,
     })
     expect(by.sts.sessions[0]?.token).not.toContain(Buffer.from('"admin"').toString('base64url').slice(0, 6))
+  })
+
+  it('K02 an exchange, a lineage or an actor that a token claims to be of', async () => {
+    const forged = { jti: 'forged', txn: 'forged', act: { sub: 'forged' } }
+    const names = { sessionName: [{ path: ['jti'] }, '.', { path: ['txn'] }] }
+    const { session } = await asked(await createAwsBroker(names), forged)
+    expect(session?.sessionName).toMatch(/^([\w-]{22})\.\1$/)
+    const by = await createAwsBroker({ sourceIdentity: [{ path: ['act', 'sub'] }] })
+    await expectRefused(by, forged, 'session_value_not_acceptable')
   })
 
   it.each(['a:b', 'octo cat', 'x', 'x'.repeat(65), 'octocat\n'])(
@@ -267,7 +272,7 @@ describe('attacks on what STS is asked for', () => {
   ] as const)(
     'K08 who acts has %i s left, the subject an hour: the session ends with the first (%s)',
     async (left, outlive, session) => {
-      const by = await withActors({ durationSeconds: 3600, outlive })
+      const by = await createDelegatingAwsBroker({ durationSeconds: 3600, outlive })
       const actor_token = await by.subjectToken({ sub: 'worker', exp: NOW + left }, 'job')
       const found = await asked(by, {}, { actor_token, actor_token_type: JWT_TYPE })
       if (session === undefined) expect(found.reason).toBe('subject_ends_too_soon')

@@ -7,7 +7,7 @@ import { AWS_CREDENTIALS_TYPE, TOKEN_EXCHANGE_GRANT } from '../../functions/core
 import { serveToken } from '../../functions/exchange/serve-token.ts'
 import { readProxyEvent } from '../../functions/http/event.ts'
 import { tokenEvent } from '../attacks/proxy-event.ts'
-import { awsBrokerOf, createAwsBroker } from '../support/aws-broker.ts'
+import { awsBrokerOf, createAwsBroker, createDelegatingAwsBroker } from '../support/aws-broker.ts'
 import { OWN_ROLE, policyWithRoles, ROLE } from '../support/aws-roles.ts'
 import { NOW, PAYMENTS, REPORTS } from '../support/broker.ts'
 
@@ -98,6 +98,36 @@ describe('an exchange for AWS credentials', () => {
     expect([statusCode, json['error']]).toEqual([400, 'invalid_request'])
     expect(endpoints.said.audit).toMatchObject([{ reason: 'requested_token_type_not_supported' }])
     expect(sts.sessions).toEqual([])
+  })
+
+  it('can be named in its session, as its record names it, also for a retry', async () => {
+    const { exchange, subjectToken, broker, sts } = await createAwsBroker({
+      sessionName: [{ path: ['jti'] }, '@', { path: ['run_id'] }],
+      sessionTags: { family: [{ path: ['txn'] }] },
+      transitiveTags: [],
+    })
+    const form = { subject_token: await subjectToken({ run_id: '7' }) }
+    const headers = { 'idempotency-key': KEY }
+    for (const each of [headers, headers, {}]) expect((await exchange(form, each)).statusCode).toBe(200)
+    const [once, other] = [...broker.ledger.records.values()].map(({ issued }) => issued.jti)
+    expect(other).not.toBe(once)
+    expect(sts.sessions.map(({ session }) => [session.sessionName, session.tags['family']])).toEqual([
+      [`${once}@7`, once],
+      [`${once}@7`, once],
+      [`${other}@7`, other],
+    ])
+  })
+
+  it('can say in its session who acts in it', async () => {
+    const { exchange, subjectToken, broker, sts } = await createDelegatingAwsBroker({
+      sessionTags: { acting: [{ path: ['act', 'sub'] }] },
+      transitiveTags: ['acting'],
+    })
+    const actor_token = await subjectToken({ sub: 'worker' }, 'job')
+    const actor_token_type = 'urn:ietf:params:oauth:token-type:jwt'
+    await exchange({ subject_token: await subjectToken(), actor_token, actor_token_type })
+    expect(sts.sessions[0]?.session.tags).toEqual({ acting: 'job:worker' })
+    expect([...broker.ledger.records.values()][0]?.event).toMatchObject({ actor: 'job:worker' })
   })
 
   it('gives a retry credentials of its own for the same exchange, and replays none', async () => {

@@ -1,4 +1,4 @@
-import { identifyIssued } from '../../functions/core/access-token.ts'
+import { identifyIssued, jtiFor } from '../../functions/core/access-token.ts'
 import type { Authorised } from '../../functions/core/authorise.ts'
 import { exchangeRecordOf } from '../../functions/core/exchange-record.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
@@ -242,14 +242,10 @@ class World {
       confirmation: {},
       expiresAt,
     }
-    const authorised = parts as unknown as Authorised
-    const retry = { idempotencyKey: ask.idempotencyKey, scope: replayScopeOf(authorised, issuer) }
-    const issued = identifyIssued(authorised, retry, {
-      issuer: 'us',
-      now,
-      randomId: () => `jti-${place}`,
-      status: undefined,
-    })
+    const scope = replayScopeOf(parts as unknown as Authorised, issuer)
+    const jti = jtiFor({ idempotencyKey: ask.idempotencyKey, scope }, () => `jti-${place}`)
+    const authorised = { ...parts, jti } as unknown as Authorised
+    const issued = identifyIssued(authorised, { issuer: 'us', now, status: undefined })
     const record = exchangeRecordOf(authorised, issued, {
       request: { idempotencyKey: ask.idempotencyKey } as TokenRequest,
       issuer,

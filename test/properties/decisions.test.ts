@@ -68,7 +68,7 @@ function decisionOn(
   if (typeof actor === 'string') return actor
   const authorised = authorise(
     index,
-    { subject, actor, client: undefined, target, scopes: asked.scopes, confirmation: {} },
+    { subject, actor, client: undefined, target, scopes: asked.scopes, confirmation: {}, jti: 'jti' },
     now,
   )
   return 'refused' in authorised ? authorised.refused.kind : summaryOf(authorised, now)

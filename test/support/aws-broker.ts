@@ -1,4 +1,4 @@
-import type { AwsTarget, CompiledPolicy } from '../../functions/core/policy/compiled.ts'
+import type { AwsTarget, CompiledPolicy, Grant } from '../../functions/core/policy/compiled.ts'
 import { indexPolicy } from '../../functions/core/policy/decide.ts'
 import { AWS_CREDENTIALS_TYPE, TOKEN_EXCHANGE_GRANT } from '../../functions/core/token-request.ts'
 import { MemoryCredentialIssuer, OWN_ROLE, policyWithRoles, ROLE, webIdentityJudge } from './aws-roles.ts'
@@ -21,6 +21,15 @@ export interface AwsBroker {
 /** The function that gives credentials, with an STS that verifies our tokens, and roles that trust `target:deploy`. */
 export async function createAwsBroker(...targets: readonly Partial<AwsTarget>[]): Promise<AwsBroker> {
   return awsBrokerOf(policyWithRoles(...targets))
+}
+
+/** The same, where tokens of `job` may act for the subjects of `pod`, and have to. */
+export async function createDelegatingAwsBroker(changes: Partial<AwsTarget>): Promise<AwsBroker> {
+  const policy = policyWithRoles(changes)
+  const anybody = [{ path: ['sub'], anyOf: [{ kind: 'glob', pattern: '**' }] }]
+  const actors = [{ issuer: 'job', when: anybody }] as unknown as Grant['actors'] & object
+  const grants = policy.grants.map((grant) => (grant.id === 'pod-deploy' ? { ...grant, actors } : grant))
+  return awsBrokerOf({ ...policy, grants })
 }
 
 export async function awsBrokerOf(policy: CompiledPolicy): Promise<AwsBroker> {
