@@ -8,6 +8,8 @@ const VARIABLES = {
   issuer: 'BROKER_ISSUER',
   /** Deployment stage, for example `prod`: tag of keys, dimension of metrics. */
   stage: 'BROKER_STAGE',
+  /** An answer within so many milliseconds is a fast one. */
+  latencyMilliseconds: 'LATENCY_MILLISECONDS',
   exchangesTable: 'EXCHANGES_TABLE',
   revocationsTable: 'REVOCATIONS_TABLE',
   signingKeysTable: 'SIGNING_KEYS_TABLE',
@@ -77,10 +79,24 @@ export function readOptionalSetting(
 
 /** A setting that is a whole number of seconds. Throws if it is anything else. */
 export function readSeconds(settings: Partial<Settings>, name: SettingName): number {
-  const seconds = Number(settings[name])
-  if (!Number.isSafeInteger(seconds) || seconds <= 0)
-    throw new Error(`environment variable ${VARIABLES[name]} is ${settings[name]}, not a number of seconds`)
-  return seconds
+  return readWholeNumber(settings, name, 'seconds')
+}
+
+/** What a function has to know to count requests. Throws if a setting is missing or malformed. */
+export function readCounting(environment: NodeJS.ProcessEnv = process.env): {
+  readonly stage: string
+  readonly latencyMilliseconds: number
+} {
+  const settings = readSettings(['stage', 'latencyMilliseconds'], environment)
+  const latencyMilliseconds = readWholeNumber(settings, 'latencyMilliseconds', 'milliseconds')
+  return { stage: settings.stage, latencyMilliseconds }
+}
+
+function readWholeNumber(settings: Partial<Settings>, name: SettingName, unit: string): number {
+  const number = Number(settings[name])
+  if (!Number.isSafeInteger(number) || number <= 0)
+    throw new Error(`environment variable ${VARIABLES[name]} is ${settings[name]}, not a number of ${unit}`)
+  return number
 }
 
 /** Where AWS is, other than at home: set by the local cloud alone, and known to the AWS SDK by the same name. */

@@ -17,9 +17,6 @@ export function metricDimensions(stage: string): { readonly service: string; rea
   return { service: SERVICE, stage }
 }
 
-/** An answer within so many milliseconds is a fast one. */
-export const FAST_MILLISECONDS = 200
-
 /**
  * Every metric that the broker emits, with its unit: at most 20 names, and as many series per stage. By endpoint, reason,
  * dependency, issuer, target or client the log lines tell, where these stand as properties.
@@ -38,7 +35,7 @@ export const METRIC_UNITS = {
    * answered before. The samples of `Failed`, less its sum, less the samples of this are the cold starts that did not fail.
    */
   Duration: MetricUnit.Milliseconds,
-  /** Of those that `Duration` measures, 1 for each that took no longer than 200 ms, else 0. */
+  /** Of those that `Duration` measures, 1 for each that took no longer than the objective of latency says, else 0. */
   Fast: MetricUnit.Count,
   /** Exchanges that were recorded and released, as a token or as AWS credentials; a retry is not counted again. */
   TokensIssued: MetricUnit.Count,
@@ -100,8 +97,16 @@ export function createLogger(stage: string, properties: Properties = {}): Logger
   return new Logger({ serviceName: SERVICE, persistentKeys: { stage, ...properties } })
 }
 
-export type Endpoint = 'token' | 'aws_credentials' | 'introspect' | 'revoke' | 'admin' | 'status' | 'metadata'
-const DOCUMENTS: ReadonlySet<Endpoint> = new Set(['status', 'metadata'])
+/** Where requests are counted. */
+export type Endpoint = 'token' | 'aws_credentials' | 'introspect' | 'revoke' | 'admin'
+export type DocumentEndpoint = 'status' | 'metadata'
+
+/** What requests are counted by. */
+export interface Counting {
+  readonly stage: string
+  /** An answer within so many milliseconds is a fast one. */
+  readonly latencyMilliseconds: number
+}
 
 /** What only some requests are measured by. */
 export type RequestMeasurements = Readonly<Partial<Record<'RevocationLatency' | 'TokensIssued', number>>>
@@ -144,7 +149,32 @@ export class ColdStart {
   }
 }
 
-export function createTelemetry(endpoint: Endpoint, stage: string, coldStart = new ColdStart()): Telemetry {
+/** The telemetry of an endpoint whose requests are counted. */
+export function createTelemetry(
+  endpoint: Endpoint,
+  { stage, latencyMilliseconds }: Counting,
+  coldStart = new ColdStart(),
+): Telemetry {
+  return telemetryOf({ endpoint, stage, coldStart }, (request, isWarm) =>
+    request.outcome === 'handed_over' ? {} : requestValues(request, isWarm, latencyMilliseconds),
+  )
+}
+
+/** The telemetry of public documents, whose requests are not counted. */
+export function createDocumentTelemetry(endpoint: DocumentEndpoint, stage: string): Telemetry {
+  return telemetryOf({ endpoint, stage, coldStart: new ColdStart() }, () => ({}))
+}
+
+interface MeasuredPlace {
+  readonly endpoint: Endpoint | DocumentEndpoint
+  readonly stage: string
+  readonly coldStart: ColdStart
+}
+
+function telemetryOf(
+  { endpoint, stage, coldStart }: MeasuredPlace,
+  countedOf: (request: MeasuredRequest, isWarm: boolean) => Values,
+): Telemetry {
   const meter = createMeter(stage)
   const logger = createLogger(stage, { endpoint })
   // Measured with the request that waited for them.
@@ -152,13 +182,11 @@ export function createTelemetry(endpoint: Endpoint, stage: string, coldStart = n
   return {
     measure(request) {
       const startupMs = coldStart.take()
-      const isCounted = !DOCUMENTS.has(endpoint) && request.outcome !== 'handed_over'
-      const counted = isCounted ? requestValues(request, startupMs === undefined) : {}
       const { durationMs, fault, measured, stages = [] } = request
       const said = { endpoint, ...propertiesOf(request) }
       meter(
         {
-          ...counted,
+          ...countedOf(request, startupMs === undefined),
           ...faultValues(fault),
           ...(keyFailures > 0 && { IssuerKeyFailures: keyFailures }),
           ...measured,
@@ -221,12 +249,16 @@ const CLASS_METRICS: Readonly<Record<RefusalClass, MetricName | undefined>> = {
   throttled: 'Throttled',
 }
 
-function requestValues({ outcome, durationMs, refusal }: MeasuredRequest, isWarm: boolean): Values {
+function requestValues(
+  { outcome, durationMs, refusal }: MeasuredRequest,
+  isWarm: boolean,
+  latencyMilliseconds: number,
+): Values {
   const counted = refusal && CLASS_METRICS[classOf(refusal)]
   const isTimed = isWarm && outcome !== 'failed'
   return {
     Failed: outcome === 'failed' ? 1 : 0,
-    ...(isTimed && { Duration: durationMs, Fast: durationMs <= FAST_MILLISECONDS ? 1 : 0 }),
+    ...(isTimed && { Duration: durationMs, Fast: durationMs <= latencyMilliseconds ? 1 : 0 }),
     ...(counted && { [counted]: 1 }),
   }
 }

@@ -1,7 +1,11 @@
 import { z } from 'zod'
+import { LIMITS } from '../functions/core/limits.ts'
 
 const AVAILABILITY_RULE = 'a percentage from 95 to 99.999: of all requests, over 30 days'
 const LATENCY_RULE = 'a percentage from 90 to 99.9: of the requests that do not fail, over 30 days'
+/** What a deployment may call a fast answer. Milliseconds. */
+export const LATENCY_LIMITS = { shortest: 50, longest: 4000 } as const
+const FAST_RULE = `a whole number of milliseconds from ${LATENCY_LIMITS.shortest} to ${LATENCY_LIMITS.longest}: what takes ${LIMITS.deadlineMilliseconds} has failed`
 const SUBSCRIBER_RULE = 'an e-mail address, or the ARN of an SQS queue or of a Lambda function'
 const SUBSCRIBERS_RULE = `a list, of which each is ${SUBSCRIBER_RULE}`
 const RUNBOOK_RULE = 'an https URL, or the path of a folder, without a slash at its end'
@@ -44,6 +48,11 @@ export const MONITORING_FORM = {
     .max(99.999, AVAILABILITY_RULE)
     .default(99.9),
   latencyPercent: z.number(LATENCY_RULE).min(90, LATENCY_RULE).max(99.9, LATENCY_RULE).default(99),
+  latencyMilliseconds: z
+    .int(FAST_RULE)
+    .min(LATENCY_LIMITS.shortest, FAST_RULE)
+    .max(LATENCY_LIMITS.longest, FAST_RULE)
+    .default(200),
   pageSubscribers: subscribers,
   ticketSubscribers: subscribers,
   runbookBaseUrl: z.string(RUNBOOK_RULE).regex(RUNBOOK_BASE, RUNBOOK_RULE).default('docs/runbooks'),
@@ -72,10 +81,15 @@ export interface MonitoringConfig {
    */
   readonly availabilityPercent: number
   /**
-   * Percent of the requests that do not fail that are answered within 200 ms, over 30 days.
+   * Percent of the requests that do not fail that are answered within `latencyMilliseconds`, over 30 days.
    * @default 99
    */
   readonly latencyPercent: number
+  /**
+   * An answer within so many milliseconds is a fast one.
+   * @default 200
+   */
+  readonly latencyMilliseconds: number
   /**
    * Who is woken: e-mail addresses, ARNs of SQS queues and Lambda functions.
    * @default - nobody; others can subscribe to the topic

@@ -1,14 +1,14 @@
 import { composeCredentials } from '../compose.ts'
 import { serveToken } from '../exchange/serve-token.ts'
 import { httpHandler } from '../http/rim.ts'
-import { AWS_CREDENTIALS_PATH, readSettings } from '../settings.ts'
+import { AWS_CREDENTIALS_PATH, readCounting } from '../settings.ts'
 import { ColdStart, createTelemetry } from '../telemetry.ts'
 import { inContainerWords, serveCredentials } from './serve-credentials.ts'
 
-const { stage } = readSettings(['stage'])
+const counting = readCounting()
 const coldStart = new ColdStart()
-const telemetry = createTelemetry('aws_credentials', stage, coldStart)
-const tokenTelemetry = createTelemetry('token', stage, coldStart)
+const telemetry = createTelemetry('aws_credentials', counting, coldStart)
+const tokenTelemetry = createTelemetry('token', counting, coldStart)
 const world = composeCredentials(telemetry.keysFailed)
 
 const getCredentials = httpHandler(serveCredentials(world, telemetry), telemetry)

@@ -1,10 +1,10 @@
 import { composeExchange } from '../compose.ts'
 import { httpHandler } from '../http/rim.ts'
-import { readSettings } from '../settings.ts'
+import { readCounting } from '../settings.ts'
 import { createTelemetry } from '../telemetry.ts'
 import { serveToken } from './serve-token.ts'
 
-const telemetry = createTelemetry('token', readSettings(['stage']).stage)
+const telemetry = createTelemetry('token', readCounting())
 const { handOver, ...world } = composeExchange(telemetry.keysFailed)
 
 export const handler = httpHandler(serveToken(world, telemetry, handOver), telemetry)

@@ -2,7 +2,7 @@ import { composeProbe } from '../compose.ts'
 import type { HttpAnswer } from '../http/answer.ts'
 import { httpHandler } from '../http/rim.ts'
 import { createProbeTelemetry } from '../run-telemetry.ts'
-import { createTelemetry } from '../telemetry.ts'
+import { createDocumentTelemetry } from '../telemetry.ts'
 import { runProbe } from './probe.ts'
 import { serveProbeKey } from './serve-probe-key.ts'
 
@@ -11,7 +11,7 @@ const RUN_MS = 45_000
 
 const { stage, ...probe } = composeProbe()
 const telemetry = createProbeTelemetry(stage)
-const serveKey = httpHandler(serveProbeKey(probe.key), createTelemetry('metadata', stage))
+const serveKey = httpHandler(serveProbeKey(probe.key), createDocumentTelemetry('metadata', stage))
 
 /** Two triggers: a request for the probe's public key, which is answered, and the schedule. */
 export async function handler(

@@ -1,13 +1,13 @@
 import { composeRevocation } from '../compose.ts'
 import { httpHandler } from '../http/rim.ts'
-import { OPERATOR_REVOCATION_PATH, readSettings } from '../settings.ts'
+import { OPERATOR_REVOCATION_PATH, readCounting } from '../settings.ts'
 import { ColdStart, createTelemetry } from '../telemetry.ts'
 import { serveOperatorRevocation, serveRevocation } from './serve-revocation.ts'
 
-const { stage } = readSettings(['stage'])
+const counting = readCounting()
 const coldStart = new ColdStart()
-const telemetry = createTelemetry('revoke', stage, coldStart)
-const operatorTelemetry = createTelemetry('admin', stage, coldStart)
+const telemetry = createTelemetry('revoke', counting, coldStart)
+const operatorTelemetry = createTelemetry('admin', counting, coldStart)
 const world = composeRevocation(telemetry.keysFailed)
 
 const revoke = httpHandler(serveRevocation(world, telemetry), telemetry)

@@ -1,8 +1,8 @@
 import { composeStatus } from '../compose.ts'
 import { httpHandler } from '../http/rim.ts'
-import { createTelemetry } from '../telemetry.ts'
+import { createDocumentTelemetry } from '../telemetry.ts'
 import { serveStatusLists } from './serve-status-lists.ts'
 
 const { stage, ...world } = composeStatus()
 
-export const handler = httpHandler(serveStatusLists(world), createTelemetry('status', stage))
+export const handler = httpHandler(serveStatusLists(world), createDocumentTelemetry('status', stage))

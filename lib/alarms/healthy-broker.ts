@@ -1,4 +1,6 @@
-import { FAST_MILLISECONDS, METRIC_UNITS, METRICS_NAMESPACE } from '../../functions/telemetry.ts'
+import { LIMITS } from '../../functions/core/limits.ts'
+import { METRIC_UNITS, METRICS_NAMESPACE } from '../../functions/telemetry.ts'
+import { LATENCY_LIMITS } from '../monitoring-config.ts'
 import { KNOWN_TO_CLOUDWATCH, type MetricId, type Sample } from './series.ts'
 
 /** What one minute asks of the broker, and how that goes. Parts are from 0 to 1. */
@@ -13,12 +15,13 @@ export interface Load {
 /** What is published in a minute of that load; `minute` counts from the start of the epoch. */
 type Published = (load: Load, minute: number) => readonly Sample[]
 
-const SLOW_MILLISECONDS = 3 * FAST_MILLISECONDS
-/** Of the answers that are not slow: milliseconds, and the part that takes them. */
+/** Whatever a deployment calls fast, which alarms do not say: longer than that, and not so long as to fail. */
+const SLOW_MILLISECONDS = (LATENCY_LIMITS.longest + LIMITS.deadlineMilliseconds) / 2
+/** Of the answers that are not slow, whatever a deployment calls so: milliseconds, and the part that takes them. */
 const LATENCIES = [
   [18, 0.5],
   [25, 0.4],
-  [60, 0.1],
+  [LATENCY_LIMITS.shortest, 0.1],
 ] as const
 
 /** Part of the requests that are exchanges, and of those the others that something happens to on any day. */

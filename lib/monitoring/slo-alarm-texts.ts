@@ -24,7 +24,8 @@ export const SLO_ALARM_TEXTS = {
   'latency-burn-fast': {
     severity: 'page',
     because: 'at this rate the 30 days’ budget is gone within days; what times out fails next',
-    summary: 'The broker answers slowly, much more often than its objective allows.',
+    summary:
+      'The broker takes longer than {latencyMilliseconds} ms much more often than its objective allows.',
     consequence: 'Whoever waits for a token waits, and introspection slows every request behind it.',
     command: ALARMS_NOW,
     dashboard: 'on-call',
@@ -32,7 +33,8 @@ export const SLO_ALARM_TEXTS = {
   'latency-burn-slow': {
     severity: 'ticket',
     because: 'the budget lasts for days at this rate, and everybody is answered',
-    summary: 'The broker answers slowly, somewhat more often than its objective allows.',
+    summary:
+      'The broker takes longer than {latencyMilliseconds} ms somewhat more often than its objective allows.',
     consequence: 'The objective of the 30 days is missed if it goes on.',
     command: ALARMS_NOW,
     dashboard: 'on-call',

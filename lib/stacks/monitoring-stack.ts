@@ -72,12 +72,18 @@ export class MonitoringStack extends Stack {
   }
 
   #addDashboards({ calling }: SloAlarms, { alarms }: CauseAlarms): void {
-    const { availabilityPercent, latencyPercent } = this.#config.monitoring
+    const { availabilityPercent, latencyPercent, latencyMilliseconds } = this.#config.monitoring
     const place = { prefix: this.#prefix, region: this.region }
     const dashboards = brokerDashboards(new Construct(this, 'Dashboards'), {
       ...place,
       runbookBaseUrl: this.#config.monitoring.runbookBaseUrl,
-      sources: { ...place, watched: this.#watched, availabilityPercent, latencyPercent },
+      sources: {
+        ...place,
+        watched: this.#watched,
+        availabilityPercent,
+        latencyPercent,
+        latencyMilliseconds,
+      },
       objectives: [...calling.values()],
       causes: [...alarms.values()],
     })
@@ -90,7 +96,8 @@ export class MonitoringStack extends Stack {
   }
 
   #calls(): AlarmCalls {
-    const { pageSubscribers, ticketSubscribers, runbookBaseUrl } = this.#config.monitoring
+    const { pageSubscribers, ticketSubscribers, runbookBaseUrl, latencyMilliseconds } =
+      this.#config.monitoring
     const topics = new AlarmTopics(this, 'Topics', {
       alarmPrefix: this.#prefix,
       subscribers: { page: pageSubscribers, ticket: ticketSubscribers },
@@ -105,7 +112,7 @@ export class MonitoringStack extends Stack {
       region: this.region,
       prefix: this.#prefix,
       runbookBaseUrl,
-      names: namesOf(this.#watched),
+      names: { ...namesOf(this.#watched), latencyMilliseconds: String(latencyMilliseconds) },
     })
   }
 

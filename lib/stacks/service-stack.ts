@@ -169,6 +169,7 @@ export class ServiceStack extends Stack {
       timeoutSeconds: 10,
       settings: {
         issuer: this.#api.issuer,
+        ...this.#counting(),
         exchangesTable: state.exchanges.tableName,
         revocationsTable: state.revocations.tableName,
         signingKeysTable: state.signingKeys.tableName,
@@ -189,6 +190,11 @@ export class ServiceStack extends Stack {
     state.revocations.grant(exchange, 'dynamodb:BatchGetItem')
     if (grants.some(({ rate }) => rate !== undefined)) state.limits.grant(exchange, 'dynamodb:UpdateItem')
     this.#signingKeys.grantRead(exchange)
+  }
+
+  /** What a function needs to know to count requests. */
+  #counting(): Partial<Settings> {
+    return { latencyMilliseconds: String(this.#props.config.monitoring.latencyMilliseconds) }
   }
 
   #mutualTls(): Partial<Settings> {
@@ -251,6 +257,7 @@ export class ServiceStack extends Stack {
     return {
       settings: {
         issuer: this.#api.issuer,
+        ...this.#counting(),
         exchangesTable: state.exchanges.tableName,
         revocationsTable: state.revocations.tableName,
         signingKeysTable: state.signingKeys.tableName,

@@ -17,7 +17,7 @@ import {
   type TestBroker,
   testPolicy,
 } from '../support/broker.ts'
-import { emfLinesIn, seriesOf } from '../support/emf.ts'
+import { COUNTING, emfLinesIn, seriesOf } from '../support/emf.ts'
 import { printedBy } from '../support/printed.ts'
 
 let broker: TestBroker
@@ -216,7 +216,7 @@ it('J09 every way in which a token can be bad gives the same answer', async () =
 
 it('J10 nothing that a request says becomes the dimension of a metric', async () => {
   const { printed } = await printedBy(async () => {
-    const log = createTelemetry('token', 'test')
+    const log = createTelemetry('token', COUNTING)
     for (const sub of ['one-of-a-million', 'two-of-a-million'])
       await bodyFor(await broker.subjectToken('ci', { sub }), log)
   })

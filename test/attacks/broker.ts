@@ -13,6 +13,7 @@ import type { HttpAnswer } from '../../functions/http/answer.ts'
 import { httpHandler } from '../../functions/http/rim.ts'
 import { createTelemetry } from '../../functions/telemetry.ts'
 import { compiled } from '../core/policy/policy-fixture.ts'
+import { COUNTING } from '../support/emf.ts'
 import {
   MemoryDpopNonces,
   MemoryKeyManifests,
@@ -101,7 +102,7 @@ await BROKER_KEYS.activate('RS256')
 await BROKER_KEYS.activate('ES256')
 
 /** Loggers and metrics are made once per function, as in Lambda. */
-const TELEMETRY = createTelemetry('token', 'test')
+const TELEMETRY = createTelemetry('token', COUNTING)
 const INDEXES = new WeakMap<object, PolicyIndex>()
 
 function indexOf(policy: object): PolicyIndex {

@@ -6,6 +6,7 @@ import { serveIntrospection } from '../../functions/introspect/serve-introspecti
 import { serveOperatorRevocation, serveRevocation } from '../../functions/revoke/serve-revocation.ts'
 import { createTelemetry, type Endpoint } from '../../functions/telemetry.ts'
 import { basic } from '../support/clients.ts'
+import { COUNTING } from '../support/emf.ts'
 import { printedBy } from '../support/printed.ts'
 import { leakedRun } from './attack.ts'
 import { AttackedBroker, grant, POLICY, RECEIPTS } from './broker.ts'
@@ -127,7 +128,7 @@ type Presented = EventParts & { readonly form?: Readonly<Record<string, string>>
 const JSON_TYPE = { 'Content-Type': 'application/json' }
 
 function handlerOf(endpoint: Endpoint, serve: (log: ReturnType<typeof createTelemetry>) => Serve): Handler {
-  const telemetry = createTelemetry(endpoint, 'test')
+  const telemetry = createTelemetry(endpoint, COUNTING)
   return httpHandler(serve(telemetry), telemetry)
 }
 

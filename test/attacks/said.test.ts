@@ -7,7 +7,7 @@ import { serveOperatorRevocation, serveRevocation } from '../../functions/revoke
 import { createTelemetry, type Endpoint, type Telemetry } from '../../functions/telemetry.ts'
 import { createTestBroker, PAYMENTS, type TestBroker } from '../support/broker.ts'
 import { assertionParameters } from '../support/clients.ts'
-import { emfLinesIn, seriesOf } from '../support/emf.ts'
+import { COUNTING, emfLinesIn, seriesOf } from '../support/emf.ts'
 import { OPERATOR_ARN, worldOf } from '../support/endpoints.ts'
 import { printedBy } from '../support/printed.ts'
 
@@ -31,7 +31,7 @@ async function ask(
   serve: (log: Telemetry) => Serve,
   sent: { readonly form?: Record<string, string>; readonly body?: string; readonly headers?: object },
 ): Promise<string> {
-  const telemetry = createTelemetry(endpoint, 'test')
+  const telemetry = createTelemetry(endpoint, COUNTING)
   const type = sent.body === undefined ? 'application/x-www-form-urlencoded' : 'application/json'
   const { printed } = await printedBy(() =>
     httpHandler(serve(telemetry), telemetry)(

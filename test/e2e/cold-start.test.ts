@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, inject, it } from 'vitest'
 import { startLocalCloud } from '../../lib/local/cloud.ts'
 import { startTestCloud, type TestCloud } from '../support/cloud.ts'
+import { emfLinesIn } from '../support/emf.ts'
 
 const opened: { close(): unknown }[] = []
 const folders: string[] = []
@@ -38,6 +39,10 @@ function changedAssembly(change: (template: string) => string): string {
   return folder
 }
 
+/** Changes what the deployment calls a fast answer. */
+const latency = (value: string) => (template: string) =>
+  template.replaceAll(/(?<="LATENCY_MILLISECONDS":\s*)"\d+"/g, value)
+
 describe('a broker that has just started', () => {
   it('knows a replay and a signing key across restarts when its data is kept', async () => {
     const dataFolder = temporaryFolder()
@@ -66,6 +71,19 @@ describe('a broker that has just started', () => {
     const answers = await Promise.all(Array.from({ length: 30 }, () => broker.exchange(token)))
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
   })
+})
+
+it('counts as fast what the deployment calls so', async () => {
+  const assemblyFolder = changedAssembly(latency('"1"'))
+  const broker = await start({ assemblyFolder })
+  const timed = () => emfLinesIn(broker.lines.join('\n')).filter((line) => 'Duration' in line)
+  const askOnce = async () => {
+    await broker.exchange(await broker.sign({ preset: 'github-actions' }))
+    return timed().length
+  }
+  // The first is a cold start, which is not timed; and a line comes by another way than the answer.
+  await expect.poll(askOnce, { timeout: 20_000 }).toBeGreaterThan(0)
+  expect(timed().filter((line) => line['Fast'] !== 0)).toEqual([])
 })
 
 describe('what would fail on AWS', () => {
@@ -99,6 +117,20 @@ describe('what would fail on AWS', () => {
     )
     await expect(startLocalCloud({ assemblyFolder, issuers: inject('policy').issuers })).rejects.toThrow(
       'SIGNING_KEYS_TABLE',
+    )
+  })
+
+  it('a variable that is malformed is named, and stops the local cloud', async () => {
+    const broker = await start({ assemblyFolder: changedAssembly(latency('"fast"')) })
+    for (const path of ['token', 'introspect', 'revoke'])
+      await fetch(`${broker.url}/${path}`, { method: 'POST' })
+    const message = 'environment variable LATENCY_MILLISECONDS is fast, not a number of milliseconds'
+    expect(broker.defects).toEqual(
+      ['Exchange', 'Introspect', 'Revoke'].map((name) => ({
+        kind: 'function',
+        functionName: expect.stringContaining(name) as string,
+        message,
+      })),
     )
   })
 

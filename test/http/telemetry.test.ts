@@ -1,8 +1,15 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { DependencyUnavailable, SignedByRetiredKey } from '../../functions/core/fault.ts'
 import type { Refusal } from '../../functions/core/refusal.ts'
-import { ColdStart, createTelemetry, METRIC_UNITS, type MeasuredRequest } from '../../functions/telemetry.ts'
-import { type EmfLine, emfLinesIn } from '../support/emf.ts'
+import { readCounting, toEnvironment } from '../../functions/settings.ts'
+import {
+  ColdStart,
+  createDocumentTelemetry,
+  createTelemetry,
+  METRIC_UNITS,
+  type MeasuredRequest,
+} from '../../functions/telemetry.ts'
+import { COUNTING, type EmfLine, emfLinesIn } from '../support/emf.ts'
 import { printedBy } from '../support/printed.ts'
 
 let coldStart: ColdStart
@@ -18,7 +25,10 @@ async function linesOf(
   endpoint: 'token' | 'metadata' = 'token',
 ): Promise<readonly EmfLine[]> {
   const { printed } = await printedBy(async () => {
-    const telemetry = createTelemetry(endpoint, 'test', coldStart)
+    const telemetry =
+      endpoint === 'metadata'
+        ? createDocumentTelemetry(endpoint, 'test')
+        : createTelemetry(endpoint, COUNTING, coldStart)
     for (const request of requests) telemetry.measure({ ...REQUEST, ...request })
   })
   expect(printed.trim().split('\n').filter(Boolean)).toHaveLength(emfLinesIn(printed).length)
@@ -57,12 +67,22 @@ describe('the metrics of a request', () => {
     ])
   })
 
-  it.each([
-    [200, 1],
-    [200.1, 0],
-  ])('call an answer in %d ms fast: %d', async (durationMs, Fast) => {
-    expect(await measuredOf({ durationMs })).toEqual({ Failed: 0, Duration: durationMs, Fast })
-  })
+  it.each(
+    [150, 200, 4000].flatMap((latencyMilliseconds) => [
+      { latencyMilliseconds, durationMs: latencyMilliseconds - 0.1, Fast: 1 },
+      { latencyMilliseconds, durationMs: latencyMilliseconds, Fast: 1 },
+      { latencyMilliseconds, durationMs: latencyMilliseconds + 0.1, Fast: 0 },
+    ]),
+  )(
+    'where $latencyMilliseconds ms is fast, count for $durationMs ms: $Fast',
+    async ({ latencyMilliseconds, durationMs, Fast }) => {
+      const { printed } = await printedBy(async () => {
+        const telemetry = createTelemetry('token', { ...COUNTING, latencyMilliseconds }, coldStart)
+        telemetry.measure({ ...REQUEST, durationMs })
+      })
+      expect(emfLinesIn(printed)).toMatchObject([{ Duration: durationMs, Fast }])
+    },
+  )
 
   it('hold a refusal for no failure', async () => {
     const denied = { outcome: 'refused' as const, refusal: refusal('no_grant_matches') }
@@ -103,7 +123,7 @@ describe('the metrics of a request', () => {
 
   it('count the keys of issuers that could not be read with the request that waited for them, whatever became of it', async () => {
     const { printed } = await printedBy(async () => {
-      const telemetry = createTelemetry('token', 'test', coldStart)
+      const telemetry = createTelemetry('token', COUNTING, coldStart)
       telemetry.keysFailed({ id: 'ci' }, new Error('CANARY'))
       telemetry.measure(REQUEST)
       telemetry.keysFailed({ id: 'ci' }, new Error('CANARY'))
@@ -155,5 +175,23 @@ describe('the metrics of a request', () => {
     const lines = await linesOf([{}, { outcome: 'failed', fault }], 'metadata')
     expect(lines).toMatchObject([{ DynamoDbFailures: 1, endpoint: 'metadata' }])
     expect(lines[0]).not.toHaveProperty('Failed')
+  })
+})
+
+describe('what requests are counted by', () => {
+  const environment = toEnvironment({ stage: 'prod', latencyMilliseconds: '350' })
+
+  it('is set by the deployment', () => {
+    expect(readCounting(environment)).toEqual({ stage: 'prod', latencyMilliseconds: 350 })
+  })
+
+  it.each(['BROKER_STAGE', 'LATENCY_MILLISECONDS'])('is not guessed where %s is missing', (name) => {
+    expect(() => readCounting({ ...environment, [name]: undefined })).toThrow(`${name} is not set`)
+  })
+
+  it.each(['fast', '0', '-200', '99.5', '200ms'])('is not guessed from %s', (value) => {
+    expect(() => readCounting({ ...environment, LATENCY_MILLISECONDS: value })).toThrow(
+      `LATENCY_MILLISECONDS is ${value}, not a number of milliseconds`,
+    )
   })
 })

@@ -21,6 +21,7 @@ describe('the deployment config', () => {
       monitoring: {
         availabilityPercent: 99.9,
         latencyPercent: 99,
+        latencyMilliseconds: 200,
         pageSubscribers: [],
         ticketSubscribers: [],
         runbookBaseUrl: 'docs/runbooks',
@@ -44,6 +45,12 @@ describe('the deployment config', () => {
       parseConfig({ provisionedConcurrency }).provisionedConcurrency
     expect(provisioned({ min: 2, max: 2 })).toEqual({ min: 2, max: 2, utilization: 0.7 })
     expect(provisioned({ min: 1, max: 1000, utilization: 0.9 })).toMatchObject({ utilization: 0.9 })
+  })
+
+  it.each([50, 1500, 4000])('takes %d ms for a fast answer', (latencyMilliseconds) => {
+    expect(parseConfig({ monitoring: { latencyMilliseconds } }).monitoring).toMatchObject({
+      latencyMilliseconds,
+    })
   })
 
   it('takes subscribers by e-mail, queue and function', () => {
@@ -179,6 +186,10 @@ describe('the deployment config', () => {
       { monitoring: { latencyPercent: 99.95 } },
       'broker.monitoring.latencyPercent: found 99.95, allowed is a percentage from 90 to 99.9',
     ],
+    ...[49, 4001, 99.5, '200', null].map((latencyMilliseconds): [object, string] => [
+      { monitoring: { latencyMilliseconds } },
+      `broker.monitoring.latencyMilliseconds: found ${JSON.stringify(latencyMilliseconds)}, allowed is a whole number of milliseconds from 50 to 4000: what takes 5000 has failed`,
+    ]),
     [
       { monitoring: { pageSubscribers: ['on-call'] } },
       'broker.monitoring.pageSubscribers.0: found "on-call", allowed is an e-mail address, or the ARN',

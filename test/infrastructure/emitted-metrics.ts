@@ -6,7 +6,7 @@ import {
   createProbeTelemetry,
 } from '../../functions/run-telemetry.ts'
 import { ColdStart, createTelemetry, type MeasuredRequest } from '../../functions/telemetry.ts'
-import { emfLinesIn } from '../support/emf.ts'
+import { COUNTING, emfLinesIn } from '../support/emf.ts'
 import { printedBy } from '../support/printed.ts'
 
 const REQUEST = { outcome: 'succeeded', durationMs: 20, correlationId: 'request-1' } as const
@@ -30,7 +30,7 @@ export async function emittedMetrics(): Promise<ReadonlySet<string>> {
   const { printed } = await printedBy(async () => {
     const coldStart = new ColdStart()
     coldStart.take()
-    const requests = createTelemetry('token', 'test', coldStart)
+    const requests = createTelemetry('token', COUNTING, coldStart)
     for (const request of REQUESTS) requests.measure({ ...REQUEST, ...request })
     createKeyTelemetry('test').measure({ secondsToNextStep: 1, rings: [] })
     createAuditTelemetry('test').measure({ exported: 1, lagSeconds: 1, lostClaims: ['record'] })

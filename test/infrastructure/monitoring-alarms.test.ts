@@ -52,6 +52,11 @@ describe('every alarm', () => {
     }
   })
 
+  it('names nothing that is not filled in', () => {
+    const names = [...ALARMS].filter(([, { description }]) => /\{\w+\}/.test(description))
+    expect(names).toEqual([])
+  })
+
   it('reads metrics that the functions emit, or that AWS does', () => {
     const read = [...ALARMS.values()].flatMap(metricsOf)
     expect(read.length).toBeGreaterThan(50)
@@ -89,7 +94,7 @@ describe('an alarm that calls somebody', () => {
   it.each(Object.entries(TEXTS))('%s says all that whoever is called needs', (id, text) => {
     const { description = '' } = ALARMS.get(id) ?? {}
     const [summary, consequence, command, because, links] = description.split('\n\n')
-    expect(summary).toBe(`**${text.summary}**`)
+    expect(summary).toBe(`**${text.summary.replace('{latencyMilliseconds}', '200')}**`)
     expect(consequence).toBe(`Consequence: ${text.consequence}`)
     expect(command).toMatch(/^First: `(?:aws|npx token-broker) [^`]+`$/)
     expect(because).toBe(`A ${text.severity}: ${text.because}`)
@@ -103,6 +108,12 @@ describe('an alarm that calls somebody', () => {
     const { severity } = TEXTS[id as keyof typeof TEXTS]
     expect(actions).toEqual([severity === 'page' ? '<TopicsPage>' : '<TopicsTicket>'])
     expect(properties['OKActions'] !== undefined).toBe(severity === 'page')
+  })
+
+  it('says what a fast answer is where slowness rings', () => {
+    const { monitoring: patient } = synthesize({ monitoring: { latencyMilliseconds: 350 } })
+    for (const id of ['latency-burn-fast', 'latency-burn-slow'])
+      expect(alarmsOf(patient).get(id)?.description).toContain('**The broker takes longer than 350 ms ')
   })
 
   it('names its runbook where the deployment has them', () => {

@@ -1,3 +1,4 @@
+import type { Template } from 'aws-cdk-lib/assertions'
 import { describe, expect, it } from 'vitest'
 import { METRIC_UNITS, METRICS_NAMESPACE } from '../../functions/telemetry.ts'
 import { INSIGHT_QUESTIONS } from '../../lib/monitoring/insight-rules.ts'
@@ -18,7 +19,9 @@ interface Widget {
     readonly alarms?: readonly string[]
     readonly metrics?: readonly (readonly unknown[])[]
     readonly insightRule?: { readonly ruleName: string }
-    readonly annotations?: { readonly horizontal: readonly { readonly value: number }[] }
+    readonly annotations?: {
+      readonly horizontal: readonly { readonly value: number; readonly label: string }[]
+    }
     readonly yAxis?: { readonly left?: { readonly label?: string } }
     readonly view?: string
   }
@@ -31,12 +34,7 @@ interface Body {
 }
 
 const { monitoring } = synthesize()
-const DASHBOARDS = new Map(
-  Object.values(resources(monitoring, 'AWS::CloudWatch::Dashboard')).map(({ Properties }) => {
-    const body = String(readable(Properties['DashboardBody'])).replaceAll('[object Object]', 'imported')
-    return [String(Properties['DashboardName']).replace('token-broker-dev-', ''), JSON.parse(body) as Body]
-  }),
-)
+const DASHBOARDS = dashboardsOf(monitoring)
 const ALL = [...DASHBOARDS]
 const widgets = ALL.flatMap(([, body]) => body.widgets)
 
@@ -54,6 +52,16 @@ const AWS_METRICS: readonly string[] = [
   'AWS/Lambda Throttles FunctionName',
   'AWS/SQS ApproximateNumberOfMessagesVisible QueueName',
 ]
+
+/** By their names without the prefix of the deployment. */
+function dashboardsOf(template: Template): ReadonlyMap<string, Body> {
+  return new Map(
+    Object.values(resources(template, 'AWS::CloudWatch::Dashboard')).map(({ Properties }) => {
+      const body = String(readable(Properties['DashboardBody'])).replaceAll('[object Object]', 'imported')
+      return [String(Properties['DashboardName']).replace('token-broker-dev-', ''), JSON.parse(body) as Body]
+    }),
+  )
+}
 
 /** The metrics of a widget: namespace, name, and dimensions. */
 function readIn({ properties: { metrics = [] } }: Widget): readonly string[] {
@@ -141,6 +149,21 @@ describe('the dashboards', () => {
   it('draw the line at which failures page', () => {
     const failing = widgets.find(({ properties }) => properties.title === 'How many of all requests fail')
     expect(failing?.properties.annotations?.horizontal.map(({ value }) => value)).toEqual([1.44, 0.6, 0.3])
+  })
+
+  it('say of the deployment’s own threshold what is fast', () => {
+    const { monitoring: patient } = synthesize({ monitoring: { latencyMilliseconds: 350 } })
+    const all = [...dashboardsOf(patient).values()]
+    const text = JSON.stringify(all)
+    expect(text).toContain('99 % of them within 350 ms')
+    expect(text).toContain('longer than 350 ms')
+    expect(text).not.toContain('200 ms')
+    const limits = all
+      .flatMap((body) => body.widgets)
+      .flatMap(({ properties }) => properties.annotations?.horizontal ?? [])
+    expect(limits.filter(({ label }) => label === 'fast until here').map(({ value }) => value)).toEqual([
+      350, 350,
+    ])
   })
 
   it('name each metric once in a graph', () => {

@@ -8,6 +8,7 @@ import {
 } from '../../lib/monitoring/insight-rules.ts'
 import { LOG_QUESTIONS, type LogQuestion } from '../../lib/monitoring/saved-queries.ts'
 import { createTestBroker, LEDGER } from '../support/broker.ts'
+import { COUNTING } from '../support/emf.ts'
 import { printedBy } from '../support/printed.ts'
 import { readable, resources, synthesize } from './synthesize.ts'
 
@@ -38,7 +39,7 @@ const GRANTED = {
 /** What a function prints of requests that are refused in many ways, of one that fails, and of one that succeeds. */
 async function linesOfABadDay(): Promise<readonly Line[]> {
   const broker = await createTestBroker()
-  const telemetry = createTelemetry('token', 'test')
+  const telemetry = createTelemetry('token', COUNTING)
   const spent = await broker.subjectToken('job')
   const client = {
     client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',

@@ -4,6 +4,7 @@ import type { Template } from 'aws-cdk-lib/assertions'
 import { describe, expect, it } from 'vitest'
 import type { Target } from '../../functions/core/policy/compiled.ts'
 import { LOCAL_ISSUERS_VARIABLE } from '../../functions/settings.ts'
+import { awsTarget } from '../support/aws-roles.ts'
 import { EMPTY_POLICY, policyOf, readable, resources, synthesize } from './synthesize.ts'
 
 const { service, assembly } = synthesize()
@@ -167,6 +168,26 @@ describe('the functions', () => {
       )
     },
   )
+
+  it('know what a fast answer is where they count requests, and only there', () => {
+    const { service: patient } = synthesize(
+      { monitoring: { latencyMilliseconds: 350 } },
+      { ...EMPTY_POLICY, targets: [awsTarget()] },
+    )
+    const known = Object.entries(resources(patient, 'AWS::Lambda::Function')).flatMap(
+      ([id, { Properties }]) => {
+        const { Variables } = Properties['Environment'] as { readonly Variables: Record<string, unknown> }
+        const value = Variables['LATENCY_MILLISECONDS']
+        return value === undefined ? [] : [[id.replace(/Function.*/, ''), value]]
+      },
+    )
+    expect(Object.fromEntries(known)).toEqual({
+      AwsCredentials: '350',
+      Exchange: '350',
+      Introspect: '350',
+      Revoke: '350',
+    })
+  })
 
   it('know the tables that they use and no other', () => {
     const tables = (name: string) => {

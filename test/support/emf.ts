@@ -1,3 +1,6 @@
+/** What tests count requests by: no deployment's default, so that a test sees which of the two is used. */
+export const COUNTING = { stage: 'test', latencyMilliseconds: 150 } as const
+
 /** A line in CloudWatch's embedded metric format, as far as tests look at it. */
 export interface EmfLine extends Readonly<Record<string, unknown>> {
   readonly _aws: {

@@ -5,12 +5,11 @@ import {
   LegendPosition,
   SingleValueWidget,
 } from 'aws-cdk-lib/aws-cloudwatch'
-import { FAST_MILLISECONDS } from '../../../functions/telemetry.ts'
 import { burnAlarms, errorBudget } from '../burn-rate.ts'
 import { brokerMetric, computed, type Reading, requestCount } from '../metrics.ts'
 import { burn, failures } from '../objective.ts'
 import type { DashboardSources } from './on-call.ts'
-import { graph } from './widgets.ts'
+import { fastLimit, graph } from './widgets.ts'
 
 const HOUR = 60
 
@@ -24,9 +23,10 @@ export function executiveRows(sources: DashboardSources): readonly (readonly IWi
 }
 
 /** Of the whole time that is shown. */
-function kept({ watched: { stage }, availabilityPercent, latencyPercent }: DashboardSources): IWidget {
+function kept({ watched: { stage }, ...promised }: DashboardSources): IWidget {
+  const { availabilityPercent, latencyPercent, latencyMilliseconds } = promised
   return new SingleValueWidget({
-    title: `Are the objectives kept: ${availabilityPercent} % succeed, ${latencyPercent} % of them within ${FAST_MILLISECONDS} ms`,
+    title: `Are the objectives kept: ${availabilityPercent} % succeed, ${latencyPercent} % of them within ${latencyMilliseconds} ms`,
     width: 12,
     height: 4,
     setPeriodToTimeRange: true,
@@ -99,13 +99,13 @@ function successByHour({ watched: { stage }, availabilityPercent }: DashboardSou
   })
 }
 
-function latencyByHour({ watched: { stage } }: DashboardSources): IWidget {
+function latencyByHour({ watched: { stage }, latencyMilliseconds }: DashboardSources): IWidget {
   const of = (statistic: string, color: string) =>
     brokerMetric(stage, 'Duration', { statistic, minutes: HOUR, label: statistic, color })
   return graph('How long answers take, by the hour', {
     left: [of('p50', Color.GREEN), of('p95', Color.BLUE), of('p99', Color.ORANGE)],
     unit: 'ms',
-    limits: [{ value: FAST_MILLISECONDS, label: 'fast until here', color: Color.GREY }],
+    limits: fastLimit(latencyMilliseconds),
   })
 }
 

@@ -1,8 +1,8 @@
 import { Color, type IMetric, type IWidget } from 'aws-cdk-lib/aws-cloudwatch'
-import { FAST_MILLISECONDS, type MetricName } from '../../../functions/telemetry.ts'
+import type { MetricName } from '../../../functions/telemetry.ts'
 import { awsMetric, brokerMetric, computed, requestCount } from '../metrics.ts'
 import type { Watched } from '../watched.ts'
-import { burnLimits, graph, InsightWidget, logTable } from './widgets.ts'
+import { burnLimits, fastLimit, graph, InsightWidget, logTable } from './widgets.ts'
 
 export interface DashboardSources {
   readonly watched: Watched
@@ -10,6 +10,8 @@ export interface DashboardSources {
   readonly region: string
   readonly availabilityPercent: number
   readonly latencyPercent: number
+  /** An answer within so many milliseconds is a fast one. */
+  readonly latencyMilliseconds: number
 }
 
 /** What whoever is called looks at first. */
@@ -19,7 +21,7 @@ export function onCallRows(sources: DashboardSources): readonly (readonly IWidge
   return [
     [failing(sources), slow(sources), requests(watched)],
     [insight('failures-by-endpoint'), dependencies(watched), gateway(watched)],
-    [percentiles(watched), throttles(watched), probe(watched)],
+    [percentiles(sources), throttles(watched), probe(watched)],
     [insight('refusals-by-reason'), insight('denied-clients'), insight('replay-sources')],
     [logTable('faults', watched, 12), logTable('revocations', watched, 12)],
   ]
@@ -40,12 +42,12 @@ function failing({ watched: { stage }, availabilityPercent }: DashboardSources):
   })
 }
 
-function slow({ watched: { stage }, latencyPercent }: DashboardSources): IWidget {
+function slow({ watched: { stage }, latencyPercent, latencyMilliseconds }: DashboardSources): IWidget {
   const metrics = {
     fast: brokerMetric(stage, 'Fast', { statistic: 'Sum' }),
     timed: brokerMetric(stage, 'Fast', { statistic: 'SampleCount' }),
   }
-  const label = `longer than ${FAST_MILLISECONDS} ms`
+  const label = `longer than ${latencyMilliseconds} ms`
   return graph('How many of the answered requests are slow', {
     left: [computed('100 * (timed - fast) / timed', metrics, { label, color: Color.ORANGE })],
     unit: '% of answers',
@@ -89,13 +91,13 @@ function gateway({ apiId }: Watched): IWidget {
   })
 }
 
-function percentiles({ stage }: Watched): IWidget {
+function percentiles({ watched: { stage }, latencyMilliseconds }: DashboardSources): IWidget {
   const of = (statistic: string, color: string) =>
     brokerMetric(stage, 'Duration', { statistic, label: statistic, color })
   return graph('How long answers take, but for cold starts', {
     left: [of('p50', Color.GREEN), of('p90', Color.BLUE), of('p99', Color.ORANGE), of('p99.9', Color.RED)],
     unit: 'ms',
-    limits: [{ value: FAST_MILLISECONDS, label: 'fast until here', color: Color.GREY }],
+    limits: fastLimit(latencyMilliseconds),
   })
 }
 

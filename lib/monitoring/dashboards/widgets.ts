@@ -65,6 +65,11 @@ export function burnLimits(targetPercent: number): readonly HorizontalAnnotation
   ]
 }
 
+/** Up to where an answer is a fast one. */
+export function fastLimit(latencyMilliseconds: number): readonly HorizontalAnnotation[] {
+  return [{ value: latencyMilliseconds, label: 'fast until here', color: Color.GREY }]
+}
+
 /** The answer to a saved query, as a table. */
 export function logTable(name: LogQuestionName, watched: Watched, width = WIDTH): LogQueryWidget {
   const { title, lines, logs } = LOG_QUESTIONS[name]
