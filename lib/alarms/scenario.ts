@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { formatFinding, inReadingOrder, type PolicyFinding } from '../../functions/core/policy/finding.ts'
 import { readSource } from '../../functions/core/policy/schema-findings.ts'
-import { parsePolicyFile } from '../policy-folder.ts'
+import { parsePolicyFile } from '../policy-yaml.ts'
 
 const DURATION_RULE = 'a time such as 5m, 2h, 3d or 1h30m'
 const PERCENT_RULE = 'a part of all, such as 0.02% or 100%'

@@ -6,7 +6,7 @@ import type { PolicyIndex } from '../../functions/core/policy/decide.ts'
 import { formatFinding, type PolicyFinding } from '../../functions/core/policy/finding.ts'
 import { readSource } from '../../functions/core/policy/schema-findings.ts'
 import type { JsonObject } from '../../functions/core/types.ts'
-import { parsePolicyFile } from '../policy-folder.ts'
+import { parsePolicyFile } from '../policy-yaml.ts'
 import { CommandFailed } from './command.ts'
 
 /** Stands for the broker's own URL, which a policy does not know. */

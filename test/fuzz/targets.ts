@@ -10,7 +10,7 @@ import { indexPolicy } from '../../functions/core/policy/decide.ts'
 import { lintPolicy } from '../../functions/core/policy/lint.ts'
 import { readProxyEvent } from '../../functions/http/event.ts'
 import { readForm } from '../../functions/http/form.ts'
-import { parsePolicyFile } from '../../lib/policy-folder.ts'
+import { parsePolicyFile } from '../../lib/policy-yaml.ts'
 import { AttackedBroker } from '../attacks/broker.ts'
 import { DELEGATION } from '../attacks/delegation-policy.ts'
 import { printedBy } from '../support/printed.ts'
@@ -85,10 +85,16 @@ function checkForm(event: unknown): void {
 
 function checkPolicy(text: string): void {
   const parsed = parsePolicyFile('policy.yaml', text)
-  const result = 'findings' in parsed ? parsed : compilePolicy([parsed.file], { loopbackIssuers: false })
-  if ('policy' in result && 'file' in parsed) {
+  const isPart = 'findings' in parsed
+  const file = isPart ? parsed.rest : parsed.file
+  const result = compilePolicy([file], { loopbackIssuers: false, isPart })
+  if (isPart) {
+    assert.ok(parsed.findings.length > 0)
+    for (const finding of parsed.findings) checkFinding(finding)
+  }
+  if ('policy' in result) {
     indexPolicy(JSON.parse(JSON.stringify(result.policy)))
-    for (const warning of lintPolicy([parsed.file], result.policy)) checkFinding(warning)
+    for (const warning of lintPolicy([file], result.policy)) checkFinding(warning)
   }
   if (!('findings' in result)) return
   assert.ok(result.findings.length > 0)

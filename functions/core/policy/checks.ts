@@ -1,7 +1,7 @@
 import { LIMITS } from '../limits.ts'
 import { durationSeconds } from './duration.ts'
-import { foundInsteadOf, type PolicyPath } from './finding.ts'
-import { type Entry, placeOf, type Report } from './merge.ts'
+import { foundAmong, foundInsteadOf, type PolicyPath } from './finding.ts'
+import { type Entry, type KnownIds, placeOf, type Report } from './merge.ts'
 
 /** A {@link Report} about one entry. */
 export type EntryReport = (path: PolicyPath, message: string) => void
@@ -64,9 +64,30 @@ export function withoutMutualTls(found: string, allowed: string): string {
 /** Most ids that a finding lists. */
 const LISTED_IDS = 12
 
-/** The ids that could have been meant, for a finding. */
-export function idsOf(known: ReadonlyMap<string, unknown>): string {
-  if (known.size === 0) return 'nothing: the policy defines none'
-  const listed = [...known.keys()].slice(0, LISTED_IDS).join(', ')
-  return known.size > LISTED_IDS ? `${listed}, and ${known.size - LISTED_IDS} more` : listed
+/** Reports the id of an entry that the policy does not have. */
+export function checkReference(
+  id: string,
+  {
+    path,
+    known: { ids, isPart },
+    also,
+  }: { readonly path: PolicyPath; readonly known: KnownIds; readonly also?: string },
+  report: EntryReport,
+): void {
+  if (isPart || ids.has(id) || id === also) return
+  const others = also === undefined ? [] : [also]
+  report(
+    path,
+    foundAmong(
+      id,
+      [...ids, ...others],
+      [listOf(ids), ...others.map((other) => `or ${other} for our own tokens`)].join(', '),
+    ),
+  )
+}
+
+function listOf(ids: ReadonlySet<string>): string {
+  if (ids.size === 0) return 'nothing: the policy defines none'
+  const listed = [...ids].slice(0, LISTED_IDS).join(', ')
+  return ids.size > LISTED_IDS ? `${listed}, and ${ids.size - LISTED_IDS} more` : listed
 }

@@ -3,7 +3,7 @@ import { isSecretDigest } from '../client-secret.ts'
 import { readDistinguishedName } from '../distinguished-name.ts'
 import { fitsAlgorithm, SUBJECT_ALGORITHMS } from '../issuer-jwks.ts'
 import type { ClientId, SubjectAlgorithm, TargetId } from '../types.ts'
-import { type EntryReport, idsOf, withoutMutualTls } from './checks.ts'
+import { checkReference, type EntryReport, withoutMutualTls } from './checks.ts'
 import type { CertificateName, Client, ClientAuthenticationMethod, ClientKeySource } from './compiled.ts'
 import { foundInsteadOf } from './finding.ts'
 import type { Entry, MergedPolicy, Report } from './merge.ts'
@@ -60,14 +60,13 @@ export function compileClients(merged: MergedPolicy, options: Deployment, report
   })
 }
 
-function checkReferences(source: ClientSource, { targets }: MergedPolicy, report: EntryReport): void {
+function checkReferences(source: ClientSource, { known }: MergedPolicy, report: EntryReport): void {
   for (const key of ['introspects', 'revokes'] as const)
     source[key]?.forEach((target, at) => {
-      if (!targets.has(target)) report([key, at], foundInsteadOf(target, idsOf(targets)))
+      checkReference(target, { path: [key, at], known: known.targets }, report)
     })
   const { default_target: target } = source
-  if (target !== undefined && !targets.has(target))
-    report(['default_target'], foundInsteadOf(target, idsOf(targets)))
+  if (target !== undefined) checkReference(target, { path: ['default_target'], known: known.targets }, report)
 }
 
 function compileClient(

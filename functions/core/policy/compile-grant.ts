@@ -1,5 +1,5 @@
 import type { ClientId, GrantId, IssuerId, TargetId } from '../types.ts'
-import { checkScopes, type EntryReport, idsOf, LIFETIME, secondsOf } from './checks.ts'
+import { checkReference, checkScopes, type EntryReport, LIFETIME, secondsOf } from './checks.ts'
 import { sessionSecondsOf } from './compile-aws-target.ts'
 import { type ActorRule, BROKER, type Grant, type Rate, type Template } from './compiled.ts'
 import { compileConditions } from './conditions.ts'
@@ -67,16 +67,11 @@ function lifetimeOf(source: GrantSource, context: GrantContext, report: EntryRep
   return sessionSecondsOf(target)
 }
 
-function checkReferences(source: GrantSource, merged: MergedPolicy, report: EntryReport): void {
-  if (source.issuer !== BROKER && !merged.issuers.has(source.issuer))
-    report(
-      ['issuer'],
-      foundInsteadOf(source.issuer, `${idsOf(merged.issuers)}, or ${BROKER} for our own tokens`),
-    )
-  if (!merged.targets.has(source.target))
-    report(['target'], foundInsteadOf(source.target, idsOf(merged.targets)))
-  if (source.client !== undefined && !merged.clients.has(source.client))
-    report(['client'], foundInsteadOf(source.client, idsOf(merged.clients)))
+function checkReferences(source: GrantSource, { known }: MergedPolicy, report: EntryReport): void {
+  checkReference(source.issuer, { path: ['issuer'], known: known.issuers, also: BROKER }, report)
+  checkReference(source.target, { path: ['target'], known: known.targets }, report)
+  if (source.client !== undefined)
+    checkReference(source.client, { path: ['client'], known: known.clients }, report)
 }
 
 function checkGrantScopes(source: GrantSource, merged: MergedPolicy, report: EntryReport): void {
@@ -111,11 +106,8 @@ function checkDelegation(
   if (maxDelegationDepth === 0)
     report(['delegation'], 'found delegation, but max_delegation_depth is 0; allowed: to leave it out')
   delegation.actors.forEach(({ issuer, when }, at) => {
-    if (issuer !== BROKER && !merged.issuers.has(issuer))
-      report(
-        ['delegation', 'actors', at, 'issuer'],
-        foundInsteadOf(issuer, `${idsOf(merged.issuers)}, or ${BROKER} for our own tokens`),
-      )
+    const path = ['delegation', 'actors', at, 'issuer']
+    checkReference(issuer, { path, known: merged.known.issuers, also: BROKER }, report)
     // Such a token is refused whatever policy says: who presents it is not its subject.
     for (const name of ['act', 'may_act'])
       if (name in when)

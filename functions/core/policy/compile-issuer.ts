@@ -1,6 +1,6 @@
 import { LIMITS } from '../limits.ts'
 import type { IssuerId, TargetId } from '../types.ts'
-import { type EntryReport, idsOf, secondsOf, uniqueAmongEntries } from './checks.ts'
+import { checkReference, type EntryReport, secondsOf, uniqueAmongEntries } from './checks.ts'
 import { BROKER, type KeySource, SPIFFE_SCHEME, TARGET_SUBJECT, type TrustedIssuer } from './compiled.ts'
 import { foundInsteadOf } from './finding.ts'
 import type { Entry, MergedPolicy, Report } from './merge.ts'
@@ -30,7 +30,7 @@ export function compileIssuers(
 
 function checkReferences(
   { id, source }: Entry<IssuerSource>,
-  merged: MergedPolicy,
+  { known }: MergedPolicy,
   report: EntryReport,
 ): void {
   if (id === BROKER)
@@ -39,8 +39,7 @@ function checkReferences(
   if (id === TARGET_SUBJECT)
     report([], 'found the issuer id target, with which roles know targets; allowed: another id')
   const { default_target: target } = source
-  if (target !== undefined && !merged.targets.has(target))
-    report(['default_target'], foundInsteadOf(target, idsOf(merged.targets)))
+  if (target !== undefined) checkReference(target, { path: ['default_target'], known: known.targets }, report)
 }
 
 function compileIssuer(

@@ -18,6 +18,12 @@ export interface CompileOptions {
    * @default false
    */
   readonly mutualTls?: boolean
+  /**
+   * Whether the files are what is left of others that nobody can read: ids that none of them defines may be there all the same.
+   * Whoever says so must not use the policy.
+   * @default false
+   */
+  readonly isPart?: boolean
 }
 
 export type CompileResult =
@@ -27,12 +33,9 @@ export type CompileResult =
 
 /** Compiles the files of a policy folder as one, or says everything that is wrong with them. */
 export function compilePolicy(files: readonly PolicyFile[], options: CompileOptions): CompileResult {
-  const read = files.map((file) => ({ file, ...readPolicySource(file) }))
-  const malformed = read.flatMap((result) => ('findings' in result ? result.findings : []))
-  if (malformed.length > 0) return { findings: inReadingOrder(malformed) }
-  const findings: PolicyFinding[] = []
-  const wellFormed = read.flatMap((result) => ('source' in result ? [result] : []))
-  const policy = compileFiles(wellFormed, options, reportTo(findings))
+  const read = files.map((file) => readPolicySource(file, options.isPart))
+  const findings = read.flatMap((file) => file.findings)
+  const policy = compileFiles(read, options, reportTo(findings))
   return findings.length > 0 ? { findings: inReadingOrder(findings) } : { policy }
 }
 

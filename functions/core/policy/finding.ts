@@ -1,3 +1,5 @@
+import { nearest } from './nearest.ts'
+
 /** Where something stands in a policy file: map keys and list positions from the top. */
 export type PolicyPath = readonly (string | number)[]
 
@@ -22,6 +24,8 @@ export interface PolicyFinding {
   readonly message: string
 }
 
+/** What moves a cursor, turns the direction of text or cannot be seen: a policy under review may hold it. */
+const NOT_SHOWN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\u00a0]/gu
 const PLAIN_KEY = /^[\w-]+$/
 const SHOWN_CHARACTERS = 60
 
@@ -37,12 +41,23 @@ export function findingAt(
 /** `policy/grants.yaml:14:9 grants.payments-ci.when.ref: <what was found>; <what is allowed>`. */
 export function formatFinding(finding: PolicyFinding): string {
   const { file, line, column, path, message } = finding
-  return `${file}:${line}:${column}${path && ` ${path}`}: ${message}`
+  return `${file}:${line}:${column}${path && ` ${path}`}: ${message}`.replaceAll(NOT_SHOWN, escaped)
 }
 
 /** The message of a finding about `value`. Only scalars are shown, shortened: a key pasted by mistake stays unseen. */
 export function foundInsteadOf(value: unknown, allowed: string): string {
   return `found ${describe(value)}; allowed: ${allowed}`
+}
+
+/** The same where only certain words are allowed: with the one that was probably meant. */
+export function foundAmong(value: unknown, words: readonly string[], allowed = words.join(', ')): string {
+  const meant = typeof value === 'string' ? nearest(value, words) : undefined
+  return `${foundInsteadOf(value, allowed)}${meantText(meant)}`
+}
+
+/** The end of a message about a word that nobody knows. */
+export function meantText(meant: string | undefined): string {
+  return meant === undefined ? '' : `; did you mean ${meant}?`
 }
 
 /** Findings in the order in which a reader meets them. */
@@ -64,6 +79,10 @@ function describe(value: unknown): string {
   if (typeof value === 'object') return 'a map'
   const text = JSON.stringify(value) ?? typeof value
   return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text
+}
+
+function escaped(character: string): string {
+  return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`
 }
 
 function formatPath(path: PolicyPath): string {

@@ -18,6 +18,15 @@ export interface Entry<Source> {
 
 type Entries<Source> = ReadonlyMap<string, Entry<Source>>
 
+/** What a reference may name. */
+export interface KnownIds {
+  readonly ids: ReadonlySet<string>
+  /** Whether there may be others, in parts of the policy that nobody can read. */
+  readonly isPart: boolean
+}
+
+type Section = 'issuers' | 'clients' | 'targets' | 'grants'
+
 /** All files of a policy as one. */
 export interface MergedPolicy {
   readonly defaults: Entry<DefaultsSource> | undefined
@@ -25,11 +34,17 @@ export interface MergedPolicy {
   readonly clients: Entries<ClientSource>
   readonly targets: Entries<TargetSource>
   readonly grants: Entries<GrantSource>
+  readonly known: Readonly<Record<Section, KnownIds>>
 }
 
+/** A file, as far as it is of the right form. */
 export interface ReadFile {
   readonly file: PolicyFile
   readonly source: PolicySource
+  /** The entries that are not, by section. */
+  readonly malformed: Readonly<Record<Section, readonly string[]>>
+  /** Whether it may have further entries. */
+  readonly isPart: boolean
 }
 
 /** Adds a finding about the part of `entry` at `path` below it. */
@@ -49,7 +64,22 @@ export function mergeFiles(files: readonly ReadFile[], report: Report): MergedPo
       ? []
       : [{ id: 'defaults', source: source.defaults, file, path: ['defaults'] }],
   )
+  const known = (section: Section): KnownIds => ({
+    ids: new Set(
+      files.flatMap(({ source, malformed }) => [
+        ...Object.keys(source[section] ?? {}),
+        ...malformed[section],
+      ]),
+    ),
+    isPart: files.some(({ isPart }) => isPart),
+  })
   return {
+    known: {
+      issuers: known('issuers'),
+      clients: known('clients'),
+      targets: known('targets'),
+      grants: known('grants'),
+    },
     defaults: unique(defaults, report).get('defaults'),
     issuers: unique(files.flatMap(entriesOf('issuers', (source) => source.issuers)), report),
     clients: unique(files.flatMap(entriesOf('clients', (source) => source.clients)), report),
@@ -64,9 +94,9 @@ export function placeOf(entry: Entry<unknown>): string {
   return `${entry.path.join('.')} (${entry.file.name}:${line}:${column})`
 }
 
-type Section<Source> = Readonly<Record<string, Source>> | undefined
+type EntrySources<Source> = Readonly<Record<string, Source>> | undefined
 
-function entriesOf<Source>(name: string, sectionOf: (source: PolicySource) => Section<Source>) {
+function entriesOf<Source>(name: string, sectionOf: (source: PolicySource) => EntrySources<Source>) {
   return ({ file, source }: ReadFile): readonly Entry<Source>[] =>
     Object.entries(sectionOf(source) ?? {}).map(([id, part]) => ({
       id,

@@ -6,11 +6,18 @@ import { PRESET_NAMES } from './presets.ts'
  * say is checked by `compile.ts`.
  */
 
+/** What the error of a closed map begins with, before its keys. */
+export const KEYS_RULE = 'a map with the keys '
+
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/
 const NAME_RULE = 'a name of at most 63 characters a-z, 0-9, - and _, beginning with a letter or digit'
 const DURATION = /^(?:0|[1-9][0-9]{0,5})[smh]$/
 
 const name = z.string({ error: NAME_RULE }).regex(NAME, { error: NAME_RULE })
+/** Names of entries elsewhere: which there are, `compile.ts` knows. */
+const issuerId = string('the id of an issuer')
+const clientId = string('the id of a client')
+const targetId = string('the id of a target')
 const duration = string('a duration such as 30s, 5m or 1h').regex(DURATION, {
   error: 'a duration such as 30s, 5m or 1h',
 })
@@ -30,9 +37,9 @@ const defaults = closed({
 const jwk = z.looseObject({ kty: string('a JWK key type') }, { error: 'a JSON Web Key' })
 const jwks = closed({ keys: listOf(jwk, 'a list of JSON Web Keys') })
 
-const KEYS_RULE = 'discovery, {jwks_uri: …} or {jwks: {keys: […]}}'
+const KEY_SOURCE_RULE = 'discovery, {jwks_uri: …} or {jwks: {keys: […]}}'
 const keys = z.union([z.literal('discovery'), closed({ jwks_uri: uri }), closed({ jwks })], {
-  error: KEYS_RULE,
+  error: KEY_SOURCE_RULE,
 })
 
 const SUBJECT_ALGORITHMS = [
@@ -61,7 +68,7 @@ const issuer = closed({
   clock_skew: duration.optional(),
   replay: oneOf(['single-use', 'once-per-target', 'reusable']).optional(),
   client_authentication: oneOf(['none', 'required']).optional(),
-  default_target: name.optional(),
+  default_target: targetId.optional(),
 })
 
 /** RFC 4514. */
@@ -86,9 +93,9 @@ const client = closed({
     tls_client_auth_san_email: string('an e-mail address').optional(),
     secret_digests: listOf(secretDigest, 'a list of one or two digests of secrets').optional(),
   }),
-  introspects: z.array(name, { error: 'a list of target ids' }).optional(),
-  revokes: z.array(name, { error: 'a list of target ids' }).optional(),
-  default_target: name.optional(),
+  introspects: z.array(targetId, { error: 'a list of target ids' }).optional(),
+  revokes: z.array(targetId, { error: 'a list of target ids' }).optional(),
+  default_target: targetId.optional(),
 })
 
 const TEMPLATE_RULE = 'a text with {claim} or {/pointer/to/claim} in it'
@@ -151,7 +158,7 @@ export interface WhenSource {
 export type ConditionScalar = string | number | boolean
 export type ConditionSource = ConditionScalar | readonly ConditionScalar[] | WhenSource
 
-const WHEN_RULE = 'at least one condition: without any, every token of the issuer would be trusted'
+const WHEN_RULE = 'a map of at least one condition: without any, every token of the issuer would be trusted'
 const condition: z.ZodType<ConditionSource> = z.lazy(() =>
   z.union(
     [scalar, listOf(scalar, `a list with at least one of: ${SCALAR_RULE}`), mapOf(z.string(), condition)],
@@ -163,27 +170,27 @@ const condition: z.ZodType<ConditionSource> = z.lazy(() =>
 const when: z.ZodType<WhenSource> = z.record(z.string(), condition, { error: WHEN_RULE })
 
 const grant = closed({
-  issuer: name,
+  issuer: issuerId,
   when,
-  client: name.optional(),
-  target: name,
+  client: clientId.optional(),
+  target: targetId,
   scopes: scopes.optional(),
   default_scopes: scopes.optional(),
   lifetime: duration.optional(),
   claims: mapOf(string('a claim name'), template).optional(),
   rate: closed({ limit: wholeNumber, per: duration, by: oneOf(['subject', 'client', 'grant']) }).optional(),
   delegation: closed({
-    actors: listOf(closed({ issuer: name, when }), 'a list of {issuer: …, when: …}'),
+    actors: listOf(closed({ issuer: issuerId, when }), 'a list of {issuer: …, when: …}'),
   }).optional(),
 })
 
 /** One policy file. All files of a folder are merged. */
 export const policySchema = closed({
   defaults: defaults.optional(),
-  issuers: mapOf(name, issuer).optional(),
-  clients: mapOf(name, client).optional(),
-  targets: mapOf(name, target).optional(),
-  grants: mapOf(name, grant).optional(),
+  issuers: entriesOf(issuer).optional(),
+  clients: entriesOf(client).optional(),
+  targets: entriesOf(target).optional(),
+  grants: entriesOf(grant).optional(),
 })
 
 export type PolicySource = z.output<typeof policySchema>
@@ -207,10 +214,14 @@ function listOf<Item extends z.ZodType>(item: Item, allowed: string) {
   return z.array(item, { error: allowed }).min(1, { error: allowed })
 }
 
+function entriesOf<Entry extends z.ZodType>(entry: Entry) {
+  return z.record(name, entry, { error: 'a map whose keys are ids' })
+}
+
 function mapOf<Key extends z.ZodString, Value extends z.ZodType>(key: Key, value: Value) {
   return z.record(key, value, { error: 'a map' })
 }
 
 function closed<Shape extends z.ZodRawShape>(shape: Shape) {
-  return z.strictObject(shape, { error: `a map with the keys ${Object.keys(shape).join(', ')}` })
+  return z.strictObject(shape, { error: `${KEYS_RULE}${Object.keys(shape).join(', ')}` })
 }

@@ -114,7 +114,7 @@ describe('findings about the form', () => {
 
   it('say which keys are allowed instead of an unknown one', () => {
     expect(findingsIn({ ...POLICY, grant: {} })).toEqual([
-      'grant: found the unknown key "grant"; allowed: a map with the keys defaults, issuers, clients, targets, grants',
+      'grant: found the unknown key "grant"; allowed: a map with the keys defaults, issuers, clients, targets, grants; did you mean grants?',
     ])
   })
 
@@ -179,7 +179,11 @@ describe('findings about the form', () => {
       withGrant({ lifetime: '1d' }),
       'grants.payments-ci.lifetime: found "1d"; allowed: a duration',
     ],
-    ['no value', withGrant({ target: null }), 'grants.payments-ci.target: found nothing; allowed: a name'],
+    [
+      'no value',
+      withGrant({ target: null }),
+      'grants.payments-ci.target: found nothing; allowed: the id of a',
+    ],
     [
       'an empty condition',
       withGrant({ when: { ref: null } }),
@@ -198,7 +202,7 @@ describe('findings about the form', () => {
     [
       'conditions as a list',
       withGrant({ when: ['a'] }),
-      'grants.payments-ci.when: found a list; allowed: at least one',
+      'grants.payments-ci.when: found a list; allowed: a map of at',
     ],
   ])('say what was found and what is allowed: %s', (_, policy, start) => {
     expect(findingsIn(policy)).toEqual([expect.stringContaining(start)])
