@@ -8,24 +8,26 @@ import { type LineageNode, LineageSearch, type Withheld } from './lineage.ts'
 import { type Terminal, withProgress } from './terminal.ts'
 import { timeOf } from './times.ts'
 
+const DETAILS = `Reads the whole audit trail; revocations are read from their table as well, which is ahead of the trail. An AWS session is
+found by its name too: what CloudTrail has at the end of userIdentity.arn.`
+
 /** DynamoDB reads so many items in one call. */
 const MOST_KEYS = 100
 
 export const auditLineage: Command = {
   path: ['audit', 'lineage'],
-  arguments: '<token id | jti | txn>',
+  arguments: '<token id | jti | txn | session name>',
   summary: 'show what a token was made from, what was made from it, and what of it is revoked',
-  details:
-    'Reads the whole audit trail; revocations are read from their table as well, which is ahead of the trail.',
+  details: DETAILS,
   example: 'npx token-broker audit lineage THxhCcbGTQ6pWQmvABh0xw --stage prod',
   options: {},
   run: async (context) => {
     const { terminal, flag } = context
     const [wanted, ...more] = context.arguments
     if (wanted === undefined || more.length > 0)
-      throw new UsageError('audit lineage takes one token id, jti or txn')
+      throw new UsageError('audit lineage takes one token id, jti, txn or session name')
     // An operator may paste a whole token, which would then be in a shell's history and nowhere in the trail.
-    if (wanted.split('.').length === 3)
+    if (/^ey[\w-]*\.ey[\w-]*\.[\w-]+$/.test(wanted))
       throw new UsageError('that is a token: give its jti, which is one of its claims')
     const trees = await search(await context.deployment(), wanted, terminal)
     if (trees.length === 0)
@@ -86,18 +88,22 @@ function linesOf(node: LineageNode, wanted: string, terminal: Terminal): readonl
 
 function describe(node: LineageNode, wanted: string, terminal: Terminal): string {
   const { token, issued, revokedBy, withheld } = node
-  const isWanted = token === wanted || issued?.jti === wanted
+  const isWanted = [token, issued?.jti, issued?.session?.name].includes(wanted)
   const name = isWanted ? terminal.style('bold', token) : token
   const what =
     issued === undefined
       ? 'external token'
-      : `${issued.target} for ${issued.client}${actorText(issued)}, by grant ${issued.grant}, ${timeOf(issued.issuedAt)} to ${timeOf(issued.expiresAt)}`
+      : `${issued.target} for ${issued.client}${actorText(issued)}${sessionText(issued)}, by grant ${issued.grant}, ${timeOf(issued.issuedAt)} to ${timeOf(issued.expiresAt)}`
   const revoked = revokedBy.length === 0 ? '' : terminal.style('red', `  REVOKED by ${revokedBy.join(', ')}`)
   return `${name}  ${what}${withheld === undefined ? '' : withheldText(withheld, terminal)}${revoked}`
 }
 
 function actorText({ actor }: NonNullable<LineageNode['issued']>): string {
   return actor === undefined ? '' : `, with ${actor.name} acting (${actor.token})`
+}
+
+function sessionText({ session }: NonNullable<LineageNode['issued']>): string {
+  return session === undefined ? '' : `, as session ${session.name} of ${session.role}`
 }
 
 function withheldText({ reason, butForRetry }: Withheld, terminal: Terminal): string {

@@ -35,6 +35,8 @@ export interface IssuedToken {
   readonly kid: string
   /** Who was presented as acting for the subject: its name, and the id of its token. */
   readonly actor?: { readonly name: string; readonly token: string }
+  /** Set where it is no token, but a session of an AWS role. */
+  readonly session?: { readonly role: string; readonly name: string }
 }
 
 /** A cut-off: what was issued until then is revoked. Epoch seconds. */
@@ -49,7 +51,10 @@ export class LineageSearch {
   readonly #withheld = new Map<string, Withheld>()
   readonly #cutOffs = new Map<string, number>()
 
-  /** `wanted` is a token's id, its `jti`, or the `txn` of the family; an actor's token is of every family that it took part in. */
+  /**
+   * `wanted` is a token's id, its `jti`, the `txn` of the family, or the name of a session of an AWS role, which several may
+   * share; an actor's token is of every family that it took part in.
+   */
   constructor(wanted: string) {
     this.#wanted = wanted
   }
@@ -92,8 +97,11 @@ export class LineageSearch {
 
   #family(): readonly Event[] {
     const all = [...this.#grants.values()]
-    const found = all.filter((event) =>
-      ['token', 'jti', 'txn', 'subject_token', 'actor_token'].some((name) => event[name] === this.#wanted),
+    const found = all.filter(
+      (event) =>
+        ['token', 'jti', 'txn', 'subject_token', 'actor_token'].some(
+          (name) => event[name] === this.#wanted,
+        ) || sessionIn(event)?.name === this.#wanted,
     )
     const families = new Set(found.map((event) => event['txn']))
     return all.filter((event) => families.has(event['txn']))
@@ -137,6 +145,7 @@ function keysOf(event: Event): readonly string[] {
 }
 
 function issuedIn(event: Event): IssuedToken {
+  const session = sessionIn(event)
   const text = (name: string) => {
     const value = event[name]
     return typeof value === 'string' ? value : ''
@@ -153,5 +162,12 @@ function issuedIn(event: Event): IssuedToken {
     expiresAt: Number(event['expires_at']),
     kid: text('kid'),
     ...(text('actor') !== '' && { actor: { name: text('actor'), token: text('actor_token') } }),
+    ...(session !== undefined && { session }),
   }
+}
+
+function sessionIn({ aws_session: session }: Event): IssuedToken['session'] {
+  if (typeof session !== 'object' || session === null) return undefined
+  const { role_arn: role, session_name: name } = session as Readonly<Record<string, unknown>>
+  return { role: String(role), name: String(name) }
 }

@@ -260,7 +260,10 @@ export class LocalCloud {
       invoke: (name, event, alias) => this.#invoke(name, event, alias),
       accounts,
       outbound: { sign: (account, claims, algorithm) => this.#signIdentity(account, claims, algorithm) },
-      onTrailEvent: (event) => this.#progress(trailLine(event)),
+      onTrailEvent: (event) => {
+        const line = trailLine(event)
+        if (line !== undefined) this.#progress(line)
+      },
       onDefect: (defect) => this.#report(defect),
     })
     this.#aws = this.#closeLater(aws)

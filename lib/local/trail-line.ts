@@ -1,8 +1,9 @@
 import type { TrailEvent } from './aws/cloudtrail.ts'
 import { asObject, textAt, textsAt } from './aws/service.ts'
 
-/** An event of CloudTrail in one line, with what a trust policy had against it. */
-export function trailLine(event: TrailEvent): string {
+/** Who wanted a session, in one line, with what a trust policy had against it; `undefined` for other events of CloudTrail. */
+export function trailLine(event: TrailEvent): string | undefined {
+  if (!event.eventName.startsWith('AssumeRole')) return undefined
   const parameters = asObject(event['requestParameters'])
   const roleArn = textAt(parameters, 'roleArn')
   const obstacles = textsAt(asObject(event['additionalEventData']), 'trustPolicy')

@@ -79,9 +79,9 @@ describe('of what is revoked, the tokens that end', () => {
 })
 
 describe('a lineage', () => {
-  const treesOf = (wanted: string, cutOffs: Readonly<Record<string, number>> = {}) => {
+  const treesOf = (wanted: string, cutOffs: Readonly<Record<string, number>> = {}, events = ALL) => {
     const search = new LineageSearch(wanted)
-    for (const event of ALL) search.add({ unmapped: { event } } as unknown as OcsfEvent)
+    for (const event of events) search.add({ unmapped: { event } } as unknown as OcsfEvent)
     for (const [key, cutOff] of Object.entries(cutOffs)) search.revoke(key, cutOff)
     return { trees: search.trees(), keys: search.keys() }
   }
@@ -94,6 +94,17 @@ describe('a lineage', () => {
       ['login', undefined],
       ['acted', { name: 'pod:worker', token: 'worker-login' }],
       ['onward', undefined],
+    ])
+  })
+
+  it('is found by the name of an AWS session, and names that', () => {
+    const sessionOf = (token: string, session_name: string) =>
+      grantOf(token, { aws_session: { role_arn: 'arn:aws:iam::222222222222:role/a', session_name } })
+    const sessions = [sessionOf('one', '42@one'), sessionOf('two', '42@two'), ALONE]
+    const tokens = flat(treesOf('42@two', {}, sessions).trees)
+    expect(tokens.map(({ token, issued }) => [token, issued?.session])).toEqual([
+      ['login', undefined],
+      ['two', { role: 'arn:aws:iam::222222222222:role/a', name: '42@two' }],
     ])
   })
 

@@ -84,8 +84,10 @@ function described(event: TrailEvent): JsonObject {
   }
 }
 
+/** Of a session, its name. */
 function usernameOf(event: TrailEvent): string | undefined {
-  return textAt(asObject(event['userIdentity']), 'userName')
+  const identity = asObject(event['userIdentity'])
+  return textAt(identity, 'userName') ?? textAt(identity, 'arn')?.split('/').at(-1)
 }
 
 /** The caller's, and the one that a session was given. */

@@ -124,7 +124,8 @@ export class Gatekeeper {
   #identifySigner(service: AwsService, called: AwsRequest): Caller {
     const { accessKeyId } = called
     const principal = accessKeyId === undefined ? undefined : this.#principals.get(accessKeyId)
-    if (principal !== undefined) return { principal, arn: principalArn(principal, this.#cloud.account) }
+    if (principal !== undefined)
+      return { principal, accessKeyId, arn: principalArn(principal, this.#cloud.account) }
     const caller = this.#identifySession(service, called)
     if (caller !== undefined) return caller
     this.#onDefect({ kind: 'credential', accessKeyId, operation: `${called.service}:${called.operation}` })
@@ -143,7 +144,7 @@ export class Gatekeeper {
     }
     if (!isSignedWith(session, called))
       throw new AwsError('SignatureDoesNotMatch', WRONG_SIGNATURE, { status: 403 })
-    return { principal: this.#principalOf(session), arn: session.arn }
+    return { principal: this.#principalOf(session), accessKeyId, arn: session.arn }
   }
 
   /** It may do what its role may, as far as the session policy lets it: what a managed one would, nobody here knows. */

@@ -5,6 +5,8 @@ import type { Principal } from './permissions.ts'
 /** Who calls, as far as a service needs to know. */
 export interface Caller {
   readonly principal: Principal
+  /** With which the call was signed. */
+  readonly accessKeyId?: string | undefined
   /** `arn:aws:sts::…:assumed-role/…`, or a user's ARN. */
   readonly arn: string
 }

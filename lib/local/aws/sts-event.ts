@@ -22,31 +22,54 @@ export interface SessionAttempt {
 export function sessionEvent(attempt: SessionAttempt, cloud: Cloud): TrailEvent {
   const { call, session, error, obstacles } = attempt
   const roleArn = textAt(call.input, 'RoleArn') ?? ''
+  const accountId = accountOf(roleArn)
   return {
-    eventVersion: '1.11',
+    ...eventOf(call, cloud),
     userIdentity: identityOf(attempt),
-    eventTime: new Date(cloud.clock()).toISOString(),
-    eventSource: 'sts.amazonaws.com',
-    eventName: call.operation,
-    awsRegion: cloud.region,
     requestParameters: parametersOf(attempt, roleArn),
     responseElements: session === undefined ? null : elementsOf(session, attempt),
     ...(error !== undefined && { errorCode: error.code, errorMessage: error.message }),
     ...(obstacles !== undefined && { additionalEventData: { trustPolicy: obstacles } }),
-    requestID: call.requestId,
-    eventID: randomUUID(),
-    readOnly: true,
-    resources: [{ accountId: accountOf(roleArn), type: 'AWS::IAM::Role', ARN: roleArn }],
-    eventType: 'AwsApiCall',
-    managementEvent: true,
-    recipientAccountId: accountOf(roleArn) || cloud.account,
+    resources: [{ accountId, type: 'AWS::IAM::Role', ARN: roleArn }],
+    recipientAccountId: accountId || cloud.account,
   }
 }
 
-/** The `userIdentity` of a caller with credentials. */
-export function callerIdentity({ principal, arn }: Caller): JsonObject {
-  const type = principal.roleArn === undefined ? 'IAMUser' : 'AssumedRole'
-  return { type, arn, accountId: accountOf(arn), userName: principal.name }
+/** The event of a call that was made with credentials and changed nothing. */
+export function readEvent(call: ServiceCall, caller: Caller, cloud: Cloud): TrailEvent {
+  return {
+    ...eventOf(call, cloud),
+    userIdentity: callerIdentity(caller),
+    requestParameters: null,
+    responseElements: null,
+    recipientAccountId: accountOf(caller.arn),
+  }
+}
+
+function eventOf({ operation, requestId }: ServiceCall, cloud: Cloud): TrailEvent {
+  return {
+    eventVersion: '1.11',
+    eventTime: new Date(cloud.clock()).toISOString(),
+    eventSource: 'sts.amazonaws.com',
+    eventName: operation,
+    awsRegion: cloud.region,
+    requestID: requestId,
+    eventID: randomUUID(),
+    readOnly: true,
+    eventType: 'AwsApiCall',
+    managementEvent: true,
+  }
+}
+
+/** Of a session by the role and the session's name: what its tags are, only the event says that has started it. */
+function callerIdentity({ principal, accessKeyId, arn }: Caller): JsonObject {
+  const { name, roleArn, session } = principal
+  const known = { arn, accountId: accountOf(arn), accessKeyId }
+  if (roleArn === undefined) return { type: 'IAMUser', ...known, userName: name }
+  const sessionIssuer = { type: 'Role', arn: roleArn, accountId: accountOf(roleArn) }
+  const { sourceIdentity } = session ?? {}
+  const sessionContext = { sessionIssuer, ...(sourceIdentity !== undefined && { sourceIdentity }) }
+  return { type: 'AssumedRole', ...known, sessionContext }
 }
 
 function identityOf({ call, claims }: SessionAttempt): JsonObject {

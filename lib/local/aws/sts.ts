@@ -7,7 +7,7 @@ import { accountOf, type IamAccounts, providerName } from './iam-accounts.ts'
 import { type OutboundIdentity, outboundAccess, webIdentityToken } from './outbound-identity.ts'
 import { assumedRoleArn } from './permissions.ts'
 import { type AwsService, type Caller, type ServiceCall, textAt } from './service.ts'
-import { type SessionAttempt, sessionEvent } from './sts-event.ts'
+import { readEvent, type SessionAttempt, sessionEvent } from './sts-event.ts'
 import {
   assumeRoleAccess,
   type SessionFacts,
@@ -53,7 +53,7 @@ export interface StsOptions {
   readonly accounts?: IamAccounts | undefined
   /** Signs for callers of GetWebIdentityToken. @default - no account has an issuer */
   readonly outbound?: OutboundIdentity | undefined
-  /** Told of every session, and of every attempt to start one. */
+  /** Told of every session, of every attempt to start one, and of who asks for its own name. */
   readonly trail: CloudTrail
 }
 
@@ -125,7 +125,7 @@ export class Sts implements AwsService {
       return this.#recorded(call, (progress) => this.#assumeRoleWithWebIdentity(input, progress))
     if (caller === undefined)
       throw new AwsError('MissingAuthenticationToken', 'Missing Authentication Token', { status: 403 })
-    if (operation === 'GetCallerIdentity') return this.#callerIdentity(caller)
+    if (operation === 'GetCallerIdentity') return this.#callerIdentity(call, caller)
     if (operation === 'GetWebIdentityToken') return this.#webIdentityToken(input, caller)
     return this.#recorded(call, async (progress) => this.#assumeRole(input, caller, progress))
   }
@@ -218,7 +218,9 @@ export class Sts implements AwsService {
       )
   }
 
-  #callerIdentity({ principal, arn }: Caller): JsonObject {
+  #callerIdentity(call: ServiceCall, caller: Caller): JsonObject {
+    const { principal, arn } = caller
+    this.#options.trail.add(readEvent(call, caller, this.#cloud))
     const id =
       principal.roleArn === undefined
         ? userIdOf('AIDA', principal.name)
