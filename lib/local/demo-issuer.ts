@@ -7,6 +7,7 @@ import type { JsonObject, JsonValue } from './assembly.ts'
 import { DEMO_PRESETS, type DemoPreset, PLAIN_CLAIMS, PLAIN_LIFETIME_SECONDS } from './demo-claims.ts'
 import { DEMO_ISSUER_PATH } from './demo-exchange.ts'
 import { readBody } from './http-api.ts'
+import { isFromAnotherSite, NO_OTHER_SITES } from './other-sites.ts'
 
 export interface DemoIssuerOptions {
   /** Where the demo issuer answers, for example `http://127.0.0.1:8080/demo-issuer`. */
@@ -127,7 +128,9 @@ export class DemoIssuer {
       (request.url ?? '').slice(DEMO_ISSUER_PATH.length).split('?', 1)[0]?.split('/') ?? []
     if (name === 'sign' && rest.length === 0) return this.#answerSign(request, response)
     if (this.#failing) return sendJson(response, 503, { error: 'the demo issuer is told to fail' })
-    const id = decodeURIComponent(name)
+    const id = decoded(name)
+    if (id === undefined)
+      return sendJson(response, 400, { error: 'the percent-encoding of the path is malformed' })
     const issuer =
       this.#options.issuers.find((trusted) => trusted.id === id)?.issuer ?? DEMO_PRESETS[id]?.issuer
     if (issuer === undefined) return sendJson(response, 404, { error: `no issuer ${id}` })
@@ -143,6 +146,7 @@ export class DemoIssuer {
   async #answerSign(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.method !== 'POST')
       return sendJson(response, 405, { error: 'POST {"preset": …, "claims": …}' })
+    if (isFromAnotherSite(request)) return sendJson(response, 403, { error: NO_OTHER_SITES })
     const body = await readBody(request, MAX_REQUEST_BYTES)
     try {
       const token = await this.sign(readSignRequest(body?.toString() ?? ''))
@@ -223,6 +227,14 @@ function algorithmOf({ algorithms }: TrustedIssuer): string {
 /** AWS lets the caller choose; the others sign in one way. */
 function algorithmsNeeded(issuer: TrustedIssuer): readonly string[] {
   return issuer.preset === 'aws-outbound' ? issuer.algorithms : [algorithmOf(issuer)]
+}
+
+function decoded(segment: string): string | undefined {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return undefined
+  }
 }
 
 function idsOf(issuers: readonly TrustedIssuer[]): string {

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { IamAuthorizer } from './iam-authorizer.ts'
+import { isForLoopback, LOOPBACK_ONLY } from './other-sites.ts'
 import type { ApiPlan, RoutePlan } from './plan/cloud-plan.ts'
 import { pathOf, proxyEvent, type RoutedRequest } from './proxy-event.ts'
 
@@ -107,6 +108,7 @@ export class HttpApi {
   }
 
   async #answer(message: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (!isForLoopback(message)) return void sendMessage(response, 403, LOOPBACK_ONLY)
     const path = pathOf(message)
     const mounted = [...this.#mounts].find(([prefix]) => path.startsWith(prefix))
     if (mounted !== undefined) return mounted[1](message, response)

@@ -543,7 +543,7 @@ describe('the front door', () => {
   it('E13 a request that is never finished never reaches the function', async () => {
     const socket = connect(Number(new URL(api.url).port), '127.0.0.1')
     socket.write(
-      `POST /token HTTP/1.1\r\nhost: x\r\ncontent-type: ${FORM}\r\ncontent-length: 1000\r\n\r\ngrant_type=`,
+      `POST /token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: ${FORM}\r\ncontent-length: 1000\r\n\r\ngrant_type=`,
     )
     await new Promise((resolve) => setTimeout(resolve, 100))
     expect(invoked).toBe(0)

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isForLoopback, isFromAnotherSite, LOOPBACK_ONLY, NO_OTHER_SITES } from '../other-sites.ts'
 import { type AnswerFrame, sendError, sendOutput } from './answer.ts'
 import { AwsError, type JsonObject } from './aws-error.ts'
 import type { Cloud } from './cloud.ts'
@@ -64,6 +65,8 @@ export class CallHandling {
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const startedAt = now()
     const frame = { service: '', operation: '', requestId: randomUUID(), now: this.#parts.cloud.clock() }
+    const stranger = refuseOtherSites(request)
+    if (stranger !== undefined) return sendError(response, frame, stranger)
     try {
       const { method = '', url = '', headers } = request
       const called = readAwsRequest({ method, url, headers, body: await readBody(request) })
@@ -147,6 +150,14 @@ export class CallHandling {
       return false
     }
   }
+}
+
+/** No page has any business here. The operator's access key is no secret, so it is not what keeps one out. */
+function refuseOtherSites(request: IncomingMessage): AwsError | undefined {
+  const isLocal = isForLoopback(request)
+  if (isLocal && !isFromAnotherSite(request)) return undefined
+  const message = isLocal ? NO_OTHER_SITES : LOOPBACK_ONLY
+  return new AwsError('AccessDeniedException', message, { status: 403 })
 }
 
 function answer(response: ServerResponse, frame: AnswerFrame, outcome: Outcome): void {

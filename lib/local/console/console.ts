@@ -113,11 +113,8 @@ async function answer(
   for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
   const path = pathOf(request).slice(CONSOLE_PATH.length)
   const found = endpointFor(path)
-  const port = Number(new URL(world.cloud.url).port)
-  const refusal = refuseRequest(request, port, {
-    method: found?.endpoint.method ?? 'GET',
-    isPage: path === '',
-  })
+  const method = found?.endpoint.method ?? 'GET'
+  const refusal = refuseRequest(request, { method, isPage: path === '' })
   if (refusal !== undefined) {
     const { status, message, allow } = refusal
     if (allow !== undefined) response.setHeader('allow', allow)

@@ -1,6 +1,8 @@
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { text as textOf } from 'node:stream/consumers'
 import { PutItemCommand } from '@aws-sdk/client-dynamodb'
-import { expect, test } from 'vitest'
-import { failureOf, OPERATOR_KEY, startRig, table } from './support.ts'
+import { describe, expect, test } from 'vitest'
+import { failureOf, OPERATOR_KEY, type Rig, startRig, table } from './support.ts'
 
 test('a request of a service that is not here is refused and a defect', async () => {
   const { endpoint, defects } = await startRig()
@@ -41,6 +43,41 @@ test('an unsigned call of a signed operation is refused', async () => {
   const answer = await fetch(endpoint.url, { method: 'POST', headers, body: '{}' })
   expect(await answer.json()).toMatchObject({ __type: 'UnrecognizedClientException' })
   expect(defects).toMatchObject([{ kind: 'credential', accessKeyId: undefined }])
+})
+
+describe('a page of another site', () => {
+  const signed = {
+    'x-amz-target': 'DynamoDB_20120810.ListTables',
+    authorization: `AWS4-HMAC-SHA256 Credential=${OPERATOR_KEY}/20260101/eu-west-1/dynamodb/aws4_request`,
+  }
+  const call = async ({ endpoint }: Rig, headers: Readonly<Record<string, string>>) => {
+    // `fetch` would put the host right.
+    const options = { method: 'POST', headers: { host: new URL(endpoint.url).host, ...signed, ...headers } }
+    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+      httpRequest(endpoint.url, options, resolve).on('error', reject).end('{}')
+    })
+    return { status: answer.statusCode, text: await textOf(answer) }
+  }
+
+  test.each([
+    { host: 'attacker.example' },
+    { host: '127.0.0.1.attacker.example' },
+    { origin: 'https://attacker.example' },
+    { origin: 'http://localhost:3000' },
+    { 'sec-fetch-site': 'cross-site' },
+  ])('has no call answered, though it knows the access key: %j', async (headers) => {
+    const rig = await startRig()
+    const { status, text } = await call(rig, headers as Record<string, string>)
+    expect([status, text]).toEqual([403, expect.stringContaining('AccessDeniedException')])
+    expect([rig.calls, rig.defects]).toEqual([[], []])
+  })
+
+  test.each(['localhost', 'localhost:8000', 'bucket.name.localhost', '127.0.0.1'])(
+    'is not who calls the endpoint by the name %s',
+    async (host) => {
+      expect((await call(await startRig(), { host })).status).toBe(200)
+    },
+  )
 })
 
 test('text in a query answer is escaped', async () => {

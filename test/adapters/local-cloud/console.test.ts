@@ -65,24 +65,47 @@ const EVERYTHING = ['', '/', '/app.js', '/style.css', '/api/policy', '/api/keys'
 )
 
 describe('who may ask the console', () => {
-  it('answers under both names of loopback', async () => {
-    const { port } = new URL(broker.url)
-    for (const host of [`127.0.0.1:${port}`, `localhost:${port}`])
-      expect((await send(CONSOLE_PATH, { headers: { host } })).status).toBe(200)
-  })
-
-  it.each(['attacker.example', '127.0.0.1', 'localhost:1', '127.0.0.1.attacker.example', ''])(
-    'refuses the host %j, whatever is asked for',
+  it.each(['127.0.0.1', 'localhost', 'LOCALHOST', 'console.localhost', '127.1.2.3', '[::1]'])(
+    'answers to %s, whatever port leads to it',
     async (host) => {
-      for (const path of EVERYTHING) expect((await send(path, { headers: { host } })).status).toBe(403)
-      expect((await send(api('explain'), post({ host }))).status).toBe(403)
+      const { port } = new URL(broker.url)
+      for (const named of [host, `${host}:${port}`, `${host}:9000`])
+        expect((await send(CONSOLE_PATH, { headers: { host: named } })).status).toBe(200)
     },
   )
 
+  it.each([
+    'attacker.example',
+    '127.0.0.1.attacker.example',
+    'localhost.attacker.example',
+    'attackerlocalhost',
+    'localhost@attacker.example',
+    'attacker.example#.localhost',
+    '10.0.0.1',
+    '0.0.0.0',
+    '128.0.0.1',
+    '',
+  ])('refuses the host %j, whatever is asked for, and of the API and the demo issuer too', async (host) => {
+    const others = ['/token', '/health', '/demo-issuer/sign', '/demo-issuer/github/jwks.json', '/nowhere']
+    for (const path of [...EVERYTHING, ...others]) {
+      const { status, text } = await send(path, { headers: { host } })
+      expect([path, status, text]).toEqual([
+        path,
+        403,
+        expect.stringContaining('127.0.0.1 and localhost only'),
+      ])
+    }
+    expect((await send(api('explain'), post({ host }))).status).toBe(403)
+  })
+
   it('refuses a second host', async () => {
     const { host } = new URL(broker.url)
-    const answer = await send(CONSOLE_PATH, { headers: { host: [host, 'attacker.example'] } })
-    expect([400, 403]).toContain(answer.status)
+    for (const path of [CONSOLE_PATH, '/health'])
+      for (const hosts of [
+        [host, 'attacker.example'],
+        [host, host],
+      ])
+        expect([400, 403]).toContain((await send(path, { headers: { host: hosts } })).status)
   })
 
   it.each([
@@ -340,6 +363,13 @@ async function firstOfFeed(): Promise<string> {
   stop.abort()
   return Buffer.from(value ?? []).toString()
 }
+
+it('opens no live list for HEAD', async () => {
+  // One more than may be open at a time.
+  for (let count = 0; count < 9; count++)
+    expect((await send(api('feed'), { method: 'HEAD' })).status).toBe(200)
+  expect(await firstOfFeed()).toMatch(/^data: \{"requests":/)
+})
 
 describe('what whoever is on call sees', () => {
   const fault = async (name: string, injected: boolean) =>

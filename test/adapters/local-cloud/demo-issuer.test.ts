@@ -153,6 +153,26 @@ describe('the demo issuer', () => {
     expect(((await response.json()) as { error: string }).error).toMatch(message)
   })
 
+  it.each([{ origin: 'https://attacker.example' }, { origin: 'null' }, { 'sec-fetch-site': 'cross-site' }])(
+    'signs nothing for a page of another site: %j',
+    async (headers) => {
+      const response = await post('{"preset":"gitlab"}', headers as Record<string, string>)
+      expect([response.status, await response.json()]).toEqual([
+        403,
+        { error: 'requests from other sites are refused' },
+      ])
+    },
+  )
+
+  it('signs for its own console', async () => {
+    const headers = { origin: cloud.url, 'sec-fetch-site': 'same-origin' }
+    expect((await post('{"preset":"gitlab"}', headers)).status).toBe(200)
+  })
+
+  it.each(['%', '%E0%A4%A/jwks.json'])('refuses the malformed path %s', async (path) => {
+    expect((await fetch(`${cloud.url}/demo-issuer/${path}`)).status).toBe(400)
+  })
+
   it('keeps the keys published that rotation takes out of use, and has the next ones published before', async () => {
     const before = await sign({ preset: 'github-actions' })
     const { keys } = (await (await fetch(`${cloud.url}/demo-issuer/github/jwks.json`)).json()) as {
