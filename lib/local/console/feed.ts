@@ -35,6 +35,10 @@ export class Feed {
   open(response: ServerResponse): boolean {
     if (this.#pages.size >= MOST_PAGES) return false
     response.writeHead(200, { 'content-type': 'text/event-stream' })
+    if (response.req.method === 'HEAD') {
+      response.end()
+      return true
+    }
     this.#pages.add(response)
     const heartbeat = setInterval(() => response.write(': alive\n\n'), HEARTBEAT_MILLISECONDS).unref()
     response.on('close', () => {
