@@ -2,7 +2,7 @@ import { DynamoDbRevocationStore } from '../../functions/adapters/dynamodb-revoc
 import { readBatch } from '../../functions/core/audit-chain.ts'
 import type { RevocationKey } from '../../functions/core/ports.ts'
 import { AuditSource } from './audit-source.ts'
-import { type Command, CommandFailed, UsageError } from './command.ts'
+import { type Command, CommandFailed, DEPLOYMENT_OPTIONS, UsageError } from './command.ts'
 import type { Deployment } from './deployment.ts'
 import { type LineageNode, LineageSearch, type Withheld } from './lineage.ts'
 import { type Terminal, withProgress } from './terminal.ts'
@@ -20,7 +20,7 @@ export const auditLineage: Command = {
   summary: 'show what a token was made from, what was made from it, and what of it is revoked',
   details: DETAILS,
   example: 'npx token-broker audit lineage THxhCcbGTQ6pWQmvABh0xw --stage prod',
-  options: {},
+  options: DEPLOYMENT_OPTIONS,
   run: async (context) => {
     const { terminal, flag } = context
     const [wanted, ...more] = context.arguments

@@ -1,7 +1,7 @@
 import { ConditionalCheckFailedException, UpdateItemCommand } from '@aws-sdk/client-dynamodb'
 import { REPAIRED, type RecordedExchange } from '../../functions/core/audit-entry.ts'
 import { verifyDeployed } from './audit-verify.ts'
-import type { Command } from './command.ts'
+import { type Command, DEPLOYMENT_OPTIONS, PLAN_OPTIONS } from './command.ts'
 import { confirmPlan } from './confirm.ts'
 import type { Deployment } from './deployment.ts'
 import { type Terminal, withProgress } from './terminal.ts'
@@ -21,6 +21,8 @@ export const auditRepair: Command = {
     'Nothing in the bucket is changed. May be repeated.',
   example: 'npx token-broker audit repair --stage prod',
   options: {
+    ...DEPLOYMENT_OPTIONS,
+    ...PLAN_OPTIONS,
     'public-key': {
       type: 'string',
       value: 'FILE',

@@ -2,7 +2,14 @@ import { readFile } from 'node:fs/promises'
 import { GetPublicKeyCommand } from '@aws-sdk/client-kms'
 import { AuditSource } from './audit-source.ts'
 import { type AuditReport, verifyAudit } from './audit-verification.ts'
-import { type Command, type CommandContext, CommandFailed, type ExitCode, UsageError } from './command.ts'
+import {
+  type Command,
+  type CommandContext,
+  CommandFailed,
+  DEPLOYMENT_OPTIONS,
+  type ExitCode,
+  UsageError,
+} from './command.ts'
 import type { Deployment } from './deployment.ts'
 import { type Terminal, withProgress } from './terminal.ts'
 import { timeOf } from './times.ts'
@@ -18,6 +25,7 @@ export const auditVerify: Command = {
     'the records that the exchanges table holds (48 hours). Exit code 1 if anything is wrong; each line says what, and where.',
   example: 'npx token-broker audit verify --stage prod',
   options: {
+    ...DEPLOYMENT_OPTIONS,
     since: {
       type: 'string',
       value: 'NUMBER',

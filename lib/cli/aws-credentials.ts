@@ -2,7 +2,13 @@ import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { AWS_CREDENTIALS_PATH } from '../../functions/settings.ts'
 import { isPrivateUrl } from '../private-url.ts'
-import { type Command, type CommandContext, CommandFailed, UsageError } from './command.ts'
+import {
+  type Command,
+  type CommandContext,
+  CommandFailed,
+  DEPLOYMENT_OPTIONS,
+  UsageError,
+} from './command.ts'
 
 const DETAILS = `For the AWS CLI and SDKs, as a line of ~/.aws/config:
 
@@ -23,6 +29,7 @@ export const awsCredentials: Command = {
   example:
     'npx token-broker aws credentials deploy-prod --url https://tokens.example.com --token-file /var/run/secrets/broker/token',
   options: {
+    ...DEPLOYMENT_OPTIONS,
     'token-file': { type: 'string', value: 'FILE', description: 'holds the subject token' },
     url: {
       type: 'string',

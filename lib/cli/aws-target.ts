@@ -1,12 +1,19 @@
 import type { AwsTarget } from '../../functions/core/policy/compiled.ts'
 import { isAwsTarget } from '../../functions/core/policy/target-kinds.ts'
 import { BROKER_ROLE_OUTPUT, type BrokerFacts } from '../aws-roles/target-trust.ts'
-import { type CommandContext, CommandFailed, type CommandOption, UsageError } from './command.ts'
+import {
+  type CommandContext,
+  CommandFailed,
+  type CommandOption,
+  DEPLOYMENT_OPTIONS,
+  UsageError,
+} from './command.ts'
 import { loadFor, POLICY_OPTION } from './policy-source.ts'
 
 /** Every command about the role of a target takes them. */
 export const ROLE_OPTIONS = {
   ...POLICY_OPTION,
+  ...DEPLOYMENT_OPTIONS,
   issuer: {
     type: 'string',
     value: 'URL',

@@ -12,6 +12,21 @@ export interface CommandOption {
   readonly description: string
 }
 
+/** Which deployment a command is about. */
+export const DEPLOYMENT_OPTIONS = {
+  stage: { type: 'string', value: 'STAGE', description: 'the deployment (default: the one of cdk.json)' },
+  region: {
+    type: 'string',
+    value: 'REGION',
+    description: 'its AWS region (default: as the AWS CLI finds it)',
+  },
+} as const satisfies Readonly<Record<string, CommandOption>>
+
+/** Of a command that shows a plan before it changes something. */
+export const PLAN_OPTIONS = {
+  yes: { type: 'boolean', description: 'carry the plan out without asking' },
+} as const satisfies Readonly<Record<string, CommandOption>>
+
 /** What a command was called with. */
 export interface CommandContext {
   /** What follows the command's name. */
@@ -21,7 +36,7 @@ export interface CommandContext {
   /** Whether a boolean option was given. */
   flag(option: string): boolean
   readonly terminal: Terminal
-  /** Finds the deployment that `--stage` and `--region` name. Throws {@link CommandFailed} if there is none. */
+  /** Finds the deployment that {@link DEPLOYMENT_OPTIONS} name. Throws {@link CommandFailed} if there is none. */
   deployment(): Promise<Deployment>
   /** Epoch seconds. */
   readonly now: () => number

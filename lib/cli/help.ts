@@ -31,11 +31,13 @@ export function groupHelp(words: readonly string[], commands: readonly Command[]
   )
   const width = Math.max(...names.map(({ length }) => length))
   const [first] = commands
+  const shared = sharedOptions(commands)
   return [
     `Usage: ${['npx token-broker', ...words, '<command>', '[options]'].join(' ')}`,
     '',
     'Commands:',
     ...commands.map(({ summary }, index) => `  ${(names[index] ?? '').padEnd(width)}  ${summary}`),
+    ...(Object.keys(shared).length === 0 ? [] : ['', 'Options of all of them:', ...optionLines(shared)]),
     '',
     'Options of every command:',
     ...optionLines(globals),
@@ -45,6 +47,13 @@ export function groupHelp(words: readonly string[], commands: readonly Command[]
     '',
     EXIT_CODES,
   ].join('\n')
+}
+
+function sharedOptions([first, ...others]: readonly Command[]): Options {
+  const shared = Object.entries(first?.options ?? {}).filter(([name]) =>
+    others.every(({ options }) => Object.hasOwn(options, name)),
+  )
+  return Object.fromEntries(shared)
 }
 
 function optionLines(options: Options): readonly string[] {

@@ -8,7 +8,7 @@ import {
 import { DELEGATED_RING, type KeyTimes, RECONCILE_MINUTES } from '../../functions/core/key-times.ts'
 import { isDelegated } from '../../functions/core/signing-ring.ts'
 import { type KeyRotation, stepWorldOf } from '../../functions/rotate-keys/reconcile.ts'
-import type { Command } from './command.ts'
+import { type Command, DEPLOYMENT_OPTIONS } from './command.ts'
 import { keyWorld, readRings } from './key-world.ts'
 import { type Terminal, tableLines } from './terminal.ts'
 import { ageOf, timeOf } from './times.ts'
@@ -38,7 +38,7 @@ export const keysList: Command = {
   path: ['keys', 'list'],
   summary: 'show every signing key, its state, and what happens to it next',
   example: 'npx token-broker keys list --stage prod',
-  options: {},
+  options: DEPLOYMENT_OPTIONS,
   run: async ({ deployment, flag, terminal, now }) => {
     const found = await deployment()
     const world = keyWorld(found, now)

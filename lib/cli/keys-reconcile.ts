@@ -1,5 +1,5 @@
 import { reconcileKeys } from '../../functions/rotate-keys/reconcile.ts'
-import { type Command, CommandFailed } from './command.ts'
+import { type Command, CommandFailed, DEPLOYMENT_OPTIONS } from './command.ts'
 import { explain } from './explain.ts'
 import { keyWorld } from './key-world.ts'
 import { withProgress } from './terminal.ts'
@@ -11,7 +11,7 @@ export const keysReconcile: Command = {
   details:
     'The same steps by the same code, with your credentials. It may run at any time, and as often as you like.',
   example: 'npx token-broker keys reconcile --stage prod',
-  options: {},
+  options: DEPLOYMENT_OPTIONS,
   run: async ({ deployment, now, terminal, flag }) => {
     const work = reconcileKeys(keyWorld(await deployment(), now))
     const reports = await withProgress(terminal, () => 'making and moving keys…', work)

@@ -11,7 +11,14 @@ import type { SigningKeyFactory } from '../../functions/core/ports.ts'
 import { isDelegated } from '../../functions/core/signing-ring.ts'
 import type { RingName } from '../../functions/core/types.ts'
 import { type KeyRotation, stepWorldOf } from '../../functions/rotate-keys/reconcile.ts'
-import { type Command, type CommandContext, CommandFailed, UsageError } from './command.ts'
+import {
+  type Command,
+  type CommandContext,
+  CommandFailed,
+  DEPLOYMENT_OPTIONS,
+  PLAN_OPTIONS,
+  UsageError,
+} from './command.ts'
 import { confirmPlan } from './confirm.ts'
 import type { Deployment } from './deployment.ts'
 import { explain } from './explain.ts'
@@ -39,6 +46,8 @@ export const keysRevoke: Command = {
   example:
     'npx token-broker keys revoke 2nzg0n2QABCP91QaOV5jxKjGw5kpTf8Z7WZfY86XCXE --reason "INC-7: role stolen"',
   options: {
+    ...DEPLOYMENT_OPTIONS,
+    ...PLAN_OPTIONS,
     reason: { type: 'string', value: 'TEXT', description: 'required: why, for the record' },
     directly: {
       type: 'boolean',

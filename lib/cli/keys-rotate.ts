@@ -4,7 +4,7 @@ import { PUBLISHED_KEYS_PER_RING, RECONCILE_MINUTES, RINGS } from '../../functio
 import { LIMITS } from '../../functions/core/limits.ts'
 import { carryOut } from '../../functions/rotate-keys/carry-out.ts'
 import { type KeyRotation, stepWorldOf } from '../../functions/rotate-keys/reconcile.ts'
-import { type Command, CommandFailed, UsageError } from './command.ts'
+import { type Command, CommandFailed, DEPLOYMENT_OPTIONS, PLAN_OPTIONS, UsageError } from './command.ts'
 import { confirmPlan } from './confirm.ts'
 import { keyWorld, readRings, ringChanged } from './key-world.ts'
 import { durationOf, timeOf } from './times.ts'
@@ -25,6 +25,8 @@ export const keysRotate: Command = {
     'compromised one: keys revoke). Tokens of the key that signed so far stay valid.',
   example: 'npx token-broker keys rotate --now --ring RS256 --stage prod',
   options: {
+    ...DEPLOYMENT_OPTIONS,
+    ...PLAN_OPTIONS,
     now: { type: 'boolean', description: 'required: says that you mean it' },
     ring: { type: 'string', value: 'RING', description: `${RINGS.join(', ')} or ${ALL} (default: ${ALL})` },
     'before-caches-expire': {

@@ -2,7 +2,15 @@ import { preparseJwt } from '../../functions/core/jwt-preparse.ts'
 import { tokenIdOf } from '../../functions/core/token-id.ts'
 import { issuerNamedIn } from '../../functions/core/trusted-issuer.ts'
 import { affectedTokens, type IssuedToken, type RevocationKind, readIssuedTokens } from './affected-tokens.ts'
-import { type Command, type CommandContext, CommandFailed, type ExitCode, UsageError } from './command.ts'
+import {
+  type Command,
+  type CommandContext,
+  CommandFailed,
+  DEPLOYMENT_OPTIONS,
+  type ExitCode,
+  PLAN_OPTIONS,
+  UsageError,
+} from './command.ts'
 import { confirmPlan } from './confirm.ts'
 import { postRevocation } from './post-revocation.ts'
 import { reasonOf } from './reason.ts'
@@ -51,6 +59,8 @@ export const revoke: Command = {
   example:
     'npx token-broker revoke subject github:repo:octo-org/payments:ref:refs/heads/main --reason "INC-7" --dry-run',
   options: {
+    ...DEPLOYMENT_OPTIONS,
+    ...PLAN_OPTIONS,
     reason: { type: 'string', value: 'TEXT', description: 'required: why, for the record' },
     'dry-run': { type: 'boolean', description: 'count and list what would end, and change nothing' },
   },

@@ -16,14 +16,7 @@ import type { Terminal } from './terminal.ts'
 
 /** What every command takes. */
 export const GLOBAL_OPTIONS: Readonly<Record<string, CommandOption>> = {
-  stage: { type: 'string', value: 'STAGE', description: 'the deployment (default: the one of cdk.json)' },
-  region: {
-    type: 'string',
-    value: 'REGION',
-    description: 'its AWS region (default: as the AWS CLI finds it)',
-  },
   json: { type: 'boolean', description: 'print JSON, for machines' },
-  yes: { type: 'boolean', description: 'carry the plan out without asking' },
   help: { type: 'boolean', description: 'print help, and do nothing' },
   version: { type: 'boolean', description: 'print the version, and do nothing' },
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Command, CommandFailed, UsageError } from '../../lib/cli/command.ts'
+import { type Command, CommandFailed, DEPLOYMENT_OPTIONS, UsageError } from '../../lib/cli/command.ts'
 import { COMMANDS } from '../../lib/cli/commands.ts'
 import { explain } from '../../lib/cli/explain.ts'
 import { GLOBAL_OPTIONS, runCli } from '../../lib/cli/run.ts'
@@ -10,7 +10,7 @@ const greet: Command = {
   summary: 'greet somebody',
   arguments: '<name>',
   example: 'npx token-broker say hello Ada',
-  options: { tone: { type: 'string', value: 'TONE', description: 'how' } },
+  options: { ...DEPLOYMENT_OPTIONS, tone: { type: 'string', value: 'TONE', description: 'how' } },
   run: async ({ arguments: [name = 'nobody'], text, flag, terminal }) => {
     if (name === 'error') throw new CommandFailed('no voice', 'drink tea')
     if (name === 'usage') throw new UsageError('not that name')
@@ -65,6 +65,8 @@ describe('the command line', () => {
     [['say', 'hello', '--volume', '3'], "Unknown option '--volume'"],
     [['say', 'hello', '--tone'], 'argument missing'],
     [['say', 'nothing', '--tone', 'warm'], "Unknown option '--tone'"],
+    [['say', 'nothing', '--stage', 'prod'], "Unknown option '--stage'"],
+    [['say', 'hello', '--yes'], "Unknown option '--yes'"],
     [['strict', 'word'], 'strict takes no arguments, found word'],
     [['--stage', 'Prod', 'say', 'hello'], '--stage Prod: allowed is a lower-case letter'],
     [['say', 'hello', 'usage'], 'not that name'],
@@ -114,6 +116,13 @@ describe('the command line', () => {
     },
   )
 
+  it('lists the options of a command in its help, and no other', async () => {
+    expect((await run('say', 'hello', '--help')).out).toContain('--stage STAGE')
+    expect((await run('say', 'nothing', '--help')).out).not.toContain('--stage')
+    expect((await run('say', '--help')).out).not.toContain('Options of all of them')
+    expect((await run('--help')).out).not.toContain('--tone')
+  })
+
   it('prints its version', async () => {
     expect((await run('--version')).out).toMatch(/^\d+\.\d+\.\d+\n$/)
   })
@@ -127,6 +136,14 @@ describe('the table of commands', () => {
         expect(types.get(name) ?? type, name).toBe(type)
         types.set(name, type)
       }
+  })
+
+  it('says --stage and --yes of commands that know a deployment or show a plan, and of no other', () => {
+    const having = (option: string) =>
+      COMMANDS.filter(({ options }) => Object.hasOwn(options, option)).map(({ path }) => path.join(' '))
+    expect(having('stage').filter((name) => /^(?:policy|clients) /.test(name))).toEqual([])
+    expect(having('stage')).toEqual(having('region'))
+    expect(having('yes')).toEqual(['keys rotate', 'keys revoke', 'revoke', 'audit repair'])
   })
 
   it('has an example of each command that begins with it', () => {

@@ -94,7 +94,7 @@ export const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
   },
   reconcile: {
     method: 'POST',
-    answer: async (_, { operator }) => ok(await operator.run(['keys', 'reconcile', '--yes'])),
+    answer: async (_, { operator }) => ok(await operator.run(['keys', 'reconcile'])),
   },
   revocations: {
     method: 'POST',
