@@ -52,6 +52,7 @@ import { ChainWriter } from './export-audit/chain-writer.ts'
 import type { AuditExport } from './export-audit/export-audit.ts'
 import type { Documents } from './jwks/serve-documents.ts'
 import type { Probe } from './probe/probe.ts'
+import type { KeyPeriods } from './rotate-keys/key-age.ts'
 import type { KeyRotation } from './rotate-keys/reconcile.ts'
 import {
   readAwsEndpoint,
@@ -252,7 +253,7 @@ export function composeDocuments(): Documents & { readonly stage: string } {
   }
 }
 
-export function composeKeyRotation(): KeyRotation & { readonly stage: string } {
+export function composeKeyRotation(): KeyRotation & { readonly stage: string; readonly periods: KeyPeriods } {
   const settings = readSettings([
     'issuer',
     'stage',
@@ -263,19 +264,18 @@ export function composeKeyRotation(): KeyRotation & { readonly stage: string } {
   ])
   const kms = new KMSClient(AWS_CLIENT)
   const wrapping = composeWrapping(kms, settings.stage)
-  const timesOf = (period: 'keyRotationSeconds' | 'delegatedKeySeconds') =>
-    keyTimesFor({
-      rotationSeconds: readSeconds(settings, period),
-      verifierCacheSeconds: readSeconds(settings, 'verifierCacheSeconds'),
-    })
+  const inKms = readSeconds(settings, 'keyRotationSeconds')
+  const delegated = readSeconds(settings, 'delegatedKeySeconds')
+  const verifierCacheSeconds = readSeconds(settings, 'verifierCacheSeconds')
   return {
     stage: settings.stage,
+    periods: { RS256: inKms, ES256: inKms, [DELEGATED_RING]: delegated },
     store: new DynamoDbKeyManifests(new DynamoDBClient(AWS_CLIENT), settings.signingKeysTable),
     factory: new KmsSigningKeyFactory(kms, settings.stage),
     inventory: new KmsSigningKeyInventory(kms, settings.stage),
-    times: timesOf('keyRotationSeconds'),
+    times: keyTimesFor({ rotationSeconds: inKms, verifierCacheSeconds }),
     delegated: {
-      times: timesOf('delegatedKeySeconds'),
+      times: keyTimesFor({ rotationSeconds: delegated, verifierCacheSeconds }),
       attester: new KmsKeyAttester(kms, settings.issuer, epochSeconds),
       keys: wrapping && new DelegatedSigningKeys(wrapping),
     },

@@ -14,6 +14,7 @@ export interface RingHealth {
 /** The health of the signing keys, over all rings. What is `undefined` is not known, and not measured. */
 export interface KeyHealth {
   readonly secondsToNextStep: number | undefined
+  readonly secondsBeyondPeriod: number | undefined
   /** For the line's properties alone: a dimension would multiply the metrics. */
   readonly rings: readonly RingHealth[]
 }
@@ -28,8 +29,11 @@ export function createKeyTelemetry(stage: string): KeyTelemetry {
   const meter = createMeter(stage)
   const logger = createLogger(stage)
   return {
-    measure: ({ secondsToNextStep, rings }) =>
-      meter({ SecondsToNextKeyStep: secondsToNextStep }, { rings: JSON.stringify(rings) }),
+    measure: ({ secondsToNextStep, secondsBeyondPeriod, rings }) =>
+      meter(
+        { SecondsToNextKeyStep: secondsToNextStep, SecondsBeyondKeyPeriod: secondsBeyondPeriod },
+        { rings: JSON.stringify(rings) },
+      ),
     failed: (fault) => logger.error('failed', { fault: describeFault(fault) }),
   }
 }

@@ -61,6 +61,8 @@ export const METRIC_UNITS = {
   RetiredKeySignatures: MetricUnit.Count,
   /** Until a signing key moves next; below zero while a step that is due does not succeed. */
   SecondsToNextKeyStep: MetricUnit.Seconds,
+  /** For how long a key has signed beyond its ring's period; below zero while none has. By what is stored, not by the plan. */
+  SecondsBeyondKeyPeriod: MetricUnit.Seconds,
   /** Records of exchanges that were written to the audit trail. */
   AuditExported: MetricUnit.Count,
   /** For how long the oldest record of a batch had waited for it, also when the batch failed. */

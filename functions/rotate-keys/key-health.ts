@@ -2,8 +2,11 @@ import { publishedKeys } from '../core/published-keys.ts'
 import type { KeyHealth, RingHealth } from '../run-telemetry.ts'
 import type { RingReport } from './reconcile.ts'
 
-/** What a run says about the keys: the worst ring counts. `now` in epoch seconds. */
-export function keyHealth(reports: readonly RingReport[], now: number): KeyHealth {
+/** What a run says about what it has left: the worst ring counts. `now` in epoch seconds. */
+export function keyHealth(
+  reports: readonly RingReport[],
+  now: number,
+): Omit<KeyHealth, 'secondsBeyondPeriod'> {
   const rings = reports.map((report) => ringHealth(report, now))
   return {
     rings,

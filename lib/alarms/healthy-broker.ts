@@ -34,12 +34,18 @@ const CONCURRENCY = 20
 const CONCURRENCY_QUOTA = 1000
 const ITERATOR_AGE_MILLISECONDS = 500
 const KEY_RUN_MINUTES = 15
-const SECONDS_TO_NEXT_KEY_STEP = 86_400
+/** The key of the shortest period decides, and another takes over at the same minute of each day. */
+const KEY_PERIOD_MINUTES = 24 * 60
 
 const times = (count: number, value = 1): readonly Sample[] => (count > 0 ? [{ value, count }] : [])
 const none: Published = () => []
 const zero: Published = () => times(1, 0)
 const succeeded = ({ requests, failed }: Load): number => requests * (1 - failed)
+const secondsToNextKey = (minute: number): number => 60 * (KEY_PERIOD_MINUTES - (minute % KEY_PERIOD_MINUTES))
+const ofKeyRuns =
+  (value: (minute: number) => number): Published =>
+  (_, minute) =>
+    minute % KEY_RUN_MINUTES === 0 ? times(1, value(minute)) : []
 const failures: Published = ({ requests, failed }) => [
   ...times(requests * failed),
   ...times(requests * (1 - failed), 0),
@@ -64,8 +70,8 @@ const OF_THE_BROKER: Readonly<Record<keyof typeof METRIC_UNITS, Published>> = {
   StsFailures: none,
   IssuerKeyFailures: none,
   RetiredKeySignatures: none,
-  SecondsToNextKeyStep: (_, minute) =>
-    minute % KEY_RUN_MINUTES === 0 ? times(1, SECONDS_TO_NEXT_KEY_STEP) : [],
+  SecondsToNextKeyStep: ofKeyRuns(secondsToNextKey),
+  SecondsBeyondKeyPeriod: ofKeyRuns((minute) => -secondsToNextKey(minute)),
   AuditExported: (load) => times(1, succeeded(load) * EXCHANGES),
   AuditLag: () => times(1, 1),
   ProbeFailures: zero,

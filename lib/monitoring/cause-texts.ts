@@ -55,6 +55,15 @@ export const CAUSE_ALARM_TEXTS = {
     command: 'npx token-broker keys list --stage {stage}',
     dashboard: 'debug',
   },
+  'key-too-old': {
+    severity: 'ticket',
+    because: 'every token verifies, and a step that the plan knows to be overdue has paged by now',
+    summary: 'A signing key has signed for a day and an hour longer than its period.',
+    consequence:
+      'Whoever has got hold of the key can sign for longer than was promised, and nothing ends it.',
+    command: 'npx token-broker keys list --stage {stage}',
+    dashboard: 'debug',
+  },
   'rotation-failing': {
     severity: 'ticket',
     because: 'each run heals what the last one left, and keys have hours to spare',

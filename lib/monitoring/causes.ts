@@ -20,6 +20,8 @@ const DAY_SECONDS = 24 * 3600
 const MOST_OF_FIVE = [3, 5] as const
 /** Four runs of the rotation. */
 const OVERDUE_SECONDS = 4 * RECONCILE_MINUTES * 60
+/** Later than what the plan knows to be overdue pages: it is news only of what the plan does not know. */
+export const BEYOND_PERIOD_SECONDS = DAY_SECONDS + OVERDUE_SECONDS
 /** What may wait so long is no news: Lambda gathers records, and tries again. */
 export const LAG_SECONDS = 15 * 60
 const LOST_AFTER_SECONDS = RECORD_AGE_HOURS * 3600
@@ -149,6 +151,21 @@ function keyRules({ stage, rotateKeys }: Watched): readonly CauseRule[] {
   return [
     overdue('key-step-overdue', OVERDUE_SECONDS),
     overdue('key-rotation-stalled', DAY_SECONDS),
+    {
+      id: 'key-too-old',
+      signals: [
+        {
+          metric: brokerMetric(stage, 'SecondsBeyondKeyPeriod', {
+            statistic: 'Maximum',
+            minutes: 2 * RECONCILE_MINUTES,
+          }),
+          threshold: BEYOND_PERIOD_SECONDS,
+          datapoints: [2, 2],
+          // A rotation that says nothing has its ticket.
+          missing: NOT_BREACHING,
+        },
+      ],
+    },
     {
       id: 'rotation-failing',
       signals: [{ metric: failed, threshold: 1, datapoints: [4, 4], missing: NOT_BREACHING }],

@@ -114,7 +114,11 @@ export const LOG_QUESTIONS = {
   'key-rotation-runs': {
     title: 'What each run of the key rotation left',
     logs: 'rotateKeys',
-    lines: ['fields @timestamp, SecondsToNextKeyStep, rings, fault.message', NEWEST, 'limit 50'],
+    lines: [
+      'fields @timestamp, SecondsToNextKeyStep, SecondsBeyondKeyPeriod, rings, fault.message',
+      NEWEST,
+      'limit 50',
+    ],
   },
   'audit-export-faults': {
     title: 'What went wrong with the audit export',

@@ -34,6 +34,7 @@ const DRIVERS: readonly (readonly [RegExp, string])[] = [
     /^key-rotation-stalled$/,
     '{at: 2h, for: 3h, metrics: {SecondsToNextKeyStep: {value: -90000, every: 15m}}}',
   ],
+  [/^key-too-old$/, '{at: 2h, for: 3h, metrics: {SecondsBeyondKeyPeriod: {value: 90000, every: 15m}}}'],
   [
     /^rotation-failing$/,
     '{at: 2h, for: 2h, metrics: {AWS/Lambda Errors RotateKeys: {value: 1, every: 15m}}}',

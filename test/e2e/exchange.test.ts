@@ -359,7 +359,13 @@ describe('while a dependency is down', () => {
     await broker.kms.send(new EnableKeyCommand({ KeyId }))
     expect((await reuse()).status).toBe(200)
     await broker.cloud.invoke('RotateKeysFunction', {})
-    expect(broker.lines.filter((line) => line.includes('SecondsToNextKeyStep')).length).toBeGreaterThan(1)
+    const runs = emfLinesIn(broker.lines.join('\n')).filter((line) => 'SecondsToNextKeyStep' in line)
+    expect(runs.length).toBeGreaterThan(1)
+    // Of keys that sign for 30 days and are young, also where the run fails.
+    for (const { SecondsBeyondKeyPeriod: beyond } of runs) {
+      expect(beyond).toBeGreaterThanOrEqual(-30 * 86_400)
+      expect(beyond).toBeLessThan(-29 * 86_400)
+    }
   })
 
   it('keeps serving the keys, and issuers already known', async () => {

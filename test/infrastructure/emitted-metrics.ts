@@ -32,7 +32,7 @@ export async function emittedMetrics(): Promise<ReadonlySet<string>> {
     coldStart.take()
     const requests = createTelemetry('token', COUNTING, coldStart)
     for (const request of REQUESTS) requests.measure({ ...REQUEST, ...request })
-    createKeyTelemetry('test').measure({ secondsToNextStep: 1, rings: [] })
+    createKeyTelemetry('test').measure({ secondsToNextStep: 1, secondsBeyondPeriod: -1, rings: [] })
     createAuditTelemetry('test').measure({ exported: 1, lagSeconds: 1, lostClaims: ['record'] })
     createProbeTelemetry('test').measure([{ check: 'exchange', outcome: 'passed' }])
   })

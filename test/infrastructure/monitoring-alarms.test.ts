@@ -169,6 +169,17 @@ describe('a cause', () => {
     })
   })
 
+  it('of keys opens a ticket for one that is too old, an hour after the page for what is known to be overdue', () => {
+    expect(ALARMS.get('key-too-old')?.properties).toMatchObject({
+      ComparisonOperator: 'GreaterThanOrEqualToThreshold',
+      EvaluationPeriods: 2,
+      Period: 1800,
+      Statistic: 'Maximum',
+      Threshold: 86_400 + 3600,
+      TreatMissingData: 'notBreaching',
+    })
+  })
+
   it('that the probe finds, silence too, is part of the page for failures', () => {
     const probe = ALARMS.get('probe-failing')
     expect(probe?.properties).toMatchObject({ EvaluationPeriods: 5, TreatMissingData: 'breaching' })

@@ -324,16 +324,24 @@ describe('the health of the keys', () => {
     })
   })
 
-  it('is one line of one metric without a dimension for rings', async () => {
+  it('is one line without a dimension for rings', async () => {
+    const health = { ...keyHealth(await run(), now), secondsBeyondPeriod: -DAY }
     const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true)
-    createKeyTelemetry('test').measure(keyHealth(await run(), now))
+    createKeyTelemetry('test').measure(health)
     const lines = written.mock.calls.map(([text]) => String(text))
     written.mockRestore()
     const [emf] = lines.map((line) => JSON.parse(line) as Record<string, unknown> & { _aws: EmfHeader })
     const [declared] = emf?._aws.CloudWatchMetrics ?? []
     expect(declared?.Dimensions.map((names) => names.toSorted())).toEqual([['service', 'stage']])
-    expect(declared?.Metrics.map(({ Name }) => Name)).toEqual(['SecondsToNextKeyStep'])
-    expect(emf).toMatchObject({ stage: 'test', rings: expect.stringContaining('activeKeyAgeSeconds') })
+    expect(declared?.Metrics.map(({ Name }) => Name)).toEqual([
+      'SecondsToNextKeyStep',
+      'SecondsBeyondKeyPeriod',
+    ])
+    expect(emf).toMatchObject({
+      stage: 'test',
+      SecondsBeyondKeyPeriod: -DAY,
+      rings: expect.stringContaining('activeKeyAgeSeconds'),
+    })
   })
 })
 

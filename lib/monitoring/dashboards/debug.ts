@@ -1,6 +1,6 @@
 import { Color, type IWidget } from 'aws-cdk-lib/aws-cloudwatch'
 import { RECONCILE_MINUTES } from '../../../functions/core/key-times.ts'
-import { LAG_SECONDS } from '../causes.ts'
+import { BEYOND_PERIOD_SECONDS, LAG_SECONDS } from '../causes.ts'
 import { awsMetric, brokerMetric } from '../metrics.ts'
 import type { Watched, WatchedFunction } from '../watched.ts'
 import type { DashboardSources } from './on-call.ts'
@@ -113,13 +113,19 @@ function auditCounts({ stage, undelivered }: Watched): IWidget {
 }
 
 function keys({ stage }: Watched): IWidget {
-  return graph('How long until a signing key moves; below zero it is overdue', {
+  return graph('How long until a signing key moves, and how long one signs beyond its period', {
     left: [
       brokerMetric(stage, 'SecondsToNextKeyStep', {
         statistic: 'Minimum',
         minutes: RECONCILE_MINUTES,
-        label: 'next step',
+        label: 'until the next step (below zero: overdue)',
         color: Color.BLUE,
+      }),
+      brokerMetric(stage, 'SecondsBeyondKeyPeriod', {
+        statistic: 'Maximum',
+        minutes: RECONCILE_MINUTES,
+        label: 'beyond its period (above zero: too long)',
+        color: Color.ORANGE,
       }),
     ],
     right: [
@@ -131,6 +137,7 @@ function keys({ stage }: Watched): IWidget {
       }),
     ],
     unit: 's',
+    limits: [{ value: BEYOND_PERIOD_SECONDS, label: 'too old: opens a ticket', color: Color.GREY }],
     signed: true,
   })
 }
