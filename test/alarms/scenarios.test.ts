@@ -52,7 +52,7 @@ describe('a scenario file', () => {
     ['a time without a unit', 'at: 30m', 'at: 30', /^outage\.yaml:5:6 .*a time such as 5m/],
     ['a time that is too long', 'lasts: 8h', 'lasts: 99d', /at most 60 days/],
     ['no title', /^title: .*\n/, '', /title: found nothing/],
-    ['invalid YAML', '{at', '{{at', /invalid YAML/],
+    ['invalid YAML', '{at', '{{at', /^outage\.yaml:5:6: found a \{ that is not closed/],
     ['an alias', '100%', '*all', /found an alias/],
     ['the key __proto__', 'failed: 100%', '__proto__: 1', /__proto__/],
   ])('with %s is refused with file, line and column', (_name, from, to, message) => {
