@@ -21,8 +21,9 @@ afterEach(() => {
 
 const within = (ms: number, allowLoopback: boolean) => (url: string) =>
   jsonFetcher({ allowLoopback })(url, AbortSignal.timeout(ms))
-const local = within(500, true)
-const deployed = within(500, false)
+// Longer than a busy machine takes: what is refused below is refused for what it is.
+const local = within(60_000, true)
+const deployed = within(60_000, false)
 
 describe('the fetcher of issuer documents', () => {
   it('reads a JSON document from loopback in the local cloud', async () => {
@@ -58,17 +59,16 @@ describe('the fetcher of issuer documents', () => {
         setTimeout(() => r.destroy(), 20)
       },
     ],
-    [
-      'an answer that never ends',
-      (r: Parameters<RequestListener>[1]) => {
-        r.write('{')
-      },
-    ],
   ])('refuses %s', async (_name, answer) => {
     const url = await serve((_request, response) => {
       answer(response)
     })
     await expect(local(url)).rejects.toThrow()
+  })
+
+  it('waits no longer than the deadline for an answer that never ends', async () => {
+    const url = await serve((_request, response) => void response.write('{'))
+    await expect(within(200, true)(url)).rejects.toThrow('aborted')
   })
 
   it.each([

@@ -2,7 +2,7 @@ import { createHash, createPublicKey, verify } from 'node:crypto'
 import { GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb'
 import { CreateKeyCommand, GetPublicKeyCommand, SignCommand } from '@aws-sdk/client-kms'
 import { AssumeRoleCommand } from '@aws-sdk/client-sts'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { Faults } from '../../../lib/local/aws/faults.ts'
 import { failureOf, startRig, table } from './support.ts'
 
@@ -72,19 +72,22 @@ describe('injected faults', () => {
   test('a write that hangs after it was applied was applied, and is answered by nobody', async () => {
     const { dynamodb, endpoint, calls } = await rigWithTable()
     endpoint.faults.set({ operation: 'dynamodb:PutItem', kind: 'hang-after-apply', times: 1 })
-    const abortSignal = AbortSignal.timeout(150)
-    expect(await failureOf(dynamodb.send(put(), { abortSignal }))).toMatchObject({ name: 'AbortError' })
+    const patience = new AbortController()
+    const call = failureOf(dynamodb.send(put(), { abortSignal: patience.signal }))
+    await expect.poll(() => calls[0]?.outcome).toBe('hang-after-apply')
+    patience.abort()
+    expect(await call).toMatchObject({ name: 'AbortError' })
     expect((await dynamodb.send(get())).Item).toEqual(Key)
-    expect(calls[0]?.outcome).toBe('hang-after-apply')
   })
 
   test('a hanging call is released when the endpoint closes', async () => {
-    const { dynamodb, endpoint } = await rigWithTable()
+    const { dynamodb, endpoint, calls } = await rigWithTable()
     endpoint.faults.set({ operation: 'dynamodb:GetItem', kind: 'hang' })
     let ended = false
     const call = failureOf(dynamodb.send(get())).finally(() => {
       ended = true
     })
+    await expect.poll(() => calls[0]?.outcome).toBe('hang')
     await new Promise((resolve) => setTimeout(resolve, 150))
     expect(ended).toBe(false)
     await endpoint.close()
@@ -93,9 +96,10 @@ describe('injected faults', () => {
 
   test('a delayed call is released when the endpoint closes', async () => {
     const { dynamodb, endpoint } = await rigWithTable()
-    endpoint.faults.set({ operation: 'dynamodb:GetItem', kind: 'latency', milliseconds: 60_000 })
+    endpoint.faults.set({ operation: 'dynamodb:GetItem', kind: 'latency', milliseconds: 600_000 })
+    const strike = vi.spyOn(endpoint.faults, 'strike')
     const call = failureOf(dynamodb.send(get()))
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await expect.poll(() => strike.mock.calls).toHaveLength(1)
     await endpoint.close()
     expect(await call).toMatchObject({ code: 'ECONNRESET' })
   })
