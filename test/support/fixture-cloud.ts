@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { App } from 'aws-cdk-lib'
-import { afterAll } from 'vitest'
+import { afterAll, expect } from 'vitest'
 import {
   type CloudDefect,
   type LocalCloud,
@@ -37,6 +37,8 @@ export interface FixtureCloud {
   /** Log lines that are JSON, by function. */
   readonly logged: { readonly functionName: string; readonly entry: Record<string, unknown> }[]
   request(path: string, init?: RequestInit): Promise<Response>
+  /** Resolves when so many invocations that hang have begun. */
+  hanging(invocations?: number): Promise<void>
 }
 
 /** The fixture app, running; defects are collected. */
@@ -55,5 +57,14 @@ export async function startFixture(
     },
     ...options,
   })
-  return { cloud, defects, logged, request: (path, init) => fetch(`${cloud.url}${path}`, init) }
+  return {
+    cloud,
+    defects,
+    logged,
+    request: (path, init) => fetch(`${cloud.url}${path}`, init),
+    hanging: async (invocations = 1) => {
+      const begun = () => logged.filter(({ entry }) => entry['message'] === 'hanging')
+      await expect.poll(begun).toHaveLength(invocations)
+    },
+  }
 }

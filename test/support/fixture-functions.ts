@@ -13,6 +13,17 @@ import type {
 const dynamodb = new DynamoDBClient({ maxAttempts: 1 })
 if (process.env['REFUSE_TO_START'] !== undefined) throw new Error('environment variable GREETING is not set')
 
+const MEETING = 3
+const waiting: (() => void)[] = []
+
+/** Ends when so many invocations are here at the same time. */
+async function meet(): Promise<void> {
+  await new Promise<void>((resolve) => {
+    waiting.push(resolve)
+    if (waiting.length === MEETING) for (const go of waiting.splice(0)) go()
+  })
+}
+
 /** Answers as the header `x-behave` asks, or echoes the event. */
 export async function echo(event: APIGatewayProxyEvent, context: Context): Promise<APIGatewayProxyResult> {
   switch (event.headers['x-behave'] ?? '') {
@@ -22,10 +33,14 @@ export async function echo(event: APIGatewayProxyEvent, context: Context): Promi
       process.exit(3)
       break
     case 'hang':
+      log(JSON.stringify({ message: 'hanging' }))
       await new Promise((resolve) => setTimeout(resolve, 60_000))
       break
     case 'slow':
       await new Promise((resolve) => setTimeout(resolve, 300))
+      break
+    case 'meet':
+      await meet()
       break
     case 'cookies':
       return {

@@ -55,7 +55,7 @@ describe('functions', () => {
     const { functionName, awsRequestId, remainingMilliseconds } = await call()
     expect(functionName).toBe(fixture.cloud.functions.plan('Echo').name)
     expect(awsRequestId).toMatch(/^[0-9a-f-]{36}$/)
-    expect(remainingMilliseconds).toBeGreaterThan(1000)
+    expect(remainingMilliseconds).toBeGreaterThan(0)
     expect(remainingMilliseconds).toBeLessThanOrEqual(2000)
   })
 
@@ -66,9 +66,8 @@ describe('functions', () => {
   })
 
   it('answer simultaneous invocations in one process', async () => {
-    const startedAt = performance.now()
-    await Promise.all(Array.from({ length: 6 }, () => call('slow')))
-    expect(performance.now() - startedAt).toBeLessThan(1500)
+    // Three in each of the two, which wait for each other: one after the other they would wait for ever.
+    await expect(Promise.all(Array.from({ length: 6 }, () => call('meet')))).resolves.toHaveLength(6)
   })
 
   it('fail with what the handler throws', async () => {
@@ -82,8 +81,8 @@ describe('functions', () => {
     const { pid } = await call()
     await call()
     const hanging = failureOf(call('hang'))
-    await call()
-    await expect(call('slow')).resolves.toMatchObject({ pid })
+    const [, slow] = await Promise.all([call(), call('slow')])
+    expect(slow.pid).toBe(pid)
     expect(await hanging).toBe('Task timed out after 2.00 seconds')
     expect([(await call()).pid, (await call()).pid]).not.toContain(pid)
   })
@@ -102,8 +101,9 @@ describe('functions', () => {
 
   it('can be killed, and start anew', async () => {
     const before = [(await call()).pid, (await call()).pid]
-    const underWay = failureOf(call('slow'))
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    fixture.logged.length = 0
+    const underWay = failureOf(call('hang'))
+    await fixture.hanging()
     fixture.cloud.functions.kill('Echo', 'SIGKILL')
     expect(await underWay).toBe('Runtime exited with error: signal: SIGKILL')
     expect(before).not.toContain((await call()).pid)
