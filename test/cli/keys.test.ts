@@ -281,9 +281,9 @@ describe('keys revoke', () => {
     expect(await onward(old)).toMatchObject({ status: 400, body: { error: 'invalid_request' } })
     const { status, body } = await exchange()
     expect({ status, kid: kidOf(body['access_token']) }).toEqual({ status: 200, kid: next.kid })
-    await expect.poll(publishedKids, { timeout: 10_000 }).not.toContain(active.kid)
+    await expect.poll(publishedKids).not.toContain(active.kid)
     expect((await exchange('gitlab', LEDGER)).status).toBe(200)
-  }, 60_000)
+  })
 
   it.each([
     ['is not reached', () => vi.spyOn(globalThis, 'fetch').mockRejectedValueOnce(NOT_REACHED), ''],
@@ -319,7 +319,7 @@ describe('keys revoke', () => {
     renewEnvironments()
     expect((await exchange()).status).toBe(503)
     const es256 = (await manifestOf('ES256')).keys.map(({ kid }) => kid)
-    await expect.poll(publishedKids, { timeout: 10_000 }).toEqual(es256)
+    await expect.poll(publishedKids).toEqual(es256)
     // It makes the next key, which waits for the caches of verifiers.
     expect(await run(['keys', 'reconcile'])).toMatchObject({
       code: 1,
@@ -333,7 +333,7 @@ describe('keys revoke', () => {
       status: 200,
       kid: (await keyIn('RS256', 'active')).kid,
     })
-  }, 60_000)
+  })
 
   it('lets no key take over that KMS refuses', async () => {
     const [active, next] = [await keyIn('RS256', 'active'), await keyIn('RS256', 'published')]

@@ -329,7 +329,7 @@ describe('an environment that signs with delegated keys', () => {
     expect(decrypts()).toBe(1)
     now = START + DAY - 300
     await sign(signer)
-    await vi.waitFor(() => expect(decrypts()).toBe(2))
+    await expect.poll(decrypts).toBe(2)
     now = START + DAY + 900
     await reconcile()
     now += 61

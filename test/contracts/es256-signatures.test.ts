@@ -39,5 +39,5 @@ describe('ES256 signatures by KMS', () => {
     // One in 256 each: that none is among so many has a chance of 10^-17.
     expect(short.r).toBeGreaterThan(0)
     expect(short.s).toBeGreaterThan(0)
-  }, 60_000)
+  })
 })

@@ -14,8 +14,6 @@ const SESSION = /^arn:aws:sts::111122223333:assumed-role\/payments-deploy\/(.+)$
 const folder = mkdtempSync(join(tmpdir(), 'aws-sdk-'))
 const tokenFile = join(folder, 'token')
 
-const PATIENT = { timeout: 15_000 }
-
 const progress: string[] = []
 let broker: TestCloud
 
@@ -97,10 +95,10 @@ describe('the AWS SDK for JavaScript, with two variables', () => {
     // They live as long as GitHub's token, less than the five minutes before the end in which the SDK asks again: beside
     // the next calls, which still go out with the old ones, and a second later where it was refused.
     expect(await identityOf(sts)).toMatch(SESSION)
-    await expect.poll(() => sessions().length, PATIENT).toBe(2)
+    await expect.poll(() => sessions().length).toBe(2)
     expect(sessions().map(({ tags }) => tags['run'])).toEqual(['1001', '1002'])
     const newest = sessions()[1]?.accessKeyId
-    await expect.poll(async () => (await sts.config.credentials()).accessKeyId, PATIENT).toBe(newest)
+    await expect.poll(async () => (await sts.config.credentials()).accessKeyId).toBe(newest)
     expect(await identityOf(sts)).toMatch(SESSION)
   })
 

@@ -75,7 +75,7 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
     // Its contexts keep nothing: no bubble that offers to save a secret is in the way.
     browser = await chromium.launch({ executablePath: CHROMIUM ?? '', args: FLAGS })
     page = await browser.newPage({ viewport: VIEWPORT, permissions: ['clipboard-read', 'clipboard-write'] })
-    page.setDefaultTimeout(10_000)
+    page.setDefaultTimeout(60_000)
     page.on('request', (request) => void asked.push(request.url()))
     page.on('pageerror', (error) => void problems.push(error.message))
     page.on('console', (message) => {
@@ -369,7 +369,7 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
     await expect.poll(() => page.locator('.list tbody tr').count()).toBe(150)
     await page.getByRole('link', { name: 'IAM' }).click()
     await page.getByRole('heading', { level: 1, name: 'What each function may do' }).waitFor()
-  }, 60_000)
+  })
 
   it('has asked nobody but the broker, and nothing went wrong', () => {
     expect(asked.filter((url) => !url.startsWith(broker.url) && !url.startsWith('data:'))).toEqual([])

@@ -24,10 +24,7 @@ async function play(gameDay: GameDay) {
   return { broken: exercise.checks.filter(({ holds }) => !holds), called, report }
 }
 
-/** A busy machine is no reason to fail. */
-const PATIENCE = { timeout: 120_000 }
-
-describe('a game day', PATIENCE, () => {
+describe('a game day', () => {
   it('issuer outage: the last good keys serve, and without any it is 503; one page, and a cause beside it', async () => {
     const { broken, called, report } = await play(issuerOutage)
     expect(broken).toEqual([])

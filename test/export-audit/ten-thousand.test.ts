@@ -203,7 +203,7 @@ it('10,000 exchanges are all in the trail, however often S3, the hint and the ex
     const [audit, checkpoints] = await Promise.all([hints.read('audit'), hints.read('checkpoints')])
     return { audit, checkpoints }
   }
-}, 120_000)
+})
 
 async function* recorded(dynamoDb: DynamoDBClient) {
   let ExclusiveStartKey: Record<string, AttributeValue> | undefined

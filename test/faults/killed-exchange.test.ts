@@ -159,4 +159,4 @@ it('killed anywhere, the exchange has released no token without one record, and 
   expect(deaths).toBeGreaterThan(rounds / 2)
   expect(orphans).toBeGreaterThan(0)
   expect(broker.defects).toEqual([])
-}, 120_000)
+})

@@ -170,4 +170,4 @@ it('1,000 times: what is released beside a revocation is not active once that is
   // Without races of every outcome this would prove nothing.
   for (const outcome of Object.values(tally)) expect(outcome).toBeGreaterThan(0)
   expect(endpoints.said.failed).toEqual([])
-}, 120_000)
+})
