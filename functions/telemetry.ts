@@ -130,8 +130,13 @@ export interface MeasuredRequest {
 /** What one function says about its work: one EMF line per request, spans, a log line for a refusal or a fault. */
 export interface Telemetry {
   measure(request: MeasuredRequest): void
-  /** The audit event of a refusal; `event` holds ids and reasons, never a token. */
+  /**
+   * The audit event of what was not released; `event` holds ids and reasons, never a token. Never throws: the answer does not
+   * depend on it.
+   */
   refused(event: object): void
+  /** The audit event of what was released once more. Never throws: the record of it stands. */
+  repeated(event: object): void
   /** The audit event of what was done and is recorded nowhere else as a whole. */
   recorded(event: object): void
   failed(fault: unknown, correlationId: string, traceId?: string): void
@@ -181,6 +186,13 @@ function telemetryOf(
   const logger = createLogger(stage, { endpoint })
   // Measured with the request that waited for them.
   let keyFailures = 0
+  const auditLine = (what: string, audit: object) => {
+    try {
+      logger.info(what, { audit })
+    } catch (fault) {
+      logger.error('audit event not written', { fault: describeFault(fault) })
+    }
+  }
   return {
     measure(request) {
       const startupMs = coldStart.take()
@@ -206,7 +218,8 @@ function telemetryOf(
       const hasFailed = request.outcome === 'failed'
       traceRequest({ name: endpoint, stages, trace: request.trace, hasFailed, attributes: said })
     },
-    refused: (event) => logger.info('refused', { audit: event }),
+    refused: (event) => auditLine('refused', event),
+    repeated: (event) => auditLine('repeated', event),
     recorded: (event) => logger.info('recorded', { audit: event }),
     keysFailed({ id }, fault) {
       keyFailures += 1

@@ -15,7 +15,10 @@ const PATH = /^\/aws\/credentials\/([a-z0-9][a-z0-9_-]{0,62})$/
  * `GET /aws/credentials/{target}`: what AWS SDKs ask when `AWS_CONTAINER_CREDENTIALS_FULL_URI` is set. The value of
  * `Authorization` is the subject token, as it stands in their token file or after `Bearer`. It is an exchange like any other.
  */
-export function serveCredentials(world: ExchangeDependencies, log: Pick<Telemetry, 'refused'>): Serve {
+export function serveCredentials(
+  world: ExchangeDependencies,
+  log: Pick<Telemetry, 'refused' | 'repeated'>,
+): Serve {
   return async (request, context) => {
     const [, targetId] = PATH.exec(request.path) ?? []
     if (targetId === undefined) return { outcome: 'refused', answer: jsonAnswer(404, NOT_FOUND) }
@@ -39,7 +42,7 @@ export function serveCredentials(world: ExchangeDependencies, log: Pick<Telemetr
     return {
       outcome: 'succeeded',
       answer: jsonAnswer(200, containerDocument(outcome.answer, target)),
-      measured: outcome.isNew ? { TokensIssued: 1 } : {},
+      measured: outcome.repeated === undefined ? { TokensIssued: 1 } : {},
       known: outcome.known,
     }
   }

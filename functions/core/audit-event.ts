@@ -18,8 +18,8 @@ export interface AuditContext {
 }
 
 /**
- * Who may have what, by which grant: written before the token is released. A request that is refused after that names the
- * token as `withheld`. Ids and digests only: never a token, nor a part of one.
+ * Who may have what, by which grant: written before the token is released. What is refused or fails after that says so in an
+ * event of the same `correlation_id`, which names the token as `withheld`. Ids and digests only: never a token, nor a part of one.
  */
 export interface GrantedEvent {
   readonly event: 'exchange_granted'
@@ -69,14 +69,33 @@ export interface AwsSessionFacts {
 
 /** Who was refused, and the exact reason that the answer on the wire withholds. */
 export interface RefusedEvent extends KnownFacts {
-  /** `exchange_failed`: by a fault, after the record of the exchange was written. */
-  readonly event: 'exchange_refused' | 'exchange_failed' | 'introspection_refused' | 'revocation_refused'
+  readonly event: 'exchange_refused' | 'introspection_refused' | 'revocation_refused'
   readonly correlation_id: string
   readonly trace_id?: string
   readonly time: number
   readonly policy: string
-  readonly reason: Refusal['kind'] | 'fault'
+  readonly reason: Refusal['kind']
   readonly detail: Readonly<Record<string, unknown>>
+}
+
+/** The request failed when its exchange had been recorded, or may have been: nothing was released. What failed is in the log. */
+export interface FailedEvent extends KnownFacts {
+  readonly event: 'exchange_failed'
+  readonly correlation_id: string
+  readonly trace_id?: string
+  readonly time: number
+  readonly policy: string
+  readonly reason: 'fault'
+}
+
+/** A retry got the token that an earlier request had recorded; if that one says the token was withheld, it no longer is. */
+export interface RepeatedEvent extends KnownFacts {
+  readonly event: 'exchange_repeated'
+  readonly correlation_id: string
+  readonly trace_id?: string
+  readonly time: number
+  readonly policy: string
+  readonly token: TokenId
 }
 
 /** Who revoked what, and why. */
@@ -112,13 +131,13 @@ export interface KnownFacts {
   readonly token?: TokenId
   /** The operator who asked. */
   readonly author?: string
-  /** The token whose record this request had written when it was refused: it was not released. */
+  /** The token that this request had recorded when it was refused, or may have when it failed: to this request it was not released. */
   readonly withheld?: TokenId
   /** Set beside `withheld` where the same request under the same idempotency key may have been given the token. */
   readonly withheld_but_for_retry?: true
 }
 
-export type AuditEvent = GrantedEvent | RefusedEvent | RevokedEvent
+export type AuditEvent = GrantedEvent | RefusedEvent | FailedEvent | RepeatedEvent | RevokedEvent
 
 export function grantedEvent(
   authorised: Authorised,
@@ -185,16 +204,25 @@ export function refusedEvent(refusal: Refusal, known: KnownFacts, context: Audit
   }
 }
 
-/** What is recorded of a request that failed after its exchange was recorded. What failed is in the log. */
-export function failedEvent(known: KnownFacts, context: AuditContext): RefusedEvent {
+export function failedEvent(known: KnownFacts, context: AuditContext): FailedEvent {
   return {
     event: 'exchange_failed',
     ...idsOf(context),
     time: context.now,
     policy: context.policy,
     reason: 'fault',
-    detail: {},
     ...known,
+  }
+}
+
+export function repeatedEvent(token: TokenId, known: KnownFacts, context: AuditContext): RepeatedEvent {
+  return {
+    event: 'exchange_repeated',
+    ...idsOf(context),
+    time: context.now,
+    policy: context.policy,
+    ...known,
+    token,
   }
 }
 

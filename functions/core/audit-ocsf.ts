@@ -96,6 +96,17 @@ const MAPPINGS: Readonly<Record<string, Mapping>> = {
   },
   exchange_refused: refusal('Token Exchange'),
   exchange_failed: refusal('Token Exchange'),
+  exchange_repeated: {
+    ...AUTHENTICATION,
+    activity: 'Token Exchange',
+    severity: 1,
+    attributes: (event) => ({
+      ...SUCCESS,
+      status_detail: 'released to a retry',
+      ...authentication(event),
+      session: { uid: event['token'] },
+    }),
+  },
   introspection_refused: refusal('Token Introspection'),
   revocation_refused: refusal('Token Revocation'),
   revocation: {

@@ -5,7 +5,9 @@ import {
   failedEvent,
   type KnownFacts,
   type RefusedEvent,
+  type RepeatedEvent,
   refusedEvent,
+  repeatedEvent,
 } from './audit-event.ts'
 import type { TokenAuthentication } from './authentic-token.ts'
 import { authorise } from './authorise.ts'
@@ -21,6 +23,8 @@ import type {
   ExchangeRecord,
   OneTimeLedger,
   RatePermits,
+  RecordListener,
+  RecordOutcome,
   RevocationStore,
   StageListener,
   StatusIndices,
@@ -65,8 +69,8 @@ export interface TokenAnswer {
 export type ExchangeOutcome =
   | {
       readonly answer: TokenAnswer
-      /** Whether this request made the token; a retry gets the one that was made. */
-      readonly isNew: boolean
+      /** For the audit trail, where this is a retry, which gets the token that was made; `undefined` where it was made now. */
+      readonly repeated: RepeatedEvent | undefined
       readonly known: KnownFacts
       /** For the client's next DPoP proof (RFC 9449 §8.2), where the target wants one in it. */
       readonly nextNonce: string | undefined
@@ -76,17 +80,6 @@ export type ExchangeOutcome =
       readonly event: RefusedEvent
     })
 
-/** A fault after the exchange was recorded: `event` is to be logged, or the record would say that somebody got what it names. */
-export class NotReleased extends Error {
-  override readonly name = 'NotReleased'
-  readonly event: RefusedEvent
-
-  constructor(event: RefusedEvent, cause: unknown) {
-    super('recorded, but not released', { cause })
-    this.event = event
-  }
-}
-
 /**
  * THE FLOW. One token exchange, in the one order that every path follows: parse → authenticate client → accept the subject's
  * token (pre-parse JWT → issuer → key → signature, or look a handle up → claims), and in the same way the actor's →
@@ -94,12 +87,12 @@ export class NotReleased extends Error {
  * the same time, and the token is released only if all agree. Until client and tokens are known to be authentic and policy has
  * agreed, nothing is written and nothing consumed.
  *
- * Returns a refusal; throws {@link DependencyUnavailable} or another fault, {@link NotReleased} around one that came after the record.
- * Then nothing is released either.
+ * Returns a refusal; throws {@link DependencyUnavailable} or another fault. Then nothing is released either, and whoever listens
+ * to `recording` has what the audit trail is to say of it.
  */
 export async function exchange(
   input: TokenRequestInput,
-  at: Pick<AuditContext, 'now' | 'correlationId' | 'traceId'> & Partial<StageListener>,
+  at: Pick<AuditContext, 'now' | 'correlationId' | 'traceId'> & Partial<StageListener & RecordListener>,
   world: ExchangeDependencies,
 ): Promise<ExchangeOutcome> {
   const { issuer: brokerIssuer, policy } = world
@@ -172,13 +165,15 @@ export async function exchange(
     ...possession.spent,
     ...usesBeside(authorised, { subject: issuer, actor: actor?.issuer }, { record, policy }),
   ]
+  const withheld = { ...known, ...withheldFact(record) }
+  at.recording?.(failedEvent(withheld, audit))
   const [recorded, replay, cutOffs, speculative] = await Promise.all([
-    world.ledger.record(record),
+    recordFor(at, record, world.ledger),
     claimOnce(oneTime, world.oneTime, client?.client),
     world.revocations.cutOffs([...revocationKeysFor(authorised, issued), ...ownKeys]),
     mint(issued),
   ])
-  if (recorded.kind === 'recorded') known = { ...known, ...withheldFact(record) }
+  if (recorded.kind === 'recorded') known = withheld
   if (replay !== undefined) return refused(replay)
   const revoked = refuseRevoked(authorised, issued, cutOffs)
   if (revoked !== undefined) return refused(revoked)
@@ -192,12 +187,10 @@ export async function exchange(
 
   const [logical, minted] =
     recorded.kind === 'same_request' ? [recorded.issued, await mint(recorded.issued)] : [issued, speculative]
-  const released = await release(minted, logical).catch((cause: unknown) => {
-    throw new NotReleased(failedEvent(known, audit), cause)
-  })
+  const released = await release(minted, logical)
   if ('refused' in released) return refused(released)
   return {
-    isNew: recorded.kind === 'recorded',
+    repeated: recorded.kind === 'same_request' ? repeatedEvent(logical.id, known, audit) : undefined,
     known,
     nextNonce: possession.nextNonce,
     answer: {
@@ -232,6 +225,17 @@ function gives({ format }: Target, requested: RequestedTokenType): boolean {
   if (format === 'aws-credentials' || requested === 'aws_credentials')
     return format === 'aws-credentials' && requested === 'aws_credentials'
   return !(format === 'reference' && requested === 'jwt')
+}
+
+/** Writes the record; where there is none of this request, nobody needs to be told that nothing was released. */
+async function recordFor(
+  listener: Partial<RecordListener>,
+  record: ExchangeRecord,
+  ledger: ExchangeLedger,
+): Promise<RecordOutcome> {
+  const outcome = await ledger.record(record)
+  if (outcome.kind !== 'recorded') listener.accounted?.()
+  return outcome
 }
 
 /** For the refusal of a request that has left a record: the record alone would say that somebody got the token. */

@@ -1,6 +1,6 @@
 import type { CryptoKey } from 'jose'
 import type { ChainName } from './audit-chain.ts'
-import type { AuditEvent } from './audit-event.ts'
+import type { AuditEvent, FailedEvent } from './audit-event.ts'
 import type { AwsSession } from './aws-session.ts'
 import type { DelegatedKey, KeyHandle, KeyManifest, KmsKey, ManifestKey } from './key-lifecycle.ts'
 import type { KeySource } from './policy/compiled.ts'
@@ -326,6 +326,17 @@ export type Stage = 'verify' | 'policy' | 'mint'
 /** Is told when a request enters a stage, for whoever measures. */
 export interface StageListener {
   enter(stage: Stage): void
+}
+
+/** Is told of the record of an exchange, for whoever has to say that what it names was not released. */
+export interface RecordListener {
+  /**
+   * A record is about to be written: `failed` is to be in the audit trail if the request fails from here on. Throws if the
+   * request has been answered: then nothing is to be recorded.
+   */
+  recording(failed: FailedEvent): void
+  /** There is no record of this request, or its refusal has been logged. */
+  accounted(): void
 }
 
 /** A key by which the probe proves who it is, and nobody else anything. */

@@ -1,22 +1,23 @@
-import type { AuditContext } from '../core/audit-event.ts'
-import { type ExchangeDependencies, type ExchangeOutcome, exchange, NotReleased } from '../core/exchange.ts'
-import type { StageListener } from '../core/ports.ts'
+import { type ExchangeDependencies, type ExchangeOutcome, exchange } from '../core/exchange.ts'
 import type { TokenRequestInput } from '../core/token-request.ts'
+import type { RequestContext } from '../http/rim.ts'
 import type { Telemetry } from '../telemetry.ts'
 
-/** An exchange, with the audit event of what was refused, or failed after its record was written, in the log. Throws the fault. */
+/** An exchange, with the audit event of what was refused, or released to a retry, in the log. Throws the fault, of which the rim tells. */
 export async function performExchange(
   input: TokenRequestInput,
-  context: Pick<AuditContext, 'now' | 'correlationId' | 'traceId'> & Partial<StageListener>,
-  { world, log }: { readonly world: ExchangeDependencies; readonly log: Pick<Telemetry, 'refused'> },
+  context: RequestContext,
+  {
+    world,
+    log,
+  }: { readonly world: ExchangeDependencies; readonly log: Pick<Telemetry, 'refused' | 'repeated'> },
 ): Promise<ExchangeOutcome> {
-  try {
-    const outcome = await exchange(input, context, world)
-    if ('refused' in outcome) log.refused(outcome.event)
-    return outcome
-  } catch (fault) {
-    if (!(fault instanceof NotReleased)) throw fault
-    log.refused(fault.event)
-    throw fault.cause
-  }
+  const outcome = await exchange(input, context, world)
+  // It has been answered that time is over, and the trail says so: nobody gets what comes now.
+  if (context.isAnswered()) return outcome
+  if ('refused' in outcome) {
+    log.refused(outcome.event)
+    context.accounted()
+  } else if (outcome.repeated !== undefined) log.repeated(outcome.repeated)
+  return outcome
 }

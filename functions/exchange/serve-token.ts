@@ -1,4 +1,4 @@
-import { refusedEvent } from '../core/audit-event.ts'
+import { failedEvent, refusedEvent } from '../core/audit-event.ts'
 import type { ExchangeDependencies, ExchangeOutcome } from '../core/exchange.ts'
 import { DependencyUnavailable } from '../core/fault.ts'
 import { type Refusal, refuse } from '../core/refusal.ts'
@@ -16,13 +16,17 @@ export type HandOver = (event: unknown) => Promise<unknown>
 /** `POST /token`: RFC 8693. What asks for AWS credentials goes to `handOver`, where there is one. */
 export function serveToken(
   world: ExchangeDependencies,
-  log: Pick<Telemetry, 'refused'>,
+  log: Pick<Telemetry, 'refused' | 'repeated'>,
   handOver?: HandOver,
 ): Serve {
   return async (request, context) => {
     const form = formOf(request)
     if ('refused' in form) return loggedRefusal(form.refused, { context, world, log })
-    if (handOver !== undefined && asksForCredentials(form)) return handedOver(await handOver(request.event))
+    if (handOver !== undefined && asksForCredentials(form)) {
+      // The other function's record, if it gets so far: it would not know that its answer was not passed on.
+      context.recording(failedEvent({}, { ...context, policy: world.policy.digest }))
+      return handedOver(await handOver(request.event))
+    }
     const input = {
       parameters: form,
       authorization: request.header('authorization'),
@@ -57,7 +61,7 @@ export function loggedRefusal(
 
 function servedToken(outcome: ExchangeOutcome): Served {
   if ('refused' in outcome) return servedRefusal(outcome.refused)
-  const measured = outcome.isNew ? { TokensIssued: 1 } : {}
+  const measured = outcome.repeated === undefined ? { TokensIssued: 1 } : {}
   return { outcome: 'succeeded', answer: grantedAnswer(outcome), measured, known: outcome.known }
 }
 

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import middy from '@middy/core'
-import type { KnownFacts } from '../core/audit-event.ts'
+import type { FailedEvent, KnownFacts } from '../core/audit-event.ts'
 import { DependencyUnavailable } from '../core/fault.ts'
 import { LIMITS } from '../core/limits.ts'
-import type { Stage, StageListener } from '../core/ports.ts'
+import type { RecordListener, Stage, StageListener } from '../core/ports.ts'
 import type { Refusal } from '../core/refusal.ts'
 import type { RequestMeasurements, RequestOutcome, Telemetry } from '../telemetry.ts'
 import { faultAnswer, type HttpAnswer, refusalAnswer } from './answer.ts'
@@ -30,7 +30,7 @@ export function servedRefusal(refusal: Refusal): Served {
   return { outcome: 'refused', answer: refusalAnswer(refusal), refusal }
 }
 
-export interface RequestContext extends Partial<StageListener> {
+export interface RequestContext extends RecordListener, Partial<StageListener> {
   /** By it the audit trail finds what the answer withholds. */
   readonly correlationId: string
   /** The trace that the client's `traceparent` names, 32 hex digits. */
@@ -39,6 +39,8 @@ export interface RequestContext extends Partial<StageListener> {
   readonly now: number
   /** Since the request's arrival. */
   elapsedMs(): number
+  /** Whether it is too late: what is served now reaches nobody. */
+  isAnswered(): boolean
 }
 
 /** What an endpoint does with a request. It returns refusals as answers and throws faults. */
@@ -53,11 +55,11 @@ type RimRequest = middy.Request<Arrival, Served>
 
 /**
  * The rim that every HTTP function shares: correlation id, total deadline, faults to answers, one measurement. Any event
- * whatever gets an answer.
+ * whatever gets an answer. What a request had recorded when it failed, of whatever, the audit trail hears not to be released.
  */
 export function httpHandler(
   serve: Serve,
-  telemetry: Pick<Telemetry, 'measure' | 'failed'>,
+  telemetry: Pick<Telemetry, 'measure' | 'failed' | 'refused'>,
 ): (event: unknown, context: LambdaContext) => Promise<HttpAnswer> {
   const finish = (request: RimRequest, { answer, ...served }: Served, fault?: unknown) => {
     const arrival = arrivalIn(request)
@@ -77,8 +79,11 @@ export function httpHandler(
     },
     onError: (request: RimRequest) => {
       const { error: fault } = request
-      const { correlationId, traceId } = arrivalIn(request)
+      const arrival = arrivalIn(request)
+      const { correlationId, traceId } = arrival
       telemetry.failed(fault, correlationId, traceId)
+      const unreleased = arrival.answeredByFault()
+      if (unreleased !== undefined) telemetry.refused(unreleased)
       finish(request, { outcome: 'failed', answer: faultAnswer(fault, Math.random()) }, fault)
     },
   }
@@ -96,6 +101,8 @@ const CORRELATION_ID = /^[\w=-]{1,128}$/
 class Arrival implements RequestContext {
   private readonly startedAtMs = performance.now()
   private readonly stages = new StageClock(this.startedAtMs)
+  private unreleased: FailedEvent | undefined
+  private answered = false
   readonly now = Math.floor(Date.now() / 1000)
   readonly request: HttpRequest
   readonly correlationId: string
@@ -112,6 +119,25 @@ class Arrival implements RequestContext {
 
   enter(stage: Stage): void {
     this.stages.enter(stage)
+  }
+
+  recording(failed: FailedEvent): void {
+    if (this.answered) throw new DependencyUnavailable('deadline', 'answered already')
+    this.unreleased = failed
+  }
+
+  accounted(): void {
+    this.unreleased = undefined
+  }
+
+  isAnswered(): boolean {
+    return this.answered
+  }
+
+  /** Ends the request; what the audit trail has to be told of it. */
+  answeredByFault(): FailedEvent | undefined {
+    this.answered = true
+    return this.unreleased
   }
 
   stageTimes(): readonly StageTime[] {

@@ -106,7 +106,10 @@ function sessionText({ session }: NonNullable<LineageNode['issued']>): string {
   return session === undefined ? '' : `, as session ${session.name} of ${session.role}`
 }
 
-function withheldText({ reason, butForRetry }: Withheld, terminal: Terminal): string {
+function withheldText({ reason, butForRetry, repeatedAt }: Withheld, terminal: Terminal): string {
+  const why = reason === 'fault' ? 'the request failed' : `refused as ${reason}`
+  if (repeatedAt !== undefined)
+    return terminal.style('yellow', `  RELEASED TO A RETRY at ${timeOf(repeatedAt)}: first ${why}`)
   const retry = butForRetry ? ', unless to the same request under its idempotency key' : ''
-  return terminal.style('yellow', `  NOT RELEASED: refused as ${reason}${retry}`)
+  return terminal.style('yellow', `  NOT RELEASED: ${why}${retry}`)
 }

@@ -1,8 +1,5 @@
 import type { OcsfEvent } from '../../functions/core/audit-ocsf.ts'
 
-/** Events that take back what a record of an exchange says. */
-const NOT_RELEASED: ReadonlySet<unknown> = new Set(['exchange_refused', 'exchange_failed'])
-
 /** A token in a family of tokens: what was exchanged for it, and what it was exchanged for. Times in epoch seconds. */
 export interface LineageNode {
   readonly token: string
@@ -10,16 +7,18 @@ export interface LineageNode {
   readonly issued?: IssuedToken
   /** Why it is dead, as `kind#id` of each cut-off. */
   readonly revokedBy: readonly string[]
-  /** Set where the exchange was refused after its record was written: nobody got the token, or only a retry may have. */
+  /** Set where the exchange was refused, or failed, after its record was written: nobody got the token, or only a retry. */
   readonly withheld?: Withheld
   readonly children: readonly LineageNode[]
 }
 
 export interface Withheld {
-  /** Why the exchange was refused. */
+  /** Why the exchange was refused, or `fault`. */
   readonly reason: string
   /** Whether the same request under the same idempotency key may have been given the token all the same. */
   readonly butForRetry: boolean
+  /** When it was, as far as the trail says: to the first such request. Epoch seconds. */
+  readonly repeatedAt?: number
 }
 
 export interface IssuedToken {
@@ -48,7 +47,9 @@ type Event = Readonly<Record<string, unknown>>
 export class LineageSearch {
   readonly #wanted: string
   readonly #grants = new Map<string, Event>()
-  readonly #withheld = new Map<string, Withheld>()
+  /** By the request that had recorded the token: another one may fail over a record that is not its own. */
+  readonly #withheld = new Map<unknown, Withheld>()
+  readonly #repeatedAt = new Map<unknown, number>()
   readonly #cutOffs = new Map<string, number>()
 
   /**
@@ -65,11 +66,12 @@ export class LineageSearch {
 
   addEvent(event: Event): void {
     if (event['event'] === 'exchange_granted') this.#grants.set(String(event['token']), event)
-    if (NOT_RELEASED.has(event['event']) && typeof event['withheld'] === 'string')
-      this.#withheld.set(event['withheld'], {
+    if (isNotReleased(event))
+      this.#withheld.set(event['correlation_id'], {
         reason: String(event['reason']),
         butForRetry: event['withheld_but_for_retry'] === true,
       })
+    if (event['event'] === 'exchange_repeated') this.#repeat(event['token'], Number(event['time']))
     if (event['event'] === 'revocation')
       for (const key of [event['keys']].flat())
         this.revoke(String(key), Number(event['cut_off'] ?? Number.POSITIVE_INFINITY))
@@ -78,6 +80,16 @@ export class LineageSearch {
   /** Adds a cut-off. Of several the latest counts. */
   revoke(key: string, cutOff: number): void {
     this.#cutOffs.set(key, Math.max(cutOff, this.#cutOffs.get(key) ?? 0))
+  }
+
+  #repeat(token: unknown, at: number): void {
+    this.#repeatedAt.set(token, Math.min(at, this.#repeatedAt.get(token) ?? at))
+  }
+
+  #withheldOf(event: Event | undefined): Withheld | undefined {
+    const withheld = event && this.#withheld.get(event['correlation_id'])
+    const repeatedAt = event && this.#repeatedAt.get(event['token'])
+    return withheld && { ...withheld, ...(repeatedAt !== undefined && { repeatedAt }) }
   }
 
   /** What the family could be revoked by. */
@@ -117,7 +129,7 @@ export class LineageSearch {
       .filter((child) => child['subject_token'] === token && child['token'] !== token)
       .sort((a, b) => Number(a['time']) - Number(b['time']))
       .map((child) => this.#node(String(child['token']), family, revokedBy))
-    const withheld = this.#withheld.get(token)
+    const withheld = this.#withheldOf(event)
     return {
       token,
       ...(event !== undefined && { issued: issuedIn(event) }),
@@ -126,6 +138,16 @@ export class LineageSearch {
       children,
     }
   }
+}
+
+/**
+ * Whether the event takes back what the record of the same request says. The function to which a request was handed on
+ * knows of no failure when its answer does not arrive: what then failed cannot name the token.
+ */
+function isNotReleased(event: Event): boolean {
+  return (
+    event['event'] === 'exchange_failed' || (event['event'] === 'exchange_refused' && 'withheld' in event)
+  )
 }
 
 /** These name one thing that is dead as a whole; other cut-offs spare what was issued later. */

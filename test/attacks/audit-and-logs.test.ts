@@ -163,12 +163,13 @@ it('J08 no part of a token is in a record, an event or a log line', async () => 
 const telemetry = {
   measure: (request: object) => void lines.push(request),
   refused: (event: object) => void lines.push(event),
+  repeated: (event: object) => void lines.push(event),
   failed: (fault: unknown) => void lines.push({ fault: String(fault) }),
 }
 
 async function bodyFor(
   subject_token: string,
-  log: Pick<Telemetry, 'measure' | 'refused' | 'failed'> = telemetry,
+  log: Pick<Telemetry, 'measure' | 'refused' | 'repeated' | 'failed'> = telemetry,
 ): Promise<string> {
   const world = {
     ...broker.world,

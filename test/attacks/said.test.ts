@@ -67,7 +67,7 @@ const token = (form: Record<string, string>, headers = {}) =>
 
 const linesIn = (printed: string) => printed.trim().split('\n').filter(Boolean)
 
-it('a granted exchange prints one line, and a refused or failed one two: metrics, and why', async () => {
+it('a granted exchange prints one line, a refused one two, a failed one that had begun to record three: metrics, why, and what of it', async () => {
   const subject_token = await broker.subjectToken('ci', fresh())
   expect(linesIn(await token(exchangeForm(subject_token)))).toHaveLength(1)
   const refused = linesIn(await token(exchangeForm(subject_token)))
@@ -96,6 +96,7 @@ it('a granted exchange prints one line, and a refused or failed one two: metrics
   const failed = linesIn(await token(exchangeForm(await broker.subjectToken('ci', fresh()))))
   expect(failed.map((line) => JSON.parse(line) as unknown)).toMatchObject([
     { level: 'ERROR', message: 'failed', fault: { dependency: 'dynamodb' }, trace_id: TRACE },
+    { message: 'refused', audit: { event: 'exchange_failed', withheld: expect.any(String) as string } },
     { Failed: 1, DynamoDbFailures: 1, dependency: 'dynamodb' },
   ])
 })

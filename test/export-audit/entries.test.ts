@@ -140,6 +140,26 @@ describe('in OCSF', () => {
     })
   })
 
+  it('what was released once more is an authentication of its own, of the same token', () => {
+    const event = {
+      event: 'exchange_repeated',
+      time: NOW,
+      token: tokenId('a'),
+      subject: 'github:x',
+      target: 'api',
+    }
+    expect(ocsf(line(event))).toMatchObject({
+      class_uid: 3002,
+      activity_name: 'Token Exchange',
+      severity_id: 1,
+      status_id: 1,
+      status_detail: 'released to a retry',
+      user: { uid: 'github:x' },
+      service: { name: 'api' },
+      session: { uid: tokenId('a') },
+    })
+  })
+
   it('a revocation is by somebody, of something, for a reason', () => {
     const event = {
       event: 'revocation',

@@ -10,6 +10,7 @@ import { tokenEvent } from '../attacks/proxy-event.ts'
 import { awsBrokerOf, createAwsBroker, createDelegatingAwsBroker } from '../support/aws-broker.ts'
 import { OWN_ROLE, policyWithRoles, ROLE } from '../support/aws-roles.ts'
 import { NOW, PAYMENTS, REPORTS } from '../support/broker.ts'
+import { requestContext } from '../support/request-context.ts'
 
 const KEY = 'retry-me-0123456789'
 const BY_OWN_ROLE = { id: 'batch', audience: OWN_ROLE, roleArn: OWN_ROLE, assume: 'role' } as never
@@ -214,17 +215,17 @@ describe('an exchange for AWS credentials', () => {
 
 describe('the token endpoint of the function that starts no sessions', () => {
   const form = { grant_type: TOKEN_EXCHANGE_GRANT, requested_token_type: AWS_CREDENTIALS_TYPE }
+  const SILENT = { refused: () => undefined, repeated: () => undefined }
 
   async function handedOver(result: unknown) {
     const { broker } = await createAwsBroker()
     const event = tokenEvent({ body: new URLSearchParams(form).toString() }, 'request-1')
     const given: unknown[] = []
-    const serve = serveToken(broker.world, { refused: () => undefined }, async (one) => {
+    const serve = serveToken(broker.world, SILENT, async (one) => {
       given.push(one)
       return result
     })
-    const at = { now: NOW, correlationId: 'c', traceId: undefined, elapsedMs: () => 0 }
-    const served = await serve(readProxyEvent(event), at)
+    const served = await serve(readProxyEvent(event), requestContext(NOW))
     expect(given).toEqual([event])
     return served
   }

@@ -23,6 +23,7 @@ const telemetry = {
     faults.push(fault)
   },
   refused: (event: object) => void refused.push(event),
+  repeated: () => undefined,
   failed: (fault: unknown) => void failed.push(fault),
 }
 

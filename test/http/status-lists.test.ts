@@ -4,6 +4,7 @@ import type { HttpRequest } from '../../functions/http/event.ts'
 import { readProxyEvent } from '../../functions/http/event.ts'
 import { serveStatusLists } from '../../functions/status/serve-status-lists.ts'
 import { BROKER_ISSUER, createTestBroker, NOW, type TestBroker, testPolicy } from '../support/broker.ts'
+import { requestContext } from '../support/request-context.ts'
 import { decode } from '../support/tokens.ts'
 
 let broker: TestBroker
@@ -36,7 +37,7 @@ function request(changes: object = {}): HttpRequest {
 }
 
 const get = async (now = NOW, changes: object = {}) =>
-  (await serve(request(changes), { now, correlationId: 'c', traceId: undefined, elapsedMs: () => 0 })).answer
+  (await serve(request(changes), requestContext(now))).answer
 
 describe('GET /status/{list}', () => {
   it('answers a status list token that caches may keep for a moment', async () => {

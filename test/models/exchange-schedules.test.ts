@@ -1,9 +1,12 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
+import type { FailedEvent, GrantedEvent } from '../../functions/core/audit-event.ts'
 import { type ExchangeOutcome, exchange } from '../../functions/core/exchange.ts'
+import { DependencyUnavailable } from '../../functions/core/fault.ts'
 import { introspect } from '../../functions/core/introspection.ts'
 import { revokeByOperator } from '../../functions/core/operator-revocation.ts'
 import { indexPolicy } from '../../functions/core/policy/decide.ts'
+import type { RevocationKey } from '../../functions/core/ports.ts'
 import { createTestBroker, NOW, PAYMENTS, RECEIPTS, type TestBroker } from '../support/broker.ts'
 import { basic, SECRETS } from '../support/clients.ts'
 import { exchangeForm } from '../support/cloud.ts'
@@ -13,8 +16,8 @@ import { onwardPolicy } from '../support/onward-policy.ts'
 import { decode } from '../support/tokens.ts'
 
 /*
- * The deployed exchange, introspection and revocation, in every order in which their calls can take effect and be answered:
- * what the models say of their designs, said of the code (invariants I5, I7, I9).
+ * The deployed exchange, introspection and revocation, in every order in which their calls can take effect, be answered, or
+ * fail: what the models say of their designs, said of the code (invariants I5, I7, I9).
  */
 
 const RUNS = 400
@@ -55,6 +58,42 @@ function scheduledWorld(scheduler: fc.Scheduler) {
 }
 
 type Worlds = ReturnType<typeof scheduledWorld>
+const KEY = 'first-of-the-keys'
+
+/** The part of a world in which one call fails when it has taken effect, or finds everything revoked. */
+function troubled({ ledger, revocations, signer }: Worlds['slow'], trouble: string | undefined) {
+  const failing =
+    <Args extends unknown[]>(call: (...args: Args) => Promise<unknown>) =>
+    async (...args: Args): Promise<never> => {
+      await call(...args)
+      throw new DependencyUnavailable('dynamodb', 'no answer')
+    }
+  if (trouble === 'record') return { ledger: { record: failing(ledger.record) } }
+  if (trouble === 'cut-offs') return { revocations: { cutOffs: failing(revocations.cutOffs) } }
+  if (trouble === 'sign') return { signer: { ...signer, sign: failing(signer.sign) } }
+  const all = async (keys: readonly RevocationKey[]) => new Map(keys.map((key) => [key, NOW] as const))
+  return trouble === undefined ? {} : { revocations: { cutOffs: all } }
+}
+
+/** What the trail is told of a request, as the rim tells it. */
+async function toldOf(
+  worlds: Worlds,
+  token: string,
+  { correlationId, key }: { readonly correlationId: string; readonly key: string | undefined },
+) {
+  let failed: FailedEvent | undefined
+  const recording = (event: FailedEvent) => {
+    failed = event
+  }
+  const accounted = () => {
+    failed = undefined
+  }
+  const at = { ...AT, correlationId, recording, accounted }
+  const outcome = await present(worlds, token, PAYMENTS, { key, at }).catch(() => undefined)
+  if (outcome === undefined) return { id: correlationId, isReleased: false, events: failed ? [failed] : [] }
+  if ('answer' in outcome) return { id: correlationId, isReleased: true, events: [] }
+  return { id: correlationId, isReleased: false, events: [outcome.event] }
+}
 
 async function present(
   worlds: Worlds,
@@ -115,6 +154,27 @@ describe('whatever order calls take effect and are answered in', () => {
         expect(released.length).toBe(key === undefined ? 1 : keys.filter((other) => other === key).length)
       },
     )
+    await fc.assert(property, { numRuns: RUNS })
+  })
+
+  it('each record of which its own request released nothing is taken back, by one event, and no other is', async () => {
+    const troubles = fc.constantFrom(undefined, 'record', 'cut-offs', 'sign', 'revoked')
+    const asks = fc.array(troubles, { minLength: 2, maxLength: 3 })
+    const property = fc.asyncProperty(fc.scheduler(), fc.boolean(), asks, async (s, isRetried, each) => {
+      const worlds = scheduledWorld(s)
+      const token = await broker.subjectToken('job')
+      const answers = each.map(async (trouble, index) => {
+        const request = { ...worlds, slow: { ...worlds.slow, ...troubled(worlds.slow, trouble) } }
+        return toldOf(request, token, { correlationId: `request-${index}`, key: isRetried ? KEY : undefined })
+      })
+      const told = await s.waitFor(Promise.all(answers))
+      for (const { event } of worlds.real.ledger.records.values()) {
+        const { isReleased, events } = told.find(({ id }) => id === event.correlation_id) ?? { events: [] }
+        expect(events.map(({ withheld }) => withheld)).toEqual(
+          isReleased ? [] : [(event as GrantedEvent).token],
+        )
+      }
+    })
     await fc.assert(property, { numRuns: RUNS })
   })
 

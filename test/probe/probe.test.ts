@@ -19,7 +19,7 @@ import { MemoryProbeKey } from '../support/fakes.ts'
 import { printedBy } from '../support/printed.ts'
 
 const key = new MemoryProbeKey()
-const quiet = { measure: () => undefined, failed: () => undefined }
+const quiet = { measure: () => undefined, refused: () => undefined, failed: () => undefined }
 const PROBED = withProbe(testPolicy(), BROKER_ISSUER)
 const [probeIssuer] = PROBED.issuers.filter(({ id }) => id === PROBE)
 if (probeIssuer === undefined) throw new Error('the policy has no issuer of the probe')

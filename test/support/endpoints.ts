@@ -75,6 +75,7 @@ export function createEndpoints(broker: TestBroker, world: EndpointWorld = world
   const log = {
     measure: (request: object) => void said.measured.push({ ...request }),
     refused: (event: object) => void said.audit.push({ ...event }),
+    repeated: (event: object) => void said.audit.push({ ...event }),
     recorded: (event: object) => void said.audit.push({ ...event }),
     failed: (fault: unknown) => void said.failed.push(fault),
   }

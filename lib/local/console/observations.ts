@@ -43,7 +43,7 @@ export class Observations {
   readonly #options: ObservationsOptions
   readonly #byId = new Map<string, Observation>()
   readonly #completed = new WeakSet<Observation>()
-  /** By the token that was granted, or withheld. */
+  /** By what each is about: a token that was granted or released once more, or a request of which nothing was released. */
   readonly #lineage = new Map<string, AuditEvent>()
 
   constructor(options: ObservationsOptions) {
@@ -79,12 +79,14 @@ export class Observations {
     }
   }
 
-  /** An audit event, from the log or from a record. A refusal after the record was written is what counts. */
+  /** An audit event, from the log or from a record. What was refused, or failed, after the record was written is what counts. */
   addEvent(event: AuditEvent): void {
     if (typeof event.correlation_id !== 'string') return
     if (event.event === 'exchange_granted') keep(this.#lineage, event.token, event, MOST_LINEAGE_EVENTS)
-    if ('withheld' in event && event.withheld !== undefined)
-      keep(this.#lineage, `withheld ${event.withheld}`, event, MOST_LINEAGE_EVENTS)
+    if (event.event === 'exchange_failed' || 'withheld' in event)
+      keep(this.#lineage, `withheld ${event.correlation_id}`, event, MOST_LINEAGE_EVENTS)
+    if (event.event === 'exchange_repeated')
+      keep(this.#lineage, `repeated ${event.token}`, event, MOST_LINEAGE_EVENTS)
     const observation = this.#of(event.correlation_id)
     if (observation.audit === undefined || event.event !== 'exchange_granted') observation.audit = event
   }

@@ -31,7 +31,7 @@ function isRefused(audit: AuditEvent | undefined): boolean {
   return audit !== undefined && 'reason' in audit && audit.event !== 'revocation'
 }
 
-/** Who asked for what. A retry of the same request writes no event: what is known then is in its token. */
+/** Who asked for what; where no event has been seen, as far as its token says. */
 function factsOf({ audit, issued }: Observation): Partial<RequestSummary> {
   const { sub, grant } = issued ?? {}
   const facts: Readonly<Record<string, unknown>> = { subject: sub, grant, ...audit }

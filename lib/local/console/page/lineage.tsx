@@ -36,11 +36,12 @@ interface BranchProps {
 function Branch({ node, onRevoke }: BranchProps) {
   const { token, issued, revokedBy, withheld, children } = node
   const isDead = revokedBy.length > 0
+  const isHeld = withheld === undefined || withheld.repeatedAt !== undefined
   return (
     <li class={isDead ? 'dead' : ''}>
       <div class="node">
-        <Pill tone={isDead ? 'bad' : withheld === undefined ? 'good' : 'warn'}>
-          {isDead ? 'revoked' : withheld === undefined ? 'alive' : 'not released'}
+        <Pill tone={isDead ? 'bad' : isHeld ? 'good' : 'warn'}>
+          {isDead ? 'revoked' : isHeld ? 'alive' : 'not released'}
         </Pill>{' '}
         <strong>{issued === undefined ? 'subject token' : issued.target}</strong> <code>{token}</code>{' '}
         {issued === undefined || isDead ? null : (
@@ -66,5 +67,6 @@ function noteOf({ issued, revokedBy, withheld }: LineageNode): string {
     ...(issued === undefined ? [] : [issued.scope, `by ${issued.grant}`].filter(Boolean)),
     ...(revokedBy.length === 0 ? [] : [`cut off by ${revokedBy.join(', ')}`]),
     ...(withheld === undefined ? [] : [withheld.reason]),
+    ...(withheld?.repeatedAt === undefined ? [] : ['released to a retry']),
   ].join(' · ')
 }
