@@ -1,6 +1,7 @@
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
 import { PROBE, PROBE_SUBJECT, probeUrls } from '../core/policy/probe.ts'
 import type { BrokerAnswer, SendToBroker } from '../core/ports.ts'
+import { wireErrorFor } from '../core/refusal.ts'
 import { TOKEN_EXCHANGE_GRANT } from '../core/token-request.ts'
 import type { JsonObject } from '../core/types.ts'
 import { clientAssertion, forged, type ProbeIdentity, subjectToken } from './probe-tokens.ts'
@@ -10,6 +11,7 @@ const TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:'
 /** Further from now than any clock skew that is accepted. */
 const LONG_AGO_SECONDS = 600
 const INACTIVE = '{"active":false}'
+const { status: REFUSED, error, description } = wireErrorFor({ kind: 'token_replayed' })
 
 export interface Probe extends ProbeIdentity {
   readonly send: SendToBroker
@@ -45,7 +47,10 @@ interface Verdict {
 
 const SKIPPED: Verdict = { outcome: 'skipped' }
 
-/** The checks of a run, in their order. The names are those of metrics, logs and runbooks. */
+/**
+ * The checks of a run, in their order. The names are those of metrics, logs and runbooks. All refusals are alike, so that a
+ * check that must be refused proves something only beside one that must not, and differs from it in one thing.
+ */
 const CHECKS = {
   exchange: async (run: Run) => {
     const presented = await subjectToken(run.probe)
@@ -59,17 +64,19 @@ const CHECKS = {
     const answer = await run.probe.send({ path: '/.well-known/jwks.json' }, run.deadline)
     return { outcome: (await verifies(run.issued, answer, run.probe)) ? 'passed' : 'failed', answer }
   },
-  introspect: async (run: Run) => {
-    if (run.issued === undefined) return SKIPPED
-    const answer = await introspect(run, run.issued)
-    return { outcome: answer.status === 200 && answer.body['active'] === true ? 'passed' : 'failed', answer }
-  },
+  introspect: (run: Run) => active(run, run.issued),
   onward: async (run: Run) => {
     if (run.issued === undefined) return SKIPPED
     const answer = await exchange(run, run.issued, 'access_token')
     const token = tokenIn(answer)
     if (token !== undefined) run.onward = token
     return { outcome: token === undefined ? 'failed' : 'passed', answer }
+  },
+  'onward-introspect': (run: Run) => active(run, run.onward),
+  'onward-again': async (run: Run) => {
+    if (run.onward === undefined || run.issued === undefined) return SKIPPED
+    const answer = await exchange(run, run.issued, 'access_token')
+    return { outcome: tokenIn(answer) === undefined ? 'failed' : 'passed', answer }
   },
   replay: async (run: Run) =>
     run.presented === undefined ? SKIPPED : refusalOf(await exchange(run, run.presented)),
@@ -173,16 +180,28 @@ async function refused(run: Run, changes: JsonObject): Promise<Verdict> {
   return refusalOf(await exchange(run, await subjectToken(run.probe, changes)))
 }
 
-/** The one answer to every unacceptable token. Another error is not a refusal: the broker could not decide. */
+/**
+ * The one answer to every unacceptable token, to the letter. Another one is not a refusal of the token: the broker could not
+ * decide, or did not read so far.
+ */
 function refusalOf(answer: BrokerAnswer): Verdict {
-  if (answer.status === 200) return { outcome: 'accepted', answer }
-  const isRefused = answer.status === 400 && answer.body['error'] === 'invalid_request'
+  const { status, body } = answer
+  if (status === 200) return { outcome: 'accepted', answer }
+  const isRefused =
+    status === REFUSED && JSON.stringify(body) === JSON.stringify({ error, error_description: description })
   return { outcome: isRefused ? 'passed' : 'failed', answer }
+}
+
+async function active(run: Run, token: string | undefined): Promise<Verdict> {
+  if (token === undefined) return SKIPPED
+  const answer = await introspect(run, token)
+  return { outcome: answer.status === 200 && answer.body['active'] === true ? 'passed' : 'failed', answer }
 }
 
 async function inactive(run: Run, token: string | undefined): Promise<Verdict> {
   if (token === undefined || run.isRevoked !== true) return SKIPPED
   const answer = await introspect(run, token)
   if (answer.body['active'] === true) return { outcome: 'accepted', answer }
-  return { outcome: JSON.stringify(answer.body) === INACTIVE ? 'passed' : 'failed', answer }
+  const isInactive = answer.status === 200 && JSON.stringify(answer.body) === INACTIVE
+  return { outcome: isInactive ? 'passed' : 'failed', answer }
 }

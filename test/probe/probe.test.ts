@@ -29,6 +29,8 @@ const ALL = [
   'verify',
   'introspect',
   'onward',
+  'onward-introspect',
+  'onward-again',
   'replay',
   'wrong-audience',
   'expired',
@@ -100,6 +102,11 @@ function answering(number: number, answer: BrokerAnswer | Error): SendToBroker {
   }
 }
 
+const GENERIC = {
+  error: 'invalid_request',
+  error_description: 'the subject or actor token is not acceptable',
+}
+
 const granted = (): BrokerAnswer => ({
   status: 200,
   correlationId: 'request-1',
@@ -116,16 +123,18 @@ describe('the probe', () => {
     [1, ['exchange'], ['verify', 'introspect', 'onward', 'replay', 'revoke']],
     [2, ['verify'], []],
     [3, ['introspect'], []],
-    [4, ['onward'], ['revoked-descendant']],
-    [5, ['replay'], []],
-    [6, ['wrong-audience'], []],
-    [7, ['expired'], []],
-    [8, ['unknown-issuer'], []],
-    [9, ['revoke'], ['revoked-introspect', 'revoked-descendant', 'revoked-exchange']],
-    [10, ['revoked-introspect'], []],
-    [11, ['revoked-descendant'], []],
-    [12, ['revoked-exchange'], []],
-    [13, ['forged'], []],
+    [4, ['onward'], ['onward-introspect', 'onward-again', 'revoked-descendant']],
+    [5, ['onward-introspect'], []],
+    [6, ['onward-again'], []],
+    [7, ['replay'], []],
+    [8, ['wrong-audience'], []],
+    [9, ['expired'], []],
+    [10, ['unknown-issuer'], []],
+    [11, ['revoke'], ['revoked-introspect', 'revoked-descendant', 'revoked-exchange']],
+    [12, ['revoked-introspect'], []],
+    [13, ['revoked-descendant'], []],
+    [14, ['revoked-exchange'], []],
+    [15, ['forged'], []],
   ])(
     'holds no answer, and 503, to request %d for a failure of that check',
     async (number, failed, skipped) => {
@@ -140,14 +149,49 @@ describe('the probe', () => {
   )
 
   it.each([
-    [5, 'replay'],
-    [6, 'wrong-audience'],
-    [7, 'expired'],
-    [8, 'unknown-issuer'],
-    [10, 'revoked-introspect'],
-    [11, 'revoked-descendant'],
-    [12, 'revoked-exchange'],
-    [13, 'forged'],
+    [7, 'replay'],
+    [8, 'wrong-audience'],
+    [9, 'expired'],
+    [10, 'unknown-issuer'],
+    [14, 'revoked-exchange'],
+    [15, 'forged'],
+  ])('holds a refusal in request %d for none where it is not that of a token: %s', async (number, check) => {
+    const answer = { status: 400, correlationId: 'request-1', body: GENERIC }
+    expect(namesOf(await probe({ send: answering(number, answer) }), 'passed')).toEqual(ALL)
+    const others = [
+      { ...answer, status: 401 },
+      { ...answer, status: 403 },
+      { ...answer, body: { ...GENERIC, error: 'invalid_target' } },
+      { ...answer, body: { ...GENERIC, error_description: 'a required parameter is missing' } },
+      { ...answer, body: { error: 'invalid_request' } },
+      { ...answer, body: { ...GENERIC, hint: 'expired' } },
+    ]
+    for (const other of others)
+      expect(namesOf(await probe({ send: answering(number, other) }), 'failed')).toEqual([check])
+  })
+
+  it.each([
+    [12, 'revoked-introspect'],
+    [13, 'revoked-descendant'],
+  ])('holds an answer in request %d for none where it is not the bare one: %s', async (number, check) => {
+    const answer = { status: 200, correlationId: 'request-1', body: { active: false } }
+    expect(namesOf(await probe({ send: answering(number, answer) }), 'passed')).toEqual(ALL)
+    for (const other of [
+      { ...answer, status: 401 },
+      { ...answer, body: { active: false, sub: 'x' } },
+    ])
+      expect(namesOf(await probe({ send: answering(number, other) }), 'failed')).toEqual([check])
+  })
+
+  it.each([
+    [7, 'replay'],
+    [8, 'wrong-audience'],
+    [9, 'expired'],
+    [10, 'unknown-issuer'],
+    [12, 'revoked-introspect'],
+    [13, 'revoked-descendant'],
+    [14, 'revoked-exchange'],
+    [15, 'forged'],
   ])('sees success in request %d where there must be none: %s', async (number, check) => {
     const results = await probe({ send: answering(number, granted()) })
     expect(results.filter(({ outcome }) => outcome !== 'passed')).toEqual([
@@ -162,7 +206,7 @@ describe('the probe', () => {
         Buffer.from(sent[at]?.form['subject_token']?.split('.')[1] ?? '', 'base64url').toString(),
       ) as Record<string, unknown>
     const good = claimsIn(0)
-    const differences = [5, 6, 7].map((at) => {
+    const differences = [7, 8, 9].map((at) => {
       const claims = claimsIn(at)
       return Object.keys(good).filter((name) => name !== 'jti' && claims[name] !== good[name])
     })
@@ -173,6 +217,19 @@ describe('the probe', () => {
       ['iat', 'nbf', 'exp'].sort((a, b) => Object.keys(good).indexOf(a) - Object.keys(good).indexOf(b)),
     )
     expect(differences[2]?.filter((name) => !times.includes(name))).toEqual(['iss'])
+  })
+
+  it('asks the same, in the same words, once for what must be given and once for what must not', async () => {
+    await probe()
+    const [first, , , onward, descendant, again, replay] = sent
+    const introspected = sent[2]?.form['token']
+    expect(replay).toEqual(first)
+    expect(again).toEqual(onward)
+    const [revokedParent, revokedDescendant, revokedExchange, forgery] = sent.slice(11)
+    expect(revokedParent?.form['token']).toBe(introspected)
+    expect(revokedDescendant?.form['token']).toBe(descendant?.form['token'])
+    expect(revokedExchange).toEqual(again)
+    expect({ ...forgery?.form, subject_token: '' }).toEqual({ ...first?.form, subject_token: '' })
   })
 
   const elsewhere = { ...probeIssuer, audiences: [BROKER_ISSUER, `${BROKER_ISSUER}/somebody-else`] }
@@ -311,7 +368,7 @@ describe('what the probe says', () => {
   it('holds no token that it sent or got', async () => {
     broker.ledger.record = async () => ({ kind: 'recorded' })
     const { printed } = await printedBy(async () =>
-      createProbeTelemetry('test').measure(await probe({ send: answering(12, granted()) })),
+      createProbeTelemetry('test').measure(await probe({ send: answering(14, granted()) })),
     )
     expect(printed).toContain('replay')
     const secrets = sent.flatMap(({ form }) => [
