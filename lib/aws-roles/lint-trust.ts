@@ -9,7 +9,7 @@ import {
   type TrustStatement,
 } from '../local/aws/trust-policy.ts'
 import { type BrokerTrust, issuerName, STS_AUDIENCE, subjectOf, trustStatement } from './role-trust.ts'
-import { type Asked, json, probesFor, rootOf, type TrustFinding } from './trust-probes.ts'
+import { type Asked, fits, json, probesFor, rootOf, type TrustFinding } from './trust-probes.ts'
 
 export type { TrustFinding } from './trust-probes.ts'
 
@@ -118,8 +118,13 @@ function ownSession(policy: TrustPolicy, trust: BrokerTrust): Asked {
   }
 }
 
+/** The values that the policy wants a key to have: what is denied for not having them counts, too. */
 function valuesNamed(policy: TrustPolicy, key: string): readonly string[] {
-  const blocks = statementsOf(policy).flatMap(({ Condition = {} }) => Object.values(Condition))
+  const blocks = statementsOf(policy).flatMap(({ Effect, Condition = {} }) =>
+    Object.entries(Condition).flatMap(([operator, keys]) =>
+      operator.includes('Not') === (Effect === 'Deny') ? [keys] : [],
+    ),
+  )
   return blocks.flatMap((keys) =>
     Object.entries(keys)
       .filter(([name]) => name.toLowerCase() === key.toLowerCase())
@@ -127,15 +132,13 @@ function valuesNamed(policy: TrustPolicy, key: string): readonly string[] {
   )
 }
 
-/** A text that fits the target's pattern: one that the policy names if there is one. */
+/** A text that fits the target's pattern: one that the policy names if there is one, the most exactly. */
 function exampleFor(pattern: string, named: readonly string[]): string {
-  const fits = new RegExp(`^${pattern.split('*').map(escaped).join('.*')}$`, 's')
-  const examples = named.map((value) => value.replaceAll(/[*?]/g, 'x'))
-  return examples.find((value) => fits.test(value)) ?? pattern.replaceAll('*', 'example')
-}
-
-function escaped(text: string): string {
-  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
+  const isPattern = (value: string) => /[*?]/.test(value)
+  const patterns = named.filter(isPattern).toSorted((a, b) => b.length - a.length)
+  const texts = named.filter((value) => !isPattern(value))
+  const examples = [...texts, ...patterns].map((value) => value.replaceAll(/[*?]/g, 'x'))
+  return examples.find((value) => fits(pattern, value)) ?? pattern.replaceAll('*', 'example')
 }
 
 /** Those whom the policy trusts beside the broker: perhaps on purpose, and nothing that the broker could vouch for. */

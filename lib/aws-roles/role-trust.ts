@@ -32,6 +32,9 @@ export interface RoleTrust extends SessionDemands {
 
 export type BrokerTrust = WebIdentityTrust | RoleTrust
 
+/** The key of no tag: these cannot begin so. `Null` would not do, where AWS takes an empty list for a value. */
+const NO_TAG = 'aws:none'
+
 type Conditions = Record<string, Record<string, string | readonly string[]>>
 
 /** A statement of a trust policy. */
@@ -76,15 +79,16 @@ function conditionsOf(trust: BrokerTrust): Conditions {
     ...(sourceIdentity === undefined ? [] : [['sts:SourceIdentity', sourceIdentity] as const]),
   ]
   const isFixed = ([, pattern]: readonly [string, string]) => !/[*?]/.test(pattern)
-  const like = patterns.filter((pattern) => !isFixed(pattern))
+  const transitive = transitiveTags.length > 0 ? transitiveTags : [NO_TAG]
   // ForAllValues holds for a request without the key: there the tags are required one by one, above.
-  const keys = { 'aws:TagKeys': Object.keys(tags), 'sts:TransitiveTagKeys': transitiveTags }
-  const listed = Object.entries(keys).filter(([, values]) => values.length > 0)
-  return {
+  const keys = { 'aws:TagKeys': Object.keys(tags), 'sts:TransitiveTagKeys': transitive }
+  const conditions: Conditions = {
     StringEquals: { ...identityOf(trust), ...Object.fromEntries(patterns.filter(isFixed)) },
-    ...(like.length > 0 && { StringLike: Object.fromEntries(like) }),
-    ...(listed.length > 0 && { 'ForAllValues:StringEquals': Object.fromEntries(listed) }),
+    StringLike: Object.fromEntries(patterns.filter((pattern) => !isFixed(pattern))),
+    'ForAllValues:StringEquals': Object.keys(tags).length > 0 ? keys : {},
   }
+  const asking = Object.entries(conditions).filter(([, asked]) => Object.keys(asked).length > 0)
+  return Object.fromEntries(asking)
 }
 
 function identityOf(trust: BrokerTrust): Record<string, string> {

@@ -42,8 +42,8 @@ type ValuesNamed = (key: string) => readonly string[]
 export function probesFor(own: Asked, trust: BrokerTrust, named: ValuesNamed): readonly Probe[] {
   return [
     ...identityProbes(own, trust, named).flatMap(withLess),
-    ...tagProbes(own, trust),
-    ...sourceIdentityProbes(own, trust),
+    ...tagProbes(own, trust, named),
+    ...sourceIdentityProbes(own, trust, named),
   ]
 }
 
@@ -132,7 +132,7 @@ function webIdentityProbes(own: Asked, trust: WebIdentityTrust, named: ValuesNam
 }
 
 /** What sessions could be tagged with. */
-function tagProbes(own: Asked, trust: BrokerTrust): readonly Probe[] {
+function tagProbes(own: Asked, trust: BrokerTrust, named: ValuesNamed): readonly Probe[] {
   const severity = 'warning'
   const { Condition } = trustStatement(trust)
   const changed = Object.entries(trust.tags).flatMap(([key, pattern]): Probe[] => {
@@ -140,12 +140,12 @@ function tagProbes(own: Asked, trust: BrokerTrust): readonly Probe[] {
     const instead = json({ Condition: only(Condition, `aws:RequestTag/${key}`) })
     const transitiveTags = own.transitiveTags.filter((transitive) => transitive !== key)
     const without = { ...own, tags: rest, transitiveTags }
-    const other = { ...own, tags: { ...own.tags, [key]: OTHER } }
+    const message = `other values of the tag ${key} are let in`
     return [
       { severity, asked: without, message: `a session without the tag ${key} is let in`, instead },
-      ...(pattern === '*'
-        ? []
-        : [{ severity, asked: other, message: `any value of the tag ${key} is let in`, instead } as const]),
+      ...strangeTo(pattern, named(`aws:RequestTag/${key}`)).map((value): Probe => {
+        return { severity, asked: { ...own, tags: { ...own.tags, [key]: value } }, message, instead }
+      }),
     ]
   })
   const more = { ...own, tags: { ...own.tags, [OTHER]: 'x' } }
@@ -153,26 +153,51 @@ function tagProbes(own: Asked, trust: BrokerTrust): readonly Probe[] {
   const none = 'leave sts:TagSession out of Action: the target has no session_tags'
   const isTagged = Object.keys(trust.tags).length > 0
   const message = 'tags that the target does not have are let in'
-  return [...changed, { severity, asked: more, message, instead: isTagged ? keys : none }]
+  const surplus: Probe = { severity, asked: more, message, instead: isTagged ? keys : none }
+  const passedOn = Object.keys(own.tags).filter((key) => !own.transitiveTags.includes(key))
+  return [
+    ...changed,
+    surplus,
+    ...passedOn.map((key): Probe => {
+      const transitiveTags = [...own.transitiveTags, key]
+      const instead = json({ Condition: only(Condition, 'sts:TransitiveTagKeys') })
+      const asked = { ...own, transitiveTags }
+      return { severity, asked, message: 'tags may be passed on that are not transitive', instead }
+    }),
+  ]
 }
 
-function sourceIdentityProbes(own: Asked, trust: BrokerTrust): readonly Probe[] {
+function sourceIdentityProbes(own: Asked, trust: BrokerTrust, named: ValuesNamed): readonly Probe[] {
   const severity = 'warning'
   const instead = json({ Condition: only(trustStatement(trust).Condition, 'sts:SourceIdentity') })
-  const other = { ...own, sourceIdentity: OTHER }
+  const withIdentity = (sourceIdentity: string) => ({ ...own, sourceIdentity })
   if (trust.sourceIdentity === undefined) {
     const leave = 'leave sts:SetSourceIdentity out of Action: the target has no source_identity'
-    return [{ severity, asked: other, message: 'any source identity may be set', instead: leave }]
+    const message = 'any source identity may be set'
+    return [{ severity, asked: withIdentity(OTHER), message, instead: leave }]
   }
   const without = { ...own, sourceIdentity: undefined }
-  const missing = {
-    severity,
-    asked: without,
-    message: 'a session without source identity is let in',
-    instead,
-  } as const
-  if (trust.sourceIdentity === '*') return [missing]
-  return [missing, { severity, asked: other, message: 'any source identity is let in', instead }]
+  const message = 'other source identities are let in'
+  return [
+    { severity, asked: without, message: 'a session without source identity is let in', instead },
+    ...strangeTo(trust.sourceIdentity, named('sts:SourceIdentity')).map((value): Probe => {
+      return { severity, asked: withIdentity(value), message, instead }
+    }),
+  ]
+}
+
+/** Texts that the target never gives, which the policy may let in: any, and those that it names. */
+function strangeTo(pattern: string, named: readonly string[]): readonly string[] {
+  return besides(undefined, [OTHER, ...named]).filter((value) => !fits(pattern, value))
+}
+
+/** Whether a text is one of the target's pattern, in which `*` is any run of characters. */
+export function fits(pattern: string, text: string): boolean {
+  return new RegExp(`^${pattern.split('*').map(escaped).join('.*')}$`, 's').test(text)
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
 }
 
 /** Stands for whoever the role's account lets. */

@@ -85,7 +85,7 @@ describe('the linter of trust policies', () => {
       without('aws:RequestTag/environment'),
       [
         'warning: a session without the tag environment is let in',
-        'warning: any value of the tag environment is let in',
+        'warning: other values of the tag environment are let in',
       ],
     ],
     ['no list of tags', without('aws:TagKeys'), ['warning: tags that the target does not have are let in']],
@@ -235,6 +235,50 @@ describe('the linter of trust policies', () => {
     expect(found(policyWith({ Condition: { ...owns, StringEquals: ids } }, own), own)).toEqual([
       'error: any external id is let in',
     ])
+  })
+
+  it.each([
+    ['a second value of a fixed tag', 'StringEquals', 'environment', ['production', 'staging']],
+    ['a pattern around a fixed tag', 'StringLike', 'environment', 'prod*'],
+    ['a second pattern of a tag', 'StringLike', 'run', ['run-*', 'job-*']],
+    ['a wider pattern of a tag', 'StringLike', 'run', 'r*'],
+  ])('finds %s', (_, operator, key, value) => {
+    const others = without(`aws:RequestTag/${key}`).Condition
+    const Condition = { ...others, [operator]: { ...others[operator], [`aws:RequestTag/${key}`]: value } }
+    expect(found(policyWith({ Condition }))).toEqual([`warning: other values of the tag ${key} are let in`])
+  })
+
+  it('finds a second source identity, and none where the target inserts a claim', () => {
+    const bot = trustOfTarget(deployTarget({ sourceIdentity: ['release-bot'] }), BROKER)
+    const two = { 'sts:SourceIdentity': ['release-bot', 'root'] }
+    const conditionOf = (trust: typeof web) => {
+      const { StringEquals: equal, ...others } = trustStatement(trust).Condition
+      return { Condition: { ...others, StringEquals: { ...equal, ...two } } }
+    }
+    expect(found(policyWith(conditionOf(bot), bot), bot)).toEqual([
+      'warning: other source identities are let in',
+    ])
+    expect(found(policyWith(conditionOf(web)))).toEqual([])
+  })
+
+  it('has nothing against values that are narrowed by a denial', () => {
+    const [printed] = policyWith().Statement as readonly object[]
+    const denial = (Condition: object) => {
+      const more = { Effect: 'Deny', Principal: '*', Action: 'sts:*', Condition }
+      return { Statement: [printed, more] } as unknown as TrustPolicy
+    }
+    const key = 'aws:RequestTag/repository'
+    expect(found(denial({ StringNotLike: { [key]: 'octo-org/*' } }))).toEqual([])
+    expect(found(denial({ StringEquals: { [key]: 'octo-org/bad' } }))).toEqual([])
+  })
+
+  it('finds tags that may be passed on to further roles, whether some are to be or none', () => {
+    const passedOn = ['warning: tags may be passed on that are not transitive']
+    expect(found(policyWith(without('sts:TransitiveTagKeys')))).toEqual(passedOn)
+    const none = trustOfTarget(deployTarget({ transitiveTags: [] }), BROKER)
+    expect(found(policyWith({}, none), none)).toEqual([])
+    expect(found(policyWith(without('sts:TransitiveTagKeys'), none), none)).toEqual(passedOn)
+    expect(found(policyWith({}, web), none)).toEqual(passedOn)
   })
 
   it('has nothing against an account of which one role is meant', () => {

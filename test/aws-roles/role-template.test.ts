@@ -36,6 +36,24 @@ function allows(target: AwsTarget, action: string, changes = {}, names = {}): bo
 }
 
 describe('the template of a role', () => {
+  it('asks nothing where there is nothing to ask', () => {
+    const bare = ownRoleTarget({ sessionTags: {}, transitiveTags: [] })
+    const { externalId: _, sourceIdentity: __, ...target } = bare
+    expect(trustStatement(trustOfTarget(target, BROKER)).Condition).toEqual({})
+    const tagged = { ...target, sessionTags: { team: [{ path: ['team'] }] } }
+    expect(trustStatement(trustOfTarget(tagged, BROKER)).Condition).toEqual({
+      StringLike: { 'aws:RequestTag/team': '*' },
+      'ForAllValues:StringEquals': { 'aws:TagKeys': ['team'], 'sts:TransitiveTagKeys': ['aws:none'] },
+    })
+  })
+
+  it('lets no tag be passed on where none is transitive', () => {
+    const target = deployTarget({ transitiveTags: [] })
+    const passedOn = (keys: readonly string[] | undefined) =>
+      allows(target, 'sts:TagSession', { 'sts:TransitiveTagKeys': keys })
+    expect([passedOn(undefined), passedOn(['repository'])]).toEqual([true, false])
+  })
+
   it('has the issuer with one audience, and the role by the name that the target gives it', () => {
     const accounts = deployed(deployTarget())
     expect(accounts.provider('222222222222', ISSUER)).toMatchObject({ clientIds: ['sts.amazonaws.com'] })

@@ -28,4 +28,6 @@ export function deployTarget(changes: Partial<AwsTarget> = {}): AwsTarget {
 }
 
 /** The same, assumed by the broker's own role. */
-export const ownRoleTarget = (): AwsTarget => deployTarget({ assume: 'role', externalId: 'tenant-7' })
+export function ownRoleTarget(changes: Partial<AwsTarget> = {}): AwsTarget {
+  return deployTarget({ assume: 'role', externalId: 'tenant-7', ...changes })
+}
