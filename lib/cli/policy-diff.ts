@@ -1,10 +1,14 @@
+import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
-import { explainExchange } from '../../functions/core/explain.ts'
-import type { ClientId } from '../../functions/core/types.ts'
+import { explainExchange, type Question } from '../../functions/core/explain.ts'
+import type { PolicyIndex } from '../../functions/core/policy/decide.ts'
+import { visible } from '../../functions/core/policy/finding.ts'
+import type { ClientId, JsonObject } from '../../functions/core/types.ts'
+import { type Access, accessOf, accessText, detailLines } from './access.ts'
 import { type Command, UsageError } from './command.ts'
 import { IDENTITY, type Identity, OWN_ISSUER, presentedClaims, readDataFile } from './identity.ts'
 import { type LoadedPolicy, loadFor } from './policy-source.ts'
-import type { Terminal } from './terminal.ts'
+import { asciiJson, type Terminal } from './terminal.ts'
 
 const IDENTITIES = z.strictObject(
   {
@@ -19,26 +23,23 @@ const IDENTITIES = z.strictObject(
   'a map with the key identities',
 )
 
-/** What one identity may get at one target. */
-interface Access {
-  readonly grant: string
-  readonly scopes: readonly string[]
-  readonly lifetimeSeconds: number
-}
-
 interface Change {
   readonly identity: string
-  readonly audience: string
+  /** `undefined` for requests that name no target. */
+  readonly audience: string | undefined
   readonly before: Access | undefined
   readonly after: Access | undefined
 }
+
+const DETAILS = `The identities to ask for come from a YAML or JSON file: a list identities of {name, issuer, claims, actor, client}. Both
+policies are asked for the same tokens. What of iss and aud is left out is what the old policy accepts, and a token lives
+as long as both accept.`
 
 export const policyDiff: Command = {
   path: ['policy', 'diff'],
   arguments: '<old folder> <new folder>',
   summary: 'say who gains and who loses what between two policies',
-  details:
-    'The identities to ask for come from a YAML or JSON file: a list identities of {name, issuer, claims, actor, client}.',
+  details: DETAILS,
   example: 'npx token-broker policy diff policy ../proposed/policy --identities identities.yaml',
   options: {
     identities: { type: 'string', value: 'FILE', description: 'whose access is compared (required)' },
@@ -52,7 +53,7 @@ export const policyDiff: Command = {
     const { identities } = readDataFile(file, IDENTITIES)
     const policies = [loadFor(before), loadFor(after)] as const
     const changes = identities.flatMap((identity) => changesFor(identity, policies, now()))
-    if (flag('json')) terminal.out(JSON.stringify({ changes }, null, 2))
+    if (flag('json')) terminal.out(asciiJson({ changes }))
     else print(terminal, changes, identities.length)
     return 0
   },
@@ -66,39 +67,68 @@ function changesFor(
   const audiences = new Set(
     [before, after].flatMap(({ policy }) => policy.targets.map(({ audience }) => audience)),
   )
-  return [...audiences].toSorted().flatMap((audience) => {
-    const [was, is] = [before, after].map((policy) => accessOf(identity, audience, { policy, now }))
-    const isSame = JSON.stringify(was) === JSON.stringify(is)
-    return isSame ? [] : [{ identity: identity.name, audience, before: was, after: is }]
+  const presented = presentedToBoth(identity, [before.index, after.index], now)
+  return [...[...audiences].toSorted(), undefined].flatMap((audience) => {
+    const [was, is] = [before, after].map(({ index }) => accessTo(audience, { index, presented, now }))
+    return isDeepStrictEqual(was, is) ? [] : [{ identity: identity.name, audience, before: was, after: is }]
   })
 }
 
-function accessOf(
+type Presented = Pick<Question, 'claims' | 'actor' | 'clientId'>
+
+/**
+ * The same tokens for both policies, or what only one of them accepts would look alike: those that the old one accepts today,
+ * where it knows their issuer. They live no longer than either accepts: how long they do, no policy says.
+ */
+function presentedToBoth(
   identity: Identity,
-  audience: string,
-  { policy: { index }, now }: { readonly policy: LoadedPolicy; readonly now: number },
+  policies: readonly PolicyIndex[],
+  now: number,
+): Presented | undefined {
+  const known = policies
+    .map((index) => presentedClaims(identity, index, now))
+    .flatMap((tokens) => ('unknown' in tokens ? [] : [tokens]))
+  const [first] = known
+  if (first === undefined) return undefined
+  return {
+    claims: endingFirst(known.map(({ claims }) => claims)) ?? first.claims,
+    actor: endingFirst(known.map(({ actor }) => actor).filter((actor) => actor !== undefined)),
+    clientId: identity.client as ClientId | undefined,
+  }
+}
+
+/** The first of some claims, with the earliest end of all. */
+function endingFirst(tokens: readonly JsonObject[]): JsonObject | undefined {
+  const ends = tokens.map(({ exp }) => exp).filter((exp) => typeof exp === 'number')
+  const [first] = tokens
+  return first && (ends.length === 0 ? first : { ...first, exp: Math.min(...ends) })
+}
+
+function accessTo(
+  audience: string | undefined,
+  asked: {
+    readonly index: PolicyIndex
+    readonly presented: Presented | undefined
+    readonly now: number
+  },
 ): Access | undefined {
-  const presented = presentedClaims(identity, index, now)
-  if ('unknown' in presented) return undefined
-  const clientId = identity.client as ClientId | undefined
-  const question = { ...presented, clientId, audiences: [audience], resources: [], scopes: undefined }
+  const { index, presented, now } = asked
+  if (presented === undefined) return undefined
+  const audiences = audience === undefined ? [] : [audience]
+  const question = { ...presented, audiences, resources: [], scopes: undefined }
   const explanation = explainExchange(index, question, { now, brokerIssuer: OWN_ISSUER })
-  if (explanation.outcome === 'refused') return undefined
-  const { grant } = explanation.authorised
-  return { grant: grant.id, scopes: grant.scopes.toSorted(), lifetimeSeconds: grant.lifetimeSeconds }
+  return explanation.outcome === 'granted' ? accessOf(explanation) : undefined
 }
 
 function print(terminal: Terminal, changes: readonly Change[], identities: number): void {
   for (const { identity, audience, before, after } of changes) {
-    if (before === undefined) terminal.out(terminal.style('green', `+ ${identity} gains ${audience}`))
-    else if (after === undefined) terminal.out(terminal.style('red', `- ${identity} loses ${audience}`))
-    else terminal.out(terminal.style('yellow', `~ ${identity} changes at ${audience}`))
+    const [who, what] = [visible(identity), audience ?? 'a request without a target']
+    if (before === undefined) terminal.out(terminal.style('green', `+ ${who} gains ${what}`))
+    else if (after === undefined) terminal.out(terminal.style('red', `- ${who} loses ${what}`))
+    else terminal.out(terminal.style('yellow', `~ ${who} changes at ${what}`))
     if (before !== undefined) terminal.out(`    was ${accessText(before)}`)
     if (after !== undefined) terminal.out(`    is  ${accessText(after)}`)
+    for (const line of detailLines(before, after)) terminal.out(`    ${line}`)
   }
   terminal.out(`changes: ${changes.length}, identities: ${identities}`)
-}
-
-function accessText({ grant, scopes, lifetimeSeconds }: Access): string {
-  return `${scopes.join(' ') || '(no scope)'}, ${lifetimeSeconds} s, by ${grant}`
 }

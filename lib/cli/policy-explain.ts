@@ -2,12 +2,13 @@ import { z } from 'zod'
 import { type Explanation, explainExchange } from '../../functions/core/explain.ts'
 import { preparseJwt } from '../../functions/core/jwt-preparse.ts'
 import type { PolicyIndex } from '../../functions/core/policy/decide.ts'
+import { visible } from '../../functions/core/policy/finding.ts'
 import type { ClientId, JsonObject } from '../../functions/core/types.ts'
 import { type Command, type CommandContext, CommandFailed, UsageError } from './command.ts'
 import { IDENTITY, OWN_ISSUER, presentedClaims, readDataFile } from './identity.ts'
 import { loadFor, POLICY_OPTION } from './policy-source.ts'
 import { candidateText, refusalText } from './refusal-text.ts'
-import type { Terminal } from './terminal.ts'
+import { asciiJson, type Terminal } from './terminal.ts'
 
 const DETAILS = `The token is read from standard input, so that it does not stand in the process list, and is not sent anywhere; after
 it, separated by white space, may stand the token of an actor. Its
@@ -46,7 +47,7 @@ export const policyExplain: Command = {
     const at = { now: now(), brokerIssuer: text('issuer') ?? OWN_ISSUER }
     const explanation = explainExchange(index, asked, at)
     const explained = { explanation, ...tokens, policy: index }
-    if (flag('json')) terminal.out(JSON.stringify(explanationAsJson(explained), null, 2))
+    if (flag('json')) terminal.out(asciiJson(explanationAsJson(explained)))
     else print(terminal, explained)
     return explanation.outcome === 'granted' ? 0 : 1
   },
@@ -110,7 +111,7 @@ function print(terminal: Terminal, explained: Explained): void {
     terminal.out(`  lifetime  ${grant.lifetimeSeconds} s at most, and never longer than the token itself`)
     if (actors.length > 0) terminal.out(`  actors    ${actors.join(', before that ')}`)
     for (const [name, value] of Object.entries(mappedClaims))
-      terminal.out(`  claim     ${name} = ${JSON.stringify(value)}`)
+      terminal.out(visible(`  claim     ${name} = ${JSON.stringify(value)}`))
     return
   }
   const { why, change } = refusalText({ ...explained, explanation })

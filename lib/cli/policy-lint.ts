@@ -3,6 +3,7 @@ import { lintPolicy } from '../../functions/core/policy/lint.ts'
 import { readPolicyFolder } from '../policy-folder.ts'
 import type { Command } from './command.ts'
 import { loadFor, POLICY_OPTION } from './policy-source.ts'
+import { asciiJson } from './terminal.ts'
 
 export const policyLint: Command = {
   path: ['policy', 'lint'],
@@ -13,7 +14,7 @@ export const policyLint: Command = {
   run: async ({ text, flag, terminal }) => {
     const { folder, policy } = loadFor(text('policy'))
     const findings = lintPolicy(readPolicyFolder(folder), policy)
-    if (flag('json')) terminal.out(JSON.stringify({ folder, findings }, null, 2))
+    if (flag('json')) terminal.out(asciiJson({ folder, findings }))
     else {
       for (const finding of findings)
         terminal.out(`${terminal.style('yellow', 'warning')} ${formatFinding(finding)}`)

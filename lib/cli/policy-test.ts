@@ -1,14 +1,17 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { type Explanation, explainExchange } from '../../functions/core/explain.ts'
 import type { PolicyIndex } from '../../functions/core/policy/decide.ts'
+import { visible } from '../../functions/core/policy/finding.ts'
 import type { ClientId } from '../../functions/core/types.ts'
 import { TEST_FILE } from '../policy-folder.ts'
 import { type Command, CommandFailed } from './command.ts'
 import { IDENTITY, OWN_ISSUER, presentedClaims, readDataFile } from './identity.ts'
 import { loadFor, POLICY_OPTION } from './policy-source.ts'
 import { candidateText, refusalText } from './refusal-text.ts'
+import { asciiJson } from './terminal.ts'
 
 const texts = z.array(z.string(), 'a list of texts')
 const expectation = z.union(
@@ -66,10 +69,10 @@ export const policyTest: Command = {
       ),
     )
     const failed = results.filter(({ problem }) => problem !== undefined)
-    if (flag('json')) terminal.out(JSON.stringify({ folder, results }, null, 2))
+    if (flag('json')) terminal.out(asciiJson({ folder, results }))
     else {
       for (const { file, name, problem } of failed)
-        terminal.out(`${terminal.style('red', 'failed')} ${file}: ${name}\n  ${problem}`)
+        terminal.out(`${terminal.style('red', 'failed')} ${visible(`${file}: ${name}`)}\n  ${problem}`)
       terminal.out(`${results.length - failed.length} passed, ${failed.length} failed`)
     }
     return failed.length === 0 ? 0 : 1
@@ -103,10 +106,15 @@ function problemWith(one: Example, policy: PolicyIndex, now: number): string | u
   )
   const found = outcomeOf(explanation)
   const wanted = Object.entries(one.expect).filter(([, value]) => value !== undefined)
-  const differs = wanted.some(([key, value]) => JSON.stringify(found[key]) !== JSON.stringify(value))
+  const differs = wanted.some(([key, value]) => !isDeepStrictEqual(inAnyOrder(found[key]), inAnyOrder(value)))
   if (!differs) return undefined
   const why = explanation.outcome === 'refused' ? whyRefused({ explanation, ...presented, policy }) : ''
-  return `expected ${JSON.stringify(one.expect)}, found ${JSON.stringify(found)}${why}`
+  return `${visible(`expected ${JSON.stringify(one.expect)}, found ${JSON.stringify(found)}`)}${why}`
+}
+
+/** Scopes are a set. */
+function inAnyOrder(value: unknown): unknown {
+  return Array.isArray(value) ? new Set<unknown>(value) : value
 }
 
 function whyRefused(question: Parameters<typeof refusalText>[0]): string {
@@ -117,5 +125,5 @@ function whyRefused(question: Parameters<typeof refusalText>[0]): string {
 function outcomeOf(explanation: Explanation): Readonly<Record<string, unknown>> {
   if (explanation.outcome === 'refused') return { refused: explanation.refusal.kind }
   const { grant, scopes, mappedClaims } = explanation.authorised
-  return { grant: grant.id, scopes, claims: mappedClaims }
+  return { grant: grant.id, scopes, claims: { ...mappedClaims } }
 }

@@ -3,6 +3,7 @@ import type { Condition, Matcher } from '../../functions/core/policy/compiled.ts
 import type { ExplainedGrant, GrantMismatch, PolicyIndex } from '../../functions/core/policy/decide.ts'
 import type { Refusal } from '../../functions/core/refusal.ts'
 import type { JsonObject } from '../../functions/core/types.ts'
+import { escapedUnit } from './terminal.ts'
 
 /** What is known when a refusal is put into words. */
 export interface RefusedQuestion {
@@ -207,9 +208,6 @@ const SHOWN_CHARACTERS = 120
 /** Nothing of a claim may move the cursor or turn the reading direction. */
 function shown(value: unknown): string {
   if (value === undefined) return 'missing'
-  const text = JSON.stringify(value).replaceAll(
-    /[^\x20-\x7e]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+  const text = JSON.stringify(value).replaceAll(/[^\x20-\x7e]/g, escapedUnit)
   return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text
 }

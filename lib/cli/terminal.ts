@@ -66,6 +66,16 @@ export async function withProgress<T>(
   }
 }
 
+/** JSON for machines, in ASCII: nothing of it moves the cursor of a terminal that it is shown on. */
+export function asciiJson(value: unknown): string {
+  return JSON.stringify(value, null, 2).replaceAll(/[^\x20-\x7e\n]/g, escapedUnit)
+}
+
+/** `\\uXXXX` for one UTF-16 code unit, as JSON escapes it. */
+export function escapedUnit(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
+}
+
 /** Rows under their headings, in columns. */
 export function tableLines(
   headings: readonly string[],

@@ -267,6 +267,25 @@ describe('policy test', () => {
     expect(out).toContain('0 passed, 1 failed')
   })
 
+  it('compares scopes as a set and claims by name', async () => {
+    const policy = POLICY.replace('claims: {sha: "{sha}"}', 'claims: {sha: "{sha}", ref: "{ref}"}')
+    const expected = '{grant: payments-ci, scopes: [write, read], claims: {ref: refs/heads/main, sha: abc}}'
+    const text = examples(expected).replace('.com}\n', '.com, scope: read write}\n')
+    expect(
+      await run(['test', '--policy', folderWith({ 'policy.yaml': policy, 'a.test.yaml': text })]),
+    ).toEqual({
+      code: 0,
+      out: '1 passed, 0 failed\n',
+      err: '',
+    })
+  })
+
+  it('shows nothing of an example as it is', async () => {
+    const text = examples('{grant: other}').replace('the main branch', '"\\e[2J\\u202e"')
+    const folder = folderWith({ 'policy.yaml': POLICY, 'a.test.yaml': text })
+    expect((await run(['test', '--policy', folder])).out).toContain(String.raw`\u{1b}[2J\u{202e}`)
+  })
+
   it('says why an exchange that was expected is refused', async () => {
     const text = examples('{grant: payments-ci}').replace('refs/heads/main', 'refs/heads/other')
     const { out } = await run([
@@ -346,7 +365,7 @@ describe('policy diff', () => {
     expect(await diff(POLICY.replace('"refs/tags/v*"', '"refs/**"'))).toEqual({
       code: 0,
       out: `+ feature gains https://payments.example.com
-    is  read write, 300 s, by payments-ci
+    is  read write (by default read), 300 s, by payments-ci
 changes: 1, identities: 3
 `,
       err: '',
@@ -356,11 +375,101 @@ changes: 1, identities: 3
   it('says who loses what, and whose access changes', async () => {
     const { out } = await diff(POLICY.replace('scopes: [read, write]\n', 'scopes: [read]\n'))
     expect(out).toContain(
-      '~ main changes at https://payments.example.com\n    was read write, 300 s, by payments-ci\n    is  read, 300 s',
+      '~ main changes at https://payments.example.com\n    was read write (by default read), 300 s, by payments-ci\n    is  read, 300 s',
     )
     expect((await diff(POLICY.replace('"123456"', '"1"'))).out).toContain(
       '- main loses https://payments.example.com',
     )
+  })
+
+  it.each([
+    [
+      'what a request without scope gets',
+      ['default_scopes: [read]', 'default_scopes: [write]'],
+      'is  read write (by default write)',
+    ],
+    ['that there are no defaults', ['default_scopes: [read]', 'default_scopes: []'], '(by default none)'],
+    [
+      'the longest lifetime of the target',
+      ['scopes: [read, write], resources', 'token: {max_lifetime: 1m}, scopes: [read, write], resources'],
+      'is  read write (by default read), 60 s',
+    ],
+    [
+      'a binding',
+      [
+        'audience: https://payments.example.com,',
+        'audience: https://payments.example.com, token: {binding: dpop},',
+      ],
+      'target.binding was "none", is "dpop"',
+    ],
+    [
+      'a mapped claim',
+      ['{sha: "{sha}"}', '{sha: "{sha}", on: "{ref}"}'],
+      'claims.on was nothing, is "refs/heads/main"',
+    ],
+    ['a rate', ['lifetime: 5m', 'rate: {limit: 9, per: 1m, by: subject}'], 'rate.limit was nothing, is 9'],
+    [
+      'how often a token can be used',
+      ['max_lifetime: 10m', 'replay: reusable'],
+      'replay was "single-use", is "reusable"',
+    ],
+    [
+      'the target of a request that names none',
+      ['max_lifetime: 10m', 'default_target: payments'],
+      '+ main gains a request without a target',
+    ],
+    [
+      'an audience that the issuer’s tokens no longer may have',
+      ['audiences: [https://broker.example.com]', 'audiences: [https://elsewhere.example]'],
+      '- main loses https://payments.example.com',
+    ],
+    [
+      'another issuer of the tokens',
+      ['github-actions,', 'github-actions, issuer: https://ghe.example,'],
+      '- main loses https://payments.example.com',
+    ],
+  ] as const)('says %s', async (_what, [from, to], line) => {
+    expect(POLICY).toContain(from)
+    expect((await diff(POLICY.replace(from, to))).out).toContain(line)
+  })
+
+  it('finds none where tokens may only live shorter: how long they do, no policy says', async () => {
+    expect((await diff(POLICY.replace('max_lifetime: 10m', 'max_lifetime: 5m'))).out).toContain('changes: 0,')
+  })
+
+  it('shows what the token that is exchanged onward leaves', async () => {
+    const onward = (scopes: string) =>
+      POLICY.replace(
+        /grants:.*/s,
+        `grants:
+  onward:
+    issuer: broker
+    when: {aud: https://ledger.example.com}
+    target: payments
+    scopes: ${scopes}
+`,
+      )
+    const folder = folderWith({
+      'who.yaml':
+        'identities: [{name: us, issuer: broker, claims: {aud: https://ledger.example.com, scope: read}}]',
+    })
+    const folders = ['[read]', '[read, write]'].map((scopes) => folderWith({ 'policy.yaml': onward(scopes) }))
+    const identitiesFile = ['--identities', join(folder, 'who.yaml')]
+    expect((await run(['diff', ...folders, ...identitiesFile])).out).toBe('changes: 0, identities: 1\n')
+  })
+
+  it('tells machines everything, named as in policy files, in ASCII', async () => {
+    const { out } = await diff(POLICY.replace('{sha: "{sha}"}', '{sha: "→ {sha}"}'), '--json')
+    expect(out).toMatch(/^[\x20-\x7e\n]+$/)
+    const { changes } = JSON.parse(out) as { changes: object[] }
+    expect(changes).toMatchObject([
+      {
+        identity: 'main',
+        audience: 'https://payments.example.com',
+        before: { default_scopes: ['read'], lifetime_seconds: 300, claims: { sha: 'a' } },
+        after: { claims: { sha: '→ a' } },
+      },
+    ])
   })
 
   it('finds no difference between a policy and itself', async () => {

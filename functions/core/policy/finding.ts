@@ -41,7 +41,12 @@ export function findingAt(
 /** `policy/grants.yaml:14:9 grants.payments-ci.when.ref: <what was found>; <what is allowed>`. */
 export function formatFinding(finding: PolicyFinding): string {
   const { file, line, column, path, message } = finding
-  return `${file}:${line}:${column}${path && ` ${path}`}: ${message}`.replaceAll(NOT_SHOWN, escaped)
+  return visible(`${file}:${line}:${column}${path && ` ${path}`}: ${message}`)
+}
+
+/** A text as a terminal may show it. */
+export function visible(text: string): string {
+  return text.replaceAll(NOT_SHOWN, escaped)
 }
 
 /** The message of a finding about `value`. Only scalars are shown, shortened: a key pasted by mistake stays unseen. */
