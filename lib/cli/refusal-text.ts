@@ -78,7 +78,7 @@ const TEXTS: { readonly [Kind in Refusal['kind']]?: TextOf<Kind> } = {
     change: 'ask for fewer, or add them to the grant',
   }),
   claim_not_insertable: ({ claim }) => ({
-    why: `the grant makes ${claim} from a claim that the token lacks, or that is no text, number or boolean`,
+    why: `the grant makes ${claim} from a claim that the token lacks, or that is no text, number or boolean, or has line ends or other controls in it`,
     change: 'make it from another claim',
   }),
   actor_missing: (_, { claims }) =>

@@ -480,6 +480,15 @@ const bounds: readonly Attack[] = [
     withPayload(`B21 a lone surrogate ${lone} in a value`, (p) => p.replace('octo/pay', `octo${lone}`)),
     withPayload(`B21 a lone surrogate ${lone} in a name`, (p) => p.replace('{', `{"${lone}":1,`)),
   ]),
+  ...['octo/pay\0', 'octo/pay\r\nx: y', 'octo/\u202eyap', 'octo/\u009b2Jpay', 'octo/pay\u2028'].map(
+    (repository) =>
+      withClaims(
+        `B21 ${JSON.stringify(repository)} in a claim that is mapped`,
+        { repository },
+        refused('claim_not_insertable'),
+      ),
+  ),
+  withClaims('B21 a NUL in a claim that nobody uses', { actor: 'x\0' }, granted()),
   ...['repo\0:octo', 'repo\u202e:octo', 're\u0301po'].map((sub) =>
     withClaims(`B21 ${JSON.stringify(sub)} in sub`, { sub }),
   ),

@@ -5,6 +5,7 @@ import { type ActorRule, BROKER, type Grant, type Rate, type Template } from './
 import { compileConditions } from './conditions.ts'
 import { foundInsteadOf } from './finding.ts'
 import type { Entry, MergedPolicy, Report } from './merge.ts'
+import { isMisleading } from './render-claims.ts'
 import type { GrantSource } from './schema.ts'
 import { parseTemplate } from './template.ts'
 
@@ -178,6 +179,8 @@ function compileClaims(templates: Readonly<Record<string, string>>, report: Entr
         ['claims', name],
         foundInsteadOf(template, 'text with {claim} or {/pointer/to/claim} in it, braces in pairs'),
       )
+    if (isMisleading(template))
+      report(['claims', name], foundInsteadOf(template, 'text without line ends and other controls'))
     return [name, parts ?? []]
   })
   return Object.fromEntries(compiled)

@@ -75,7 +75,7 @@ describe('a grant', () => {
     ])
   })
 
-  it.each(['{', '}', '{}', 'a{b', 'a}b', '{a{b}}', '{a}}', '{/a~}', '{/a~2b}'])(
+  it.each(['{', '}', '{}', 'a{b', 'a}b', '{a{b}}', '{a}}', '{/a~}', '{/a~2b}', 'a\nb', '\u202e{a}'])(
     'cannot have the claim template %j',
     (template) => {
       expect(findingsIn(withGrant({ claims: { x: template } }))).toEqual([

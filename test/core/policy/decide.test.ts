@@ -368,6 +368,17 @@ describe('mapped claims', () => {
     expect(render('x{a}', claims)).toEqual(refused)
   })
 
+  it.each(['\0', '\n', '\r\n', '\x1b[2J', '\x7f', '\x9b', '\u2028', '\u202e', '\u2066', '\u200f'])(
+    'are refused for %j: whoever logs or shows them would be misled',
+    (text) => {
+      expect(render('{a}', { a: `main${text}` })).toEqual(refused)
+    },
+  )
+
+  it.each(['feature/café', 'リリース', '👩‍💻', 'a b'])('may be in any language: %s', (text) => {
+    expect(render('{a}', { a: text })).toMatchObject({ claims: { x: text } })
+  })
+
   it('are refused beyond 1024 characters', () => {
     expect(render('{a}', { a: 'x'.repeat(1024) })).toMatchObject({ kind: 'rendered' })
     expect(render('-{a}', { a: 'x'.repeat(1024) })).toEqual(refused)
