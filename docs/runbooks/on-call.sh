@@ -3,9 +3,17 @@
 
 STAGE=${1:-prod}
 
+# What the stacks of this stage have made, and of no stage whose name begins with this one's: _made service ExchangeFunction Lambda::Function
+_made() {
+  aws cloudformation list-stack-resources --stack-name "token-broker-$STAGE-$1" --output text --query \
+    "StackResourceSummaries[?ends_with(ResourceType,'::$3') && starts_with(LogicalResourceId,'$2')].PhysicalResourceId" | grep . # an empty line for each page without one
+}
+
 # Which alarms ring now.
 rings() {
-  aws cloudwatch describe-alarms --alarm-name-prefix "token-broker-$STAGE-" --state-value ALARM \
+  # shellcheck disable=SC2046 # many alarms are many words
+  aws cloudwatch describe-alarms --alarm-names $(_made monitoring '' CloudWatch::Alarm) $(_made monitoring '' CloudWatch::CompositeAlarm) \
+    --alarm-types MetricAlarm CompositeAlarm --state-value ALARM \
     --query '[MetricAlarms,CompositeAlarms][].[AlarmName,StateUpdatedTimestamp]' --output table
 }
 
@@ -16,10 +24,10 @@ output() {
 }
 
 # log Exchange: the name of a function's log group.
-log() {
-  aws logs describe-log-groups --log-group-name-prefix "token-broker-$STAGE-service-$1Logs" \
-    --query 'logGroups[0].logGroupName' --output text
-}
+log() { _made service "$1Logs" Logs::LogGroup; }
+
+# lambda Exchange: the name of a function.
+lambda() { _made service "$1Function" Lambda::Function; }
 
 # faults Exchange 1h: what has gone wrong in a function, as it says itself.
 faults() {
@@ -38,7 +46,7 @@ metric() {
 ask() {
   _field() {
     aws logs describe-query-definitions --query-definition-name-prefix "token-broker-$STAGE/$1" \
-      --query "queryDefinitions[0].$2" --output text
+      --query "queryDefinitions[?name=='token-broker-$STAGE/$1'] | [0].$2" --output text
   }
   # shellcheck disable=SC2046 # several log groups are several words
   _id=$(aws logs start-query --log-group-names $(_field "$1" logGroupNames) \

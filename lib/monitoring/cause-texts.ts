@@ -143,7 +143,7 @@ export const CAUSE_ALARM_TEXTS = {
     summary: 'EventBridge cannot invoke the rotation of keys, the signing of checkpoints, or the probe.',
     consequence:
       'Keys do not move, nobody vouches for the end of the audit trail, or nobody tries the broker.',
-    command: 'aws events list-rules --name-prefix {prefix}',
+    command: 'aws events list-rules --name-prefix {prefix}-service-',
     dashboard: 'debug',
   },
   'audit-lagging': {

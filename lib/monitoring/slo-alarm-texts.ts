@@ -1,7 +1,6 @@
 import type { AlarmText } from './alarm-text.ts'
 
-const ALARMS_NOW =
-  'aws cloudwatch describe-alarms --alarm-name-prefix {prefix} --state-value ALARM --query "[MetricAlarms,CompositeAlarms][].AlarmName"'
+const ALARMS_NOW = '. docs/runbooks/on-call.sh {stage} && rings'
 
 /** The alarms on the objectives, by their ids: the runbook of each is `docs/runbooks/<id>.md`. */
 export const SLO_ALARM_TEXTS = {

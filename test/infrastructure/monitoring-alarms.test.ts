@@ -96,7 +96,7 @@ describe('an alarm that calls somebody', () => {
     const [summary, consequence, command, because, links] = description.split('\n\n')
     expect(summary).toBe(`**${text.summary.replace('{latencyMilliseconds}', '200')}**`)
     expect(consequence).toBe(`Consequence: ${text.consequence}`)
-    expect(command).toMatch(/^First: `(?:aws|npx token-broker) [^`]+`$/)
+    expect(command).toMatch(/^First: `(?:aws|npx token-broker|\. docs\/runbooks\/on-call\.sh) [^`]+`$/)
     expect(because).toBe(`A ${text.severity}: ${text.because}`)
     expect(links).toContain(`#dashboards/dashboard/token-broker-dev-${text.dashboard})`)
     expect(links).toContain(`[Runbook](docs/runbooks/${id}.md)`)

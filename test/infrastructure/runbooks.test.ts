@@ -23,10 +23,11 @@ const SECTIONS = ['First', 'Which cause', 'Stop the damage', 'Confirm', 'Prevent
 /** One page. */
 const MOST_LINES = 50
 
-const { service, state } = synthesize()
+// Beside what a deployment has by itself, all that it may have.
+const { service, state, monitoring } = synthesize({ probe: true })
 const namesOf = (type: string, suffix: RegExp) =>
   Object.keys(resources(service, type)).map((id) => id.replace(suffix, ''))
-const FUNCTIONS = [...namesOf('AWS::Logs::LogGroup', /Logs[0-9A-F]{8}$/), 'Prober']
+const FUNCTIONS = namesOf('AWS::Logs::LogGroup', /Logs[0-9A-F]{8}$/)
 const OUTPUTS = [service, state].flatMap((template) => Object.keys(template.toJSON()['Outputs'] as object))
 
 /** The commands of a page: lines of its shell blocks, joined where they go on, and what stands in backquotes. */
@@ -40,7 +41,9 @@ function commandsIn(page: string): readonly string[] {
   const inline = [...prose.matchAll(/`([^`\n]+)`/g)].map(([, words = '']) => words)
   return [
     ...lines,
-    ...inline.filter((words) => /^(?:npx token-broker|(?:ask|who|faults|metric|rings|output) )/.test(words)),
+    ...inline.filter((words) =>
+      /^(?:npx token-broker|(?:ask|who|faults|metric|lambda|rings|output) )/.test(words),
+    ),
   ]
     .map((line) => line.replace(/\s+#.*$/, '').trim())
     .filter((line) => line !== '')
@@ -113,6 +116,8 @@ describe('the commands of runbooks', () => {
     expect(unknown('ask', Object.keys(LOG_QUESTIONS))).toEqual([])
     expect(unknown('who', Object.keys(INSIGHT_QUESTIONS))).toEqual([])
     expect(unknown('faults', FUNCTIONS)).toEqual([])
+    expect(unknown('lambda', FUNCTIONS)).toEqual([])
+    expect(usesOf('lambda').length).toBeGreaterThan(2)
     expect(unknown('metric', Object.keys(METRIC_UNITS))).toEqual([])
     expect(usesOf('ask').length).toBeGreaterThan(20)
     const outputs = usesOf('output')
@@ -136,6 +141,28 @@ describe('the commands of runbooks', () => {
   })
 })
 
+/** Of `prod` are found by them things of `prod-eu` too. */
+const LOOSE =
+  /contains\(|(?:prefix[ =]|starts_with\(.*?,) ?["'`]?(?:token-broker-(?:prod|\$STAGE|\{stage\})|\{prefix\})(?!-(?:state|service|monitoring)\b|\/)/
+
+it('nothing is looked up by a name that another stage’s begins with', () => {
+  const shell = [...IDS, ...OTHERS].map((id) => [id, text(`${id}.md`)] as const)
+  const alarms = IDS.map((id) => [id, ALARMS[id].command] as const)
+  const all = [...shell, ...alarms, ['on-call.sh', text('on-call.sh')] as const]
+  const loose = all.flatMap(([id, page]) =>
+    page.split('\n').flatMap((line) => (LOOSE.test(line) ? [`${id}: ${line}`] : [])),
+  )
+  expect(loose).toEqual([])
+  for (const line of [
+    'list-queues --queue-name-prefix token-broker-prod',
+    '--alarm-name-prefix "token-broker-$STAGE-"',
+    "[?contains(Name,'x')]",
+    '--name-prefix {prefix}',
+  ])
+    expect(line).toMatch(LOOSE)
+  expect('--name-prefix {prefix}-service-').not.toMatch(LOOSE)
+})
+
 describe('on-call.sh', () => {
   /** What it calls AWS with, by a stand-in that prints its arguments. */
   function callsOf(command: string): string {
@@ -150,9 +177,10 @@ describe('on-call.sh', () => {
   })
 
   it.each([
-    ['rings', ['[describe-alarms]', '[token-broker-prod-]']],
+    ['rings', ['[describe-alarms]', '[--alarm-types] [MetricAlarm] [CompositeAlarm]', '[ALARM]']],
     ['output state ExchangesTable', ['[token-broker-prod-state]', 'ExchangesTable']],
-    ['log Exchange', ['[token-broker-prod-service-ExchangeLogs]']],
+    ['log Exchange', ['[token-broker-prod-service]', "'ExchangeLogs'"]],
+    ['lambda Exchange', ['[token-broker-prod-service]', "'ExchangeFunction'", 'Lambda::Function']],
     ['faults Exchange 1h', ['[tail]', '[1h]', '{ $.level = "ERROR" }']],
     [
       'metric KmsFailures Sum 30',
@@ -170,11 +198,38 @@ describe('on-call.sh', () => {
     expect(calls).not.toContain('PASTE-IT-HERE')
   })
 
+  it('finds in the stack what it asks of: each function and its log, and every alarm', () => {
+    const madeBy = (command: string) => {
+      const asked = /\[(?:list-stack-resources)\].*ResourceType,'(.*?)'.*LogicalResourceId,'(.*?)'/g
+      return [...callsOf(command).matchAll(asked)].map(([, type = '', id = '']) => [type, id] as const)
+    }
+    const found = (template: typeof service, [type, id]: readonly [string, string]) =>
+      Object.entries(template.toJSON()['Resources'] as Record<string, { readonly Type: string }>).filter(
+        ([logicalId, { Type }]) => Type.endsWith(type) && logicalId.startsWith(id),
+      )
+    const named = [...usesOf('faults'), ...usesOf('lambda')].map(({ first }) => first)
+    for (const name of new Set(named))
+      for (const command of ['log', 'lambda']) {
+        const [asked] = madeBy(`${command} ${name}`)
+        if (asked === undefined) throw new Error(command)
+        expect(found(service, asked), `${command} ${name}`).toHaveLength(1)
+      }
+    // The names are asked for within the call, whose own line therefore has what the stand-in says.
+    const alarms = callsOf('rings')
+    for (const type of ['::CloudWatch::Alarm', '::CloudWatch::CompositeAlarm']) {
+      expect(alarms).toContain(`ResourceType,'${type}'`)
+      expect(found(monitoring, [type, '']).length).toBeGreaterThan(5)
+    }
+    expect(
+      alarms.match(/\[--stack-name\] \[token-broker-prod-monitoring\]|token-broker-prod-monitoring/g),
+    ).toHaveLength(2)
+  })
+
   it('only reads', () => {
     const verbs = [...readFileSync(ON_CALL, 'utf8').matchAll(/\baws [\w-]+ ([\w-]+)/g)].map(
       ([, verb = '']) => verb,
     )
     expect(verbs.length).toBeGreaterThan(6)
-    expect(verbs.filter((verb) => !/^(?:get|describe|start-query|tail)/.test(verb))).toEqual([])
+    expect(verbs.filter((verb) => !/^(?:get|list|describe|start-query|tail)/.test(verb))).toEqual([])
   })
 })
