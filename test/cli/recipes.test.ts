@@ -1,24 +1,17 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { runCli } from '../../lib/cli/run.ts'
+import { RECIPES, type Recipe } from '../support/recipes.ts'
 import { MemoryTerminal } from './memory-terminal.ts'
-
-const [, ...SECTIONS] = readFileSync('docs/recipes.md', 'utf8').split('\n## ')
-/** Title, policy and examples of each recipe: its two blocks of YAML. */
-const RECIPES = SECTIONS.flatMap((section) => {
-  const [title = ''] = section.split('\n')
-  const [policy, examples] = [...section.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, text = '']) => text)
-  return policy === undefined ? [] : [{ title, policy, examples: examples ?? 'tests: missing' }]
-})
 
 const folders: string[] = []
 afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true })
 })
 
-function copied({ policy, examples }: (typeof RECIPES)[number]): string {
+function copied({ policy, examples }: Recipe): string {
   const folder = mkdtempSync(join(tmpdir(), 'recipe-'))
   folders.push(folder)
   writeFileSync(join(folder, 'recipe.yaml'), policy)

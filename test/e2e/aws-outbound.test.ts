@@ -1,11 +1,11 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { AssumeRoleCommand, GetWebIdentityTokenCommand, STSClient } from '@aws-sdk/client-sts'
+import { GetWebIdentityTokenCommand, STSClient } from '@aws-sdk/client-sts'
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { readAccountTemplates } from '../../lib/local/account-templates.ts'
-import { LOCAL_OPERATOR } from '../../lib/local/cloud.ts'
 import { LEDGER, startTestCloud, type TestCloud } from '../support/cloud.ts'
+import { functionEnvironment } from '../support/function-environment.ts'
 
 const EXAMPLE = new URL('../../docs/examples/lambda-without-secrets/', import.meta.url)
 const ROLE = 'arn:aws:iam::111122223333:role/ledger-writer'
@@ -14,30 +14,17 @@ const ASKED = { Audience: [AUDIENCE], SigningAlgorithm: 'RS256', DurationSeconds
 
 let broker: TestCloud
 let sts: STSClient
-let environment: Record<string, string>
+let environment: Readonly<Record<string, string>>
 
 beforeAll(async () => {
   broker = await startTestCloud({ accountTemplates: () => readAccountTemplates(EXAMPLE.pathname) })
-  const aws = { endpoint: broker.cloud.aws.url, region: 'eu-west-1' }
-  // Who runs the cloud stands in for Lambda, which gives a function the credentials of its role.
-  const lambda = new STSClient({ ...aws, credentials: LOCAL_OPERATOR })
-  const { Credentials } = await lambda.send(
-    new AssumeRoleCommand({ RoleArn: ROLE, RoleSessionName: 'ledger-writer' }),
-  )
-  const { AccessKeyId = '', SecretAccessKey = '', SessionToken = '' } = Credentials ?? {}
-  environment = {
-    AWS_ENDPOINT_URL: aws.endpoint,
-    AWS_REGION: aws.region,
-    AWS_ACCESS_KEY_ID: AccessKeyId,
-    AWS_SECRET_ACCESS_KEY: SecretAccessKey,
-    AWS_SESSION_TOKEN: SessionToken,
-  }
+  environment = await functionEnvironment(broker, ROLE)
   const credentials = {
-    accessKeyId: AccessKeyId,
-    secretAccessKey: SecretAccessKey,
-    sessionToken: SessionToken,
+    accessKeyId: environment['AWS_ACCESS_KEY_ID'] ?? '',
+    secretAccessKey: environment['AWS_SECRET_ACCESS_KEY'] ?? '',
+    sessionToken: environment['AWS_SESSION_TOKEN'] ?? '',
   }
-  sts = new STSClient({ ...aws, credentials, maxAttempts: 1 })
+  sts = new STSClient({ endpoint: broker.cloud.aws.url, region: 'eu-west-1', credentials, maxAttempts: 1 })
 })
 afterAll(async () => {
   expect(broker.defects).toEqual([])

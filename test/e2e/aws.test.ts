@@ -1,12 +1,22 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { AWS_CREDENTIALS_TYPE } from '../../functions/core/token-request.ts'
-import { parseTemplate } from '../../lib/local/account-templates.ts'
+import type { BrokerFacts } from '../../lib/aws-roles/target-trust.ts'
+import {
+  type AccountTemplate,
+  parseTemplate,
+  readAccountTemplates,
+} from '../../lib/local/account-templates.ts'
 import type { AwsCall } from '../../lib/local/aws/call-handling.ts'
+import { LOCAL_OPERATOR } from '../../lib/local/cloud.ts'
+import { outboundIssuers, policyAccounts } from '../../lib/local/policy-accounts.ts'
 import { type Synthesis, synthesize } from '../../lib/local/synthesize.ts'
 import { startTestCloud, type TestCloud } from '../support/cloud.ts'
+import { functionEnvironment } from '../support/function-environment.ts'
+import { RECIPES } from '../support/recipes.ts'
 
 const ACCOUNT = '111122223333'
 const DEPLOY = `arn:aws:iam::${ACCOUNT}:role/deploy`
@@ -99,6 +109,24 @@ Resources:
             Condition: {StringEquals: {sts:ExternalId: token-broker}}
 `
 
+const ABROAD = '444455556666'
+const BUCKET = 'partner-reports'
+const LAMBDA = new URL('../../docs/examples/lambda-to-another-organisation/', import.meta.url)
+
+/** The account of another organisation after `aws setup`, and with what its role may do there. */
+function abroad(facts: BrokerFacts): AccountTemplate {
+  const [printed] = policyAccounts(synthesis.policy, facts).filter(({ account }) => account === ABROAD)
+  const { Role: role, ...others } = printed?.template.Resources ?? {}
+  if (printed === undefined || role === undefined) throw new Error('nothing is printed for it')
+  const PolicyDocument = {
+    Version: '2012-10-17',
+    Statement: [{ Effect: 'Allow', Action: 's3:GetObject', Resource: `arn:aws:s3:::${BUCKET}/*` }],
+  }
+  const Policies = [{ PolicyName: 'reports', PolicyDocument }]
+  const Role = { ...role, Properties: { ...role.Properties, Policies } }
+  return { ...printed, template: { ...printed.template, Resources: { ...others, Role } } }
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'token-broker-test-'))
 const calls: AwsCall[] = []
 let synthesis: Synthesis
@@ -106,12 +134,17 @@ let broker: TestCloud
 
 beforeAll(async () => {
   writeFileSync(join(folder, 'policy.yaml'), JSON.stringify(POLICY))
+  const recipe = RECIPES.find(({ title }) => title === 'AWS to another organisation')
+  writeFileSync(join(folder, 'recipe.yaml'), recipe?.policy ?? '')
   synthesis = synthesize({ policyFolder: folder })
   broker = await startTestCloud({
     assemblyFolder: synthesis.assemblyFolder,
     issuers: synthesis.policy.issuers,
-    accountTemplates: ({ issuer }) => [
-      { name: 'roles', account: ACCOUNT, template: parseTemplate('roles', roles(issuer)) },
+    outboundIssuers: outboundIssuers(synthesis.policy),
+    accountTemplates: (facts) => [
+      { name: 'roles', account: ACCOUNT, template: parseTemplate('roles', roles(facts.issuer)) },
+      ...readAccountTemplates(LAMBDA.pathname),
+      abroad(facts),
     ],
     onCall: (call) => void calls.push(call),
   })
@@ -232,5 +265,52 @@ describe('AWS credentials over HTTP', () => {
       expect.objectContaining({ action: 'dynamodb:GetItem', resource: expect.stringContaining('Exchanges') }),
     ])
     expect(unused.filter(({ action }) => action === 'lambda:InvokeFunction')).toEqual([])
+  })
+})
+
+describe('a Lambda function without secrets', () => {
+  const ROLE = `arn:aws:iam::${ACCOUNT}:role/report-collector`
+
+  it('as the example has it, reads what a role of another organisation may read, and its own may not', async () => {
+    const aws = { endpoint: broker.cloud.aws.url, region: 'eu-west-1' }
+    const operator = new S3Client({ ...aws, credentials: LOCAL_OPERATOR })
+    await broker.cloud.aws.s3.createBucket({ name: BUCKET, objectLock: undefined, denied: [] })
+    await operator.send(new PutObjectCommand({ Bucket: BUCKET, Key: '2026/11', Body: 'all is well' }))
+    const settings = {
+      BROKER_URL: broker.url,
+      BROKER_AUDIENCE: audiences[0],
+      TARGET: 'partner-reports',
+      BUCKET,
+    }
+    const environment = { ...(await functionEnvironment(broker, ROLE)), ...settings }
+    for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value)
+    try {
+      const { handler } = (await import(new URL('index.mjs', LAMBDA).href)) as {
+        handler(event: object): Promise<string>
+      }
+      expect(await handler({ key: '2026/11' })).toBe('all is well')
+      const alone = new S3Client().send(new GetObjectCommand({ Bucket: BUCKET, Key: '2026/11' }))
+      await expect(alone).rejects.toThrow(`assumed-role/report-collector/report-collector is not authorized`)
+    } finally {
+      vi.unstubAllEnvs()
+    }
+    expect(sessions().at(-1)).toMatchObject({
+      roleArn: `arn:aws:iam::${ABROAD}:role/reports-reader`,
+      startedBy: 'target:partner-reports',
+      tags: { account: ACCOUNT },
+      sourceIdentity: 'partner-reports',
+    })
+  })
+
+  it('gets nothing abroad after its account has left its organisation', async () => {
+    const claims = {
+      sub: ROLE,
+      'https://sts.amazonaws.com/': { aws_account: ACCOUNT, org_id: 'o-exampleorg2' },
+    }
+    const { status, body } = await getCredentials(
+      'partner-reports',
+      await broker.sign({ issuer: 'lambda', claims }),
+    )
+    expect([status, body['code']]).toEqual([400, 'invalid_request'])
   })
 })
