@@ -85,6 +85,12 @@ describe('one slip in YAML', () => {
       '    \u00a0 ref:',
       '16:5: found something that looks like a space and is none; allowed: spaces',
     ],
+    [
+      'a quote of a word processor',
+      '"123456"',
+      '“123456”',
+      `15:22: found a typographic quote; allowed: " or '`,
+    ],
     ['a list without its end', 'v*"]', 'v*"', '16:12: found a [ that is not closed; allowed: ] at its end'],
     [
       'a map without its end',
@@ -146,6 +152,11 @@ describe('one slip in YAML', () => {
       ['preset: github', 'preset github'],
     )}`
     expect(linesFor({ 'a.yaml': text })).toEqual([`a.yaml:6:5: ${NO_COLON}`])
+  })
+
+  it('is none in a comment, or within a text', () => {
+    const text = policyWith(['# A policy', '# This: “a policy”'], ['"{sha}"', '"{sha} of “it”"'])
+    expect(linesFor({ 'a.yaml': text })).toEqual([])
   })
 
   it('never leaves a policy in force that lacks what cannot be read', () => {

@@ -3,6 +3,8 @@ import { FetchedIssuerKeys } from '../../functions/adapters/fetched-issuer-keys.
 import { exchange } from '../../functions/core/exchange.ts'
 import { compilePolicy } from '../../functions/core/policy/compile.ts'
 import { lintPolicy } from '../../functions/core/policy/lint.ts'
+import { CLAIMS_OF_PRESETS, formAt } from '../../functions/core/policy/preset-claims.ts'
+import type { PresetName } from '../../functions/core/policy/presets.ts'
 import { policyFile } from '../core/policy/policy-fixture.ts'
 import { createTestBroker, NOW, OUR_AUDIENCE, PAYMENTS } from '../support/broker.ts'
 import { RECORDED_TOKENS, type RecordedToken } from '../support/recorded-tokens.ts'
@@ -44,6 +46,16 @@ async function brokerFor(recorded: RecordedToken) {
   }
 }
 
+/** Each claim that is no map, by its path; each element of one that is a list. */
+function leavesOf(
+  value: unknown,
+  path: readonly string[] = [],
+): readonly (readonly [readonly string[], unknown])[] {
+  if (Array.isArray(value)) return value.flatMap((item: unknown) => leavesOf(item, path))
+  if (typeof value !== 'object' || value === null) return [[path, value]]
+  return Object.entries(value).flatMap(([name, child]) => leavesOf(child, [...path, name]))
+}
+
 describe.each(RECORDED_TOKENS)('a token of $name', (recorded) => {
   it('is exchanged by a grant on its own claims, which the lint has nothing against', async () => {
     const { present, warnings } = await brokerFor(recorded)
@@ -55,6 +67,16 @@ describe.each(RECORDED_TOKENS)('a token of $name', (recorded) => {
       aud: PAYMENTS,
     })
     expect(warnings).toEqual([])
+  })
+
+  it('has no claim, and no form of one, that the lint does not know', () => {
+    const forms = CLAIMS_OF_PRESETS[recorded.issuer['preset'] as PresetName]
+    const strange = leavesOf(recorded.claims).filter(([path, value]) => {
+      const form = forms && formAt(forms, path)
+      const isKnown = form === 'anything' || form === (typeof value === 'string' ? 'text' : typeof value)
+      return forms !== undefined && !isKnown
+    })
+    expect(strange).toEqual([])
   })
 
   it('is refused for somebody else', async () => {

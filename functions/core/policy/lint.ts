@@ -10,6 +10,7 @@ import {
 import { findingAt, inReadingOrder, type PolicyFile, type PolicyFinding, type PolicyPath } from './finding.ts'
 import { globMatcher, isGlob } from './glob.ts'
 import { lintRoles } from './lint-aws.ts'
+import { lintClaims } from './lint-claims.ts'
 import { lintIssuers } from './lint-issuers.ts'
 import { haveAllActors, implies, overlaps } from './overlaps.ts'
 import { type IssuerPreset, type PresetName, presetOf } from './presets.ts'
@@ -75,6 +76,7 @@ export function lintPolicy(files: readonly PolicyFile[], policy: CompiledPolicy)
   const warnings = [
     ...lintIssuers(policy),
     ...lintRoles(policy),
+    ...lintClaims(policy),
     ...ofClients,
     ...ofGrants,
     ...ofActors,

@@ -21,7 +21,7 @@ function warnings(source: unknown): readonly string[] {
 }
 
 function warningsFor(when: unknown, issuer: Readonly<Record<string, unknown>> = {}): readonly string[] {
-  const { grants } = withGrant({ when })
+  const { grants } = withGrant({ when, claims: {} })
   return warnings({ ...withIssuer(issuer), grants })
 }
 
@@ -92,7 +92,8 @@ describe('policy lint', () => {
     ['gitlab', 'pipeline_source', 'merge_request_event'],
     ['gitlab', 'ref_path', 'refs/merge-requests/*/head'],
   ])('warns of a pull-request trigger: %s %s %j', (preset, claim, condition) => {
-    expect(warningsFor({ ...ID, project_id: '1', [claim]: condition }, { preset })).toEqual([
+    const owner = preset === 'gitlab' ? { project_id: '1' } : ID
+    expect(warningsFor({ ...owner, [claim]: condition }, { preset })).toEqual([
       expect.stringMatching(
         `^grants\\.payments-ci\\.when\\.${claim}: found that .* matches: anybody's pull request`,
       ),
@@ -155,7 +156,7 @@ describe('policy lint for clients', () => {
 describe('policy lint for two grants', () => {
   const pair = (a: unknown, b: unknown, changes = {}) => {
     const grants = { a: { ...PAYMENTS_CI, when: a }, b: { ...PAYMENTS_CI, when: b, ...changes } }
-    return warnings({ ...POLICY, grants })
+    return warnings({ ...POLICY, grants }).filter((warning) => /too: they|every token of this/.test(warning))
   }
 
   const unreachable = (grant: string, by: string) =>
