@@ -14,7 +14,10 @@ describe('a statistic over a sliding window', () => {
     ['Minimum', [1, 1, 1, 3, 3, NONE]],
     ['Maximum', [5, 5, 5, 3, 3, NONE]],
     ['TC(3:)', [1, 1, 1, 0, 0, NONE]],
+    ['TC(1:3)', [0, 0, 1, 1, 1, NONE]],
     ['PR(:3)', [50, 50, 66.6667, 100, 100, NONE]],
+    ['PR(1:3)', [0, 0, 33.3333, 100, 100, NONE]],
+    ['PR(3:)', [50, 50, 33.3333, 0, 0, NONE]],
   ])(
     '%s looks at the minutes of the window, and is missing where they have nothing',
     (statistic, expected) => {

@@ -55,6 +55,27 @@ async function screenshot(name: string): Promise<void> {
   }
 }
 
+/**
+ * The bands of the latency heat map of which nothing is to be seen, though the last minute has something of them: by the
+ * colour of each in the legend.
+ */
+const UNPAINTED_BANDS = `(() => {
+  const panel = [...document.querySelectorAll('section')].find((it) => it.ariaLabel.startsWith('Latency heat map'))
+  const canvas = panel?.querySelector('canvas')
+  if (!canvas) return ['nothing is drawn']
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
+  const painted = new Set()
+  for (let at = 0; at < data.length; at += 4)
+    painted.add('#' + [0, 1, 2].map((part) => data[at + part].toString(16).padStart(2, '0')).join(''))
+  const bands = [...panel.querySelectorAll('.legend li:has(rect)')].map((item) => ({
+    label: item.textContent.trim(),
+    part: Number(item.textContent.split(': ').at(-1)),
+    color: item.querySelector('rect').getAttribute('fill'),
+  }))
+  if (!bands.some(({ part }) => part > 5)) return ['there is no band']
+  return bands.filter(({ part, color }) => part > 5 && !painted.has(color)).map(({ label }) => label)
+})()`
+
 /** As text: the types of a browser are not those of the tests. */
 const inPage = <T = unknown>(script: string): Promise<T> => page.evaluate<T>(script)
 const byName = (role: 'button' | 'link', name: string) => page.getByRole(role, { name, exact: true })
@@ -238,6 +259,17 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
     expect((await exchange()).status).toBe(200)
     await page.getByLabel('executive').check()
     await text('How much the broker does, in all of the time that is shown').waitFor()
+  })
+
+  it('draws each band of the latency heat map as high as it is', async () => {
+    await open('on-call')
+    await page.getByRole('radio', { name: 'on-call' }).check()
+    // The first of a run is a cold start, which is not timed.
+    const unpainted = async () => {
+      await broker.exchange(await broker.sign({ preset: 'kubernetes' }), { audience: PAYMENTS })
+      return inPage<string[]>(UNPAINTED_BANDS)
+    }
+    await expect.poll(unpainted, { timeout: 20_000, interval: 500 }).toEqual([])
   })
 
   it('can be used by keyboard, and goes straight to the content', async () => {

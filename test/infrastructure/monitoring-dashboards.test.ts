@@ -1,37 +1,11 @@
-import type { Template } from 'aws-cdk-lib/assertions'
 import { describe, expect, it } from 'vitest'
 import { METRIC_UNITS, METRICS_NAMESPACE } from '../../functions/telemetry.ts'
 import { INSIGHT_QUESTIONS } from '../../lib/monitoring/insight-rules.ts'
 import { LOG_QUESTIONS } from '../../lib/monitoring/saved-queries.ts'
 import { alarmsOf } from './alarms.ts'
+import { type DashboardWidget, dashboardsOf } from './dashboards.ts'
+import { emittedMetrics } from './emitted-metrics.ts'
 import { readable, resources, synthesize } from './synthesize.ts'
-
-interface Widget {
-  readonly type: 'alarm' | 'text' | 'metric' | 'log'
-  readonly x: number
-  readonly y: number
-  readonly width: number
-  readonly height: number
-  readonly properties: {
-    readonly title?: string
-    readonly markdown?: string
-    readonly query?: string
-    readonly alarms?: readonly string[]
-    readonly metrics?: readonly (readonly unknown[])[]
-    readonly insightRule?: { readonly ruleName: string }
-    readonly annotations?: {
-      readonly horizontal: readonly { readonly value: number; readonly label: string }[]
-    }
-    readonly yAxis?: { readonly left?: { readonly label?: string } }
-    readonly view?: string
-  }
-}
-
-interface Body {
-  readonly start: string
-  readonly variables: readonly { readonly id: string }[]
-  readonly widgets: readonly Widget[]
-}
 
 const { monitoring } = synthesize()
 const DASHBOARDS = dashboardsOf(monitoring)
@@ -53,18 +27,8 @@ const AWS_METRICS: readonly string[] = [
   'AWS/SQS ApproximateNumberOfMessagesVisible QueueName',
 ]
 
-/** By their names without the prefix of the deployment. */
-function dashboardsOf(template: Template): ReadonlyMap<string, Body> {
-  return new Map(
-    Object.values(resources(template, 'AWS::CloudWatch::Dashboard')).map(({ Properties }) => {
-      const body = String(readable(Properties['DashboardBody'])).replaceAll('[object Object]', 'imported')
-      return [String(Properties['DashboardName']).replace('token-broker-dev-', ''), JSON.parse(body) as Body]
-    }),
-  )
-}
-
 /** The metrics of a widget: namespace, name, and dimensions. */
-function readIn({ properties: { metrics = [] } }: Widget): readonly string[] {
+function readIn({ properties: { metrics = [] } }: DashboardWidget): readonly string[] {
   return metrics.flatMap((entry) => {
     const texts = entry.filter((each) => typeof each === 'string')
     const [namespace, name, ...dimensions] = texts
@@ -130,6 +94,12 @@ describe('the dashboards', () => {
     const ours = Object.keys(METRIC_UNITS).map((name) => `${METRICS_NAMESPACE} ${name} service,stage`)
     expect(read.filter((metric) => !ours.includes(metric) && !AWS_METRICS.includes(metric))).toEqual([])
     expect(AWS_METRICS.filter((metric) => !read.includes(metric))).toEqual([])
+  })
+
+  it('read no metric that nothing emits', async () => {
+    const emitted = await emittedMetrics()
+    const ours = widgets.flatMap(readIn).filter((metric) => metric.startsWith(`${METRICS_NAMESPACE} `))
+    expect(ours.filter((metric) => !emitted.has(metric.split(' ')[1] ?? ''))).toEqual([])
   })
 
   it('show every metric that the functions emit', () => {

@@ -16,6 +16,7 @@ const OPTIONS = z.looseObject({
   period: z.number().optional(),
 })
 const LEVEL = z.looseObject({ value: z.number(), label: z.string().default('') })
+const AXIS = z.looseObject({ label: z.string().default(''), max: z.number().optional() })
 const WIDGET = z.looseObject({
   type: z.string(),
   properties: z.looseObject({
@@ -24,8 +25,9 @@ const WIDGET = z.looseObject({
     metrics: z.array(z.array(z.unknown())).default([]),
     period: z.number().default(300),
     setPeriodToTimeRange: z.boolean().default(false),
+    stacked: z.boolean().default(false),
     annotations: z.looseObject({ horizontal: z.array(LEVEL).default([]) }).optional(),
-    yAxis: z.looseObject({ left: z.looseObject({ label: z.string().default('') }).optional() }).optional(),
+    yAxis: z.looseObject({ left: AXIS.optional() }).optional(),
     markdown: z.string().optional(),
   }),
 })
@@ -56,10 +58,11 @@ export function drawDashboards(
 }
 
 function drawWidget({ type, properties }: Widget, metrics: Metrics): readonly DrawnWidget[] {
-  const { title, view, annotations, yAxis } = properties
+  const { title, view, annotations, yAxis, stacked: isStacked } = properties
   // The alarms are drawn once for all dashboards; text is links to AWS.
   if (type === 'alarm' || type === 'text') return []
-  const base = { title, unit: yAxis?.left?.label ?? '' }
+  const { label: unit = '', max: most } = yAxis?.left ?? {}
+  const base = { title, unit, isStacked, ...(most !== undefined && { most }) }
   const levels = (annotations?.horizontal ?? []).map(({ value, label }) => ({ value, label }))
   if (type !== 'metric' || properties.metrics.length === 0)
     return [

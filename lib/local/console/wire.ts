@@ -122,6 +122,10 @@ export interface DrawnWidget {
   readonly view: 'chart' | 'value' | 'elsewhere'
   readonly lines: readonly DrawnLine[]
   readonly levels: readonly { readonly value: number; readonly label: string }[]
+  /** Whether each line stands on top of those before it. */
+  readonly isStacked: boolean
+  /** Where the axis ends, if the values do not say it. */
+  readonly most?: number
   /** Why nothing is drawn. */
   readonly note?: string
 }

@@ -2,6 +2,7 @@ import { Color, type IMetric, type IWidget } from 'aws-cdk-lib/aws-cloudwatch'
 import type { MetricName } from '../../../functions/telemetry.ts'
 import { awsMetric, brokerMetric, computed, requestCount } from '../metrics.ts'
 import type { Watched } from '../watched.ts'
+import { latencyHeatMap } from './latency-heat-map.ts'
 import { burnLimits, fastLimit, graph, InsightWidget, logTable } from './widgets.ts'
 
 export interface DashboardSources {
@@ -21,7 +22,8 @@ export function onCallRows(sources: DashboardSources): readonly (readonly IWidge
   return [
     [failing(sources), slow(sources), requests(watched)],
     [insight('failures-by-endpoint'), dependencies(watched), gateway(watched)],
-    [percentiles(sources), throttles(watched), probe(watched)],
+    [latencyHeatMap(watched.stage, sources.latencyMilliseconds), percentiles(sources)],
+    [throttles(watched), probe(watched)],
     [insight('refusals-by-reason'), insight('denied-clients'), insight('replay-sources')],
     [logTable('faults', watched, 12), logTable('revocations', watched, 12)],
   ]
@@ -98,6 +100,7 @@ function percentiles({ watched: { stage }, latencyMilliseconds }: DashboardSourc
     left: [of('p50', Color.GREEN), of('p90', Color.BLUE), of('p99', Color.ORANGE), of('p99.9', Color.RED)],
     unit: 'ms',
     limits: fastLimit(latencyMilliseconds),
+    width: 12,
   })
 }
 
@@ -112,6 +115,7 @@ function throttles({ stage, requestFunctions }: Watched): IWidget {
   return graph('Who is throttled: functions by Lambda, clients by their rate', {
     left: [...ofLambda, count(stage, 'Throttled', 'clients (429)', Color.PURPLE)],
     unit: 'a minute',
+    width: 12,
   })
 }
 
@@ -123,5 +127,6 @@ function probe({ stage }: Watched): IWidget {
     ],
     unit: 'checks a minute',
     limits: [{ value: 1, label: 'one is too many', color: Color.RED }],
+    width: 12,
   })
 }

@@ -26,6 +26,11 @@ export interface GraphOptions {
   readonly unit: string
   readonly limits?: readonly HorizontalAnnotation[]
   readonly stacked?: boolean
+  /**
+   * Where the left axis ends.
+   * @default - where the values do
+   */
+  readonly most?: number
   /** Whether there may be values below zero. */
   readonly signed?: boolean
   /**
@@ -37,7 +42,7 @@ export interface GraphOptions {
 
 /** A graph whose title is a sentence. */
 export function graph(title: string, options: GraphOptions): GraphWidget {
-  const { left, right = [], unit, limits = [], stacked, signed, width } = options
+  const { left, right = [], unit, limits = [], stacked, most, signed, width } = options
   return new GraphWidget({
     title,
     width: width ?? WIDTH,
@@ -45,7 +50,12 @@ export function graph(title: string, options: GraphOptions): GraphWidget {
     left: [...left],
     right: [...right],
     leftAnnotations: [...limits],
-    leftYAxis: { ...(signed !== true && { min: 0 }), label: unit, showUnits: false },
+    leftYAxis: {
+      ...(signed !== true && { min: 0 }),
+      ...(most !== undefined && { max: most }),
+      label: unit,
+      showUnits: false,
+    },
     rightYAxis: { min: 0, showUnits: false },
     legendPosition: LegendPosition.BOTTOM,
     ...(stacked !== undefined && { stacked }),

@@ -392,6 +392,27 @@ describe('what whoever is on call sees', () => {
     expect(byAws.flatMap((line) => line.values)).toEqual([])
   })
 
+  it('is the shares of answers by how long they took, to be stacked up to 100', () => {
+    const monitoring = new Monitoring(inject('assemblyFolder'))
+    monitoring.addLine(measured(0, { Duration: [12, 25, 25.1, 200, 201, 350, 900, 900] }))
+    monitoring.addLine(measured(2, { Duration: [12] }))
+    const { dashboards = [] } = monitoring.view(START + 2 * 60_000) ?? {}
+    const widgets = dashboards.flatMap((dashboard) => dashboard.widgets)
+    const heatMap = widgets.find(({ title }) => title.startsWith('Latency heat map'))
+    expect(heatMap).toMatchObject({ view: 'chart', isStacked: true, most: 100 })
+    expect(heatMap?.lines.map(({ label, values }) => [label, ...values])).toEqual([
+      ['up to 25 ms', 25, null, 100],
+      ['25 to 50 ms', 12.5, null, 0],
+      ['50 to 100 ms', 0, null, 0],
+      ['100 to 200 ms', 12.5, null, 0],
+      ['200 to 400 ms', 25, null, 0],
+      ['400 to 800 ms', 0, null, 0],
+      ['over 800 ms', 25, null, 0],
+    ])
+    const slow = widgets.find(({ title }) => title === 'How many of the answered requests are slow')
+    expect(slow?.isStacked).toBe(false)
+  })
+
   it.each([
     ['kms-throttled', 'kms', 'kubernetes', PAYMENTS],
     // Of an issuer whose keys nothing has read yet: those that were read serve on.

@@ -6,6 +6,8 @@ import { useColours } from './theme.ts'
 const HEIGHT = 170
 /** Of time that is shown, however young the run is. */
 const LEAST_SECONDS = 600
+/** A value is that of a minute. */
+const COLUMN_SECONDS = 60
 const COLOURS = ['#1f77b4', '#ff7f0e', '#2ca02c', '#d62728', '#9467bd', '#8c564b', '#7f7f7f']
 
 interface ChartProps {
@@ -58,24 +60,54 @@ export function valueText(value: number | null | undefined): string {
 function drawn(widget: DrawnWidget, startsAt: number, place: HTMLElement): UPlot {
   const data = dataOf(widget, startsAt)
   const [moments] = data
-  const shown = { first: moments[0] ?? 0, last: moments.at(-1) ?? 0 }
+  const shown = { first: moments[1] ?? 0, last: moments.at(-1) ?? 0 }
   return new UPlot(optionsFor(widget, place, shown), data, place)
 }
 
-function dataOf({ lines }: DrawnWidget, startsAt: number): UPlot.AlignedData {
-  const drawn = lines.filter(({ values }) => values.length > 0)
-  const length = drawn[0]?.values.length ?? 0
-  const moments = Array.from({ length }, (_, minute) => (startsAt + minute) * 60)
-  return [moments, ...drawn.map(({ values }) => [...values])]
+function dataOf(widget: DrawnWidget, startsAt: number): UPlot.AlignedData {
+  const values = paintedOf(widget).map((line) => [...line.values])
+  // One more at the beginning: by the distance of two the width of a column is known.
+  const moments = Array.from({ length: (values[0]?.length ?? 0) + 1 }, (_, at) => (startsAt + at - 1) * 60)
+  return [moments, ...values.map((each) => [null, ...each])]
+}
+
+interface PaintedLine {
+  readonly label: string
+  readonly color: string
+  readonly values: readonly (number | null)[]
+}
+
+/** The lines that have values, in the order in which they are painted. */
+function paintedOf({ lines, isStacked }: DrawnWidget): readonly PaintedLine[] {
+  const painted = lines
+    .map(({ label, color, values }, index) => ({ label, color: colourOf(color, index), values }))
+    .filter(({ values }) => values.length > 0)
+  return isStacked ? stackedUp(painted) : painted
+}
+
+/** Each line on top of those before it; the last one first, which is the highest and would hide the others. */
+function stackedUp(lines: readonly PaintedLine[]): readonly PaintedLine[] {
+  const heights: number[] = []
+  const raised = lines.map(({ values, ...line }) => ({
+    ...line,
+    values: values.map((value, minute) => {
+      if (value === null) return null
+      const height = (heights[minute] ?? 0) + value
+      heights[minute] = height
+      return height
+    }),
+  }))
+  return raised.toReversed()
 }
 
 function optionsFor(
-  { lines, title }: DrawnWidget,
+  widget: DrawnWidget,
   place: HTMLElement,
   { first, last }: { readonly first: number; readonly last: number },
 ): UPlot.Options {
   // A canvas knows no variables: the colours as they are computed.
   const { color: text, borderTopColor: line } = getComputedStyle(place)
+  const margin = widget.isStacked ? COLUMN_SECONDS / 2 : 0
   const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } }
   return {
     width: Math.max(200, place.clientWidth),
@@ -83,29 +115,28 @@ function optionsFor(
     legend: { show: false },
     cursor: { show: false },
     scales: {
-      x: { range: [Math.min(first, last - LEAST_SECONDS), last] },
-      y: { range: (_, min, max) => [Math.min(0, min), max > 0 ? max * 1.1 : 1] },
+      x: { range: [Math.min(first, last - LEAST_SECONDS) - margin, last + margin] },
+      y: { range: (_, min, max) => [Math.min(0, min), widget.most ?? (max > 0 ? max * 1.1 : 1)] },
     },
     axes: [
       { ...axis, values: (_, moments) => moments.map(minuteText), space: 60 },
       { ...axis, size: 55 },
     ],
     series: [
-      { label: title },
-      ...lines.flatMap(({ label, color, values }, index) =>
-        values.length === 0
-          ? []
-          : [
-              {
-                label,
-                stroke: colourOf(color, index),
-                width: 2,
-                points: { show: values.length < 60, size: 5 },
-              },
-            ],
-      ),
+      { label: widget.title },
+      ...paintedOf(widget).map((line) => (widget.isStacked ? columnsOf(line) : lineOf(line))),
     ],
   }
+}
+
+function lineOf({ label, color, values }: PaintedLine): UPlot.Series {
+  return { label, stroke: color, width: 2, points: { show: values.length < 60, size: 5 } }
+}
+
+/** A column for each minute: where requests are few, a minute between two without any would have no area. */
+function columnsOf({ label, color }: PaintedLine): UPlot.Series {
+  const paths = UPlot.paths.bars?.({ size: [1, Number.POSITIVE_INFINITY] })
+  return { label, fill: color, width: 0, points: { show: false }, ...(paths && { paths }) }
 }
 
 function minuteText(seconds: number): string {
