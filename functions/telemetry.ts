@@ -234,9 +234,12 @@ function telemetryOf(
   }
 }
 
+/** Said of an exchange where no client has authenticated itself: Contributor Insights passes over lines that lack a field. */
+export const NO_CLIENT = '(none)'
+
 /** Ids and reasons, each of them ours: of what a client has written there is nothing. */
 function propertiesOf({ correlationId, outcome, refusal, fault, known = {}, trace }: MeasuredRequest) {
-  const { client_id, issuer, target, grant } = known
+  const { issuer, target, grant, client_id = grant === undefined ? undefined : NO_CLIENT } = known
   const all = {
     correlation_id: correlationId,
     trace_id: trace?.traceId,

@@ -28,9 +28,9 @@ const REFUSED_EVENT = {
 export const INSIGHT_QUESTIONS = {
   'refusals-by-reason': { title: 'Why requests are refused', filters: [REFUSED], keys: ['$.reason'] },
   'issuing-clients': {
-    title: 'Which clients get tokens, and for which targets',
+    title: 'Which clients get tokens, of which issuer’s subjects, by which grant',
     filters: [{ Match: '$.TokensIssued', GreaterThan: 0 }],
-    keys: ['$.client_id', '$.target'],
+    keys: ['$.client_id', '$.issuer', '$.target', '$.grant'],
   },
   'denied-clients': {
     title: 'Which clients are refused, and why',

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { DependencyUnavailable } from '../../functions/core/fault.ts'
-import { createTelemetry } from '../../functions/telemetry.ts'
+import { createTelemetry, NO_CLIENT } from '../../functions/telemetry.ts'
 import {
   INSIGHT_QUESTIONS,
   type InsightQuestion,
@@ -30,11 +30,7 @@ const STAGES = (['parse', 'verify', 'policy', 'mint'] as const).map((stage, at) 
   toMs: at + 1,
 }))
 /** What is measured of a granted exchange alone. */
-const GRANTED = {
-  measured: { TokensIssued: 1 },
-  stages: STAGES,
-  known: { client_id: 'checkout', target: 'ledger-api' },
-}
+const GRANTED = { measured: { TokensIssued: 1 }, stages: STAGES }
 
 /** What a function prints of requests that are refused in many ways, of one that fails, and of one that succeeds. */
 async function linesOfABadDay(): Promise<readonly Line[]> {
@@ -46,6 +42,12 @@ async function linesOfABadDay(): Promise<readonly Line[]> {
     client_assertion: await broker.assertion('checkout'),
   }
   const requests = [
+    {
+      subject_token: await broker.subjectToken('desk'),
+      audience: LEDGER,
+      ...client,
+      client_assertion: await broker.assertion('checkout'),
+    },
     { subject_token: spent, audience: LEDGER },
     { subject_token: spent, audience: LEDGER },
     { subject_token: await broker.subjectToken('pod', { repository_id: '7' }), ...client },
@@ -55,11 +57,11 @@ async function linesOfABadDay(): Promise<readonly Line[]> {
   const { printed } = await printedBy(async () => {
     for (const request of requests) {
       const outcome = await broker.exchange(request)
-      const refusal = 'refused' in outcome ? outcome.refused : undefined
-      if ('refused' in outcome) telemetry.refused(outcome.event)
-      const measured = { durationMs: 20, correlationId: 'correlation-1', refusal }
-      if (refusal) telemetry.measure({ outcome: 'refused', ...measured })
-      else telemetry.measure({ outcome: 'succeeded', ...measured, ...GRANTED })
+      const measured = { durationMs: 20, correlationId: 'correlation-1' }
+      if ('refused' in outcome) {
+        telemetry.refused(outcome.event)
+        telemetry.measure({ outcome: 'refused', ...measured, refusal: outcome.refused })
+      } else telemetry.measure({ outcome: 'succeeded', ...measured, ...GRANTED, known: outcome.known })
     }
     const fault = new DependencyUnavailable('kms', 'down', { cause: new TypeError('down') })
     telemetry.failed(fault, 'correlation-1')
@@ -98,7 +100,8 @@ describe('the question', () => {
   )
 
   it.each([
-    ['issuing-clients', ['checkout', 'ledger-api']],
+    ['issuing-clients', ['checkout', 'desk', 'ledger-api', 'desk-ledger']],
+    ['issuing-clients', [NO_CLIENT, 'job', 'ledger-api', 'job-ledger']],
     ['denied-clients', ['checkout', 'no_grant_matches']],
     ['refused-issuers', ['job', 'token_replayed']],
     ['replay-sources', ['job:repo:octo/pay:ref:refs/heads/main']],
@@ -107,6 +110,12 @@ describe('the question', () => {
     ['malformed-requests', ['parameter_missing', 'token']],
   ] as const)('%s counts %s', (name, contributor) => {
     expect(contributors(INSIGHT_QUESTIONS[name])).toContainEqual(contributor)
+  })
+
+  it('who gets tokens counts every token', () => {
+    const issued = lines.filter((line) => line['TokensIssued'] === 1)
+    expect(issued).toHaveLength(2)
+    expect(contributors(INSIGHT_QUESTIONS['issuing-clients'])).toHaveLength(issued.length)
   })
 
   it('of refusals counts no success, and no failure', () => {
