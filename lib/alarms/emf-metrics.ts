@@ -3,7 +3,7 @@ import { METRICS_NAMESPACE } from '../../functions/telemetry.ts'
 import type { Metrics } from './metric-alarm.ts'
 import { type MetricId, metricKey, type Sample, type Series } from './series.ts'
 
-/** Lines of EMF cannot be used. The message says which line. */
+/** Lines of EMF cannot be used. The message says which line, what of it, and why. */
 export class EmfError extends Error {
   override readonly name = 'EmfError'
 }
@@ -22,6 +22,8 @@ const LINE = z.looseObject({
   }),
 })
 type Line = z.output<typeof LINE>
+const DIMENSION = z.string().min(1)
+const VALUES = z.array(z.number()).min(1).max(100)
 
 const MINUTE_MILLISECONDS = 60_000
 /** A file of one bad timestamp must not become a timeline of years. */
@@ -81,41 +83,57 @@ export class EmfMetrics implements Metrics {
 function publishedIn(text: string): readonly Published[] {
   const all = text.split('\n').flatMap((line, at) => {
     if (!line.includes('"_aws"')) return []
-    return publishedBy(parsedLine(line, at + 1))
+    return publishedBy(parsedLine(line, at + 1), at + 1)
   })
   if (all.length === 0) throw new EmfError('there is no line of EMF')
   return all
 }
 
 function parsedLine(line: string, number: number): Line {
-  try {
-    const result = LINE.safeParse(JSON.parse(line))
-    if (result.success) return result.data
-  } catch {
-    // Said below.
-  }
-  throw new EmfError(`line ${number} is no EMF`)
+  const result = LINE.safeParse(jsonIn(line, number))
+  if (result.success) return result.data
+  const [issue] = result.error.issues
+  throw new EmfError(`line ${number}: ${issue?.path.join('.')}: ${issue?.message}`)
 }
 
-function publishedBy(line: Line): readonly Published[] {
+function jsonIn(line: string, number: number): unknown {
+  try {
+    return JSON.parse(line)
+  } catch (cause) {
+    throw new EmfError(`line ${number} is no JSON: is it cut off?`, { cause })
+  }
+}
+
+function publishedBy(line: Line, number: number): readonly Published[] {
   const { Timestamp, CloudWatchMetrics } = line._aws
   const minute = Math.floor(Timestamp / MINUTE_MILLISECONDS)
   return CloudWatchMetrics.flatMap(({ Namespace: namespace, Dimensions, Metrics: metrics }) =>
     Dimensions.flatMap((names) => {
-      const dimensions = Object.fromEntries(names.map((name) => [name, String(line[name])]))
+      const dimensions = Object.fromEntries(names.map((name) => [name, dimensionIn(line, name, number)]))
       return metrics.map(({ Name: name, Unit: unit }) => ({
         metric: { namespace, name, dimensions, unit },
         minute,
-        samples: valuesIn(line[name]).map((value) => ({ value, count: 1 })),
+        samples: valuesIn(line, name, number).map((value) => ({ value, count: 1 })),
       }))
     }),
   )
 }
 
-function valuesIn(value: unknown): readonly number[] {
-  return (Array.isArray(value) ? (value as readonly unknown[]) : [value]).filter(
-    (one) => typeof one === 'number',
-  )
+function dimensionIn(line: Line, name: string, number: number): string {
+  const result = DIMENSION.safeParse(ownIn(line, name))
+  if (result.success) return result.data
+  throw new EmfError(`line ${number}: ${name}: the value of a dimension is a text, and there`)
+}
+
+function valuesIn(line: Line, name: string, number: number): readonly number[] {
+  const result = VALUES.safeParse([ownIn(line, name)].flat())
+  if (result.success) return result.data
+  throw new EmfError(`line ${number}: ${name}: the value of a metric is a number, or up to 100, and there`)
+}
+
+/** What the line itself has: `constructor` is no dimension of everything. */
+function ownIn(line: Line, name: string): unknown {
+  return Object.hasOwn(line, name) ? line[name] : undefined
 }
 
 function extremes(minutes: readonly number[]): readonly [number, number] {

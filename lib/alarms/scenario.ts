@@ -16,6 +16,8 @@ const duration = z
   .string(DURATION_RULE)
   .transform((text) => minutesIn(text) ?? Number.POSITIVE_INFINITY)
   .refine((minutes) => minutes <= MAX_DAYS * 24 * 60, `${DURATION_RULE}, at most ${MAX_DAYS} days`)
+/** Of no time nothing comes, which nobody means who writes it down. */
+const length = duration.refine((minutes) => minutes > 0, `${DURATION_RULE}, more than none`)
 const percent = z
   .string(PERCENT_RULE)
   .regex(/^(?:100|\d{1,2}(?:\.\d{1,6})?)%$/, PERCENT_RULE)
@@ -27,7 +29,7 @@ const METRIC = z.union(
   [
     z.number(),
     z.literal('none'),
-    z.strictObject({ value: z.number(), times: count.default(1), every: duration.default(1) }, METRIC_RULE),
+    z.strictObject({ value: z.number(), times: count.default(1), every: length.default(1) }, METRIC_RULE),
   ],
   METRIC_RULE,
 )
@@ -36,18 +38,18 @@ const METRICS = z.record(z.string(), METRIC, 'a map of metric names').default({}
 const LOAD = { requests: count.optional(), failed: percent.optional(), slow: percent.optional() }
 
 const INCIDENT = z.strictObject(
-  { at: duration, for: duration.optional(), ...LOAD, metrics: METRICS },
+  { at: duration, for: length.optional(), ...LOAD, metrics: METRICS },
   `a map with the keys ${INCIDENT_KEYS}`,
 )
 const NAMES = z.array(z.string(), 'a list of alarm ids').default([])
 
 const SCENARIO_KEYS = 'title, about, starts, lasts, seed, background, nights, incidents, expect'
-const SCENARIO = z.strictObject(
+const FORM = z.strictObject(
   {
     title: z.string('what happens, in a few words'),
     about: z.string('what happens, in a sentence'),
     starts: z.iso.datetime('a time such as 2026-03-02T08:00:00Z').default('2026-03-02T08:00:00Z'),
-    lasts: duration,
+    lasts: length,
     /** Draws the requests of each minute by chance, with these means. */
     seed: z.int('a whole number').optional(),
     background: z
@@ -55,12 +57,23 @@ const SCENARIO = z.strictObject(
       .prefault({}),
     nights: z
       .strictObject({ from: hour, until: hour, requests: count }, 'a map with the keys from, until, requests')
+      .refine(({ from, until }) => from !== until, 'two hours that differ')
       .optional(),
     incidents: z.array(INCIDENT, 'a list of incidents').default([]),
     expect: z.strictObject({ page: NAMES, ticket: NAMES }, 'a map with the keys page, ticket').optional(),
   },
   `a map with the keys ${SCENARIO_KEYS}`,
 )
+
+const SCENARIO = FORM.superRefine(({ incidents, lasts }, context) => {
+  for (const [index, { at }] of incidents.entries())
+    if (at >= lasts)
+      context.addIssue({
+        code: 'custom',
+        path: ['incidents', index, 'at'],
+        message: 'a time before the scenario ends, which it does after `lasts`',
+      })
+})
 
 /** What happens to a broker over some time, and whom the alarms should call. */
 export type Scenario = z.output<typeof SCENARIO>

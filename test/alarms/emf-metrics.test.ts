@@ -49,8 +49,23 @@ describe('what a run has published', () => {
 
   it.each([
     ['no line of EMF', 'nothing\nat all', 'there is no line of EMF'],
-    ['a broken line', `${line(0, { TokensIssued: 1 })}\n{"_aws": `, 'line 2 is no EMF'],
-    ['a line of another form', '{"_aws": {"Timestamp": "now"}}', 'line 1 is no EMF'],
+    ['a broken line', `${line(0, { TokensIssued: 1 })}\n{"_aws": `, 'line 2 is no JSON'],
+    ['a line of another form', '{"_aws": {"Timestamp": "now"}}', /^line 1: _aws\.Timestamp: .*number/],
+    ['a metric without a value', line(0, { Failed: undefined }), 'line 1: Failed: the value of a metric is'],
+    ['a text for a value', `\n${line(0, { Failed: '1' })}`, 'line 2: Failed: the value of a metric is'],
+    ['a list without values', line(0, { Failed: [] }), 'line 1: Failed: the value of a metric is'],
+    ['a text among values', line(0, { Failed: [1, '1'] }), 'line 1: Failed: the value of a metric is'],
+    ['a value without end', line(0, { Failed: 7 }).replace(':7', ':1e999'), 'line 1: Failed: the value'],
+    [
+      'a dimension that is not there',
+      line(0, { Failed: 1 }).replace('"stage":"dev"', '"x":1'),
+      'line 1: stage: the value of a dimension is',
+    ],
+    [
+      'a number for a dimension',
+      line(0, { Failed: 1 }).replace('"stage":"dev"', '"stage":7'),
+      'line 1: stage: the value of a dimension is',
+    ],
     ['times that are years apart', `${line(0, { Failed: 1 })}\n${line(9e5, { Failed: 1 })}`, /minutes apart/],
   ])('is refused with %s', (_name, given, message) => {
     expect(() => new EmfMetrics(given, 1)).toThrow(message)
