@@ -192,6 +192,7 @@ describe('attacks on what STS is asked for', () => {
     const sessionPolicy: AwsTarget['sessionPolicy'] = [
       { Effect: 'Allow', ...rest },
       { Effect: 'Allow', ...rest, Condition: { DateLessThan } },
+      { Effect: 'Allow', ...rest, Condition: { DateLessThan: { 'aws:CurrentTime': [['2099-01-01']] } } },
       { Effect: 'Deny', ...rest, Condition: { DateLessThan } },
     ]
     const by = await createAwsBroker({ sessionPolicy, outlive: 'deadline' })
@@ -202,6 +203,7 @@ describe('attacks on what STS is asked for', () => {
     expect(Statement.map(({ Condition }) => Condition)).toEqual([
       { DateLessThan: deadline },
       { DateLessThan: { ...before, ...deadline } },
+      { DateLessThan: deadline },
       { DateLessThan: before },
     ])
   })

@@ -79,6 +79,7 @@ interface Progress {
 }
 
 const ROLE_CHAINING_SECONDS = 3600
+const KEPT_MILLISECONDS = 3_600_000
 /** Of the errors about a web identity token these two have another status than 400. */
 const FORBIDDEN = new Set(['AccessDenied', 'IDPRejectedClaim'])
 
@@ -102,7 +103,7 @@ export class Sts implements AwsService {
     this.#options = options
   }
 
-  /** Every session that was started, oldest first. */
+  /** Every session that was started and is not long over, oldest first. */
   get sessions(): readonly StsSession[] {
     return [...this.#sessions.values()]
   }
@@ -235,6 +236,15 @@ export class Sts implements AwsService {
     return webIdentityToken(input, caller, facts, outbound)
   }
 
+  /** What is long over, so that a cloud that runs for days does not grow: its key is then unknown, and no longer expired. */
+  #forget(): void {
+    const over = this.#cloud.clock() - KEPT_MILLISECONDS
+    for (const [accessKeyId, { expiresAt }] of this.#sessions) {
+      if (expiresAt > over) return
+      this.#sessions.delete(accessKeyId)
+    }
+  }
+
   #start(request: RoleRequest, details: NewSession, progress: Progress): JsonObject {
     const { roleArn, sessionName, policy, policyArns } = request
     const { sessionTags, ...rest } = details
@@ -253,6 +263,7 @@ export class Sts implements AwsService {
       policyArns,
       expiresAt: this.#cloud.clock() + request.durationSeconds * 1000,
     }
+    this.#forget()
     this.#sessions.set(session.accessKeyId, session)
     progress.session = session
     return {

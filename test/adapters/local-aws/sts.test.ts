@@ -158,6 +158,21 @@ describe('AssumeRole', () => {
   })
 })
 
+test('a session is forgotten an hour after its end', async () => {
+  let now = NOW
+  const { sts, endpoint } = await startRig({ clock: () => now })
+  const assumed = () => sts.send(assume({ DurationSeconds: 900 }))
+  const first = await assumed()
+  now += 900_000 + 3_600_000 - 1
+  await assumed()
+  expect(endpoint.sts.sessions).toHaveLength(2)
+  now += 1
+  await assumed()
+  const keys = endpoint.sts.sessions.map(({ accessKeyId }) => accessKeyId)
+  expect(keys).toHaveLength(2)
+  expect(keys).not.toContain(first.Credentials?.AccessKeyId)
+})
+
 describe('AssumeRoleWithWebIdentity', () => {
   const verifyWebIdentity: VerifyWebIdentity = async (token, roleArn) => {
     if (token === 'expired')
