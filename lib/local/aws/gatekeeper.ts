@@ -152,14 +152,14 @@ export class Gatekeeper {
     const sameRole = [...this.#principals.values()].find((principal) => principal.roleArn === roleArn)
     const policies = this.#accounts?.role(roleArn)?.policies ?? sameRole?.policies ?? []
     const sessionPolicies = policy === undefined ? [] : [JSON.parse(policy) as PolicyDocument]
-    const { tags, sourceIdentity, expiresAt } = session
+    const { tags, sourceIdentity, startedAt, expiresAt } = session
     const isNarrowed = sessionPolicies.length + policyArns.length > 0
     return {
       name,
       roleArn,
       policies,
       ...(isNarrowed && { sessionPolicies }),
-      session: { tags, sourceIdentity, expiresAt },
+      session: { tags, sourceIdentity, startedAt, expiresAt },
     }
   }
 
@@ -184,6 +184,7 @@ export class Gatekeeper {
     const globals = {
       ...Object.fromEntries(tags),
       'aws:SourceIdentity': session?.sourceIdentity,
+      'aws:TokenIssueTime': session && new Date(session.startedAt).toISOString(),
       'aws:CurrentTime': new Date(this.#cloud.clock()).toISOString(),
       'aws:EpochTime': String(Math.floor(this.#cloud.clock() / 1000)),
       'aws:PrincipalArn': caller?.principal.roleArn ?? caller?.arn,

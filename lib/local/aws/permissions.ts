@@ -24,6 +24,7 @@ export interface Principal {
     readonly tags: Readonly<Record<string, string>>
     readonly sourceIdentity: string | undefined
     /** Epoch milliseconds. */
+    readonly startedAt: number
     readonly expiresAt: number
   }
   /**

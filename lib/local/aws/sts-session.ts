@@ -23,6 +23,7 @@ export interface StsSession {
   /** The caller's name, or the subject of the web identity. */
   readonly startedBy: string
   /** Epoch milliseconds. */
+  readonly startedAt: number
   readonly expiresAt: number
 }
 

@@ -249,6 +249,7 @@ export class Sts implements AwsService {
     const { roleArn, sessionName, policy, policyArns } = request
     const { sessionTags, ...rest } = details
     const packed = packedPolicySize(policy, sessionTags)
+    const startedAt = this.#cloud.clock()
     const session: StsSession = {
       ...rest,
       accessKeyId: `ASIA${base32(16)}`,
@@ -261,7 +262,8 @@ export class Sts implements AwsService {
       transitiveTagKeys: sessionTags.transitive,
       policy,
       policyArns,
-      expiresAt: this.#cloud.clock() + request.durationSeconds * 1000,
+      startedAt,
+      expiresAt: startedAt + request.durationSeconds * 1000,
     }
     this.#forget()
     this.#sessions.set(session.accessKeyId, session)
