@@ -1,4 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { parseConfig } from '../../lib/config.ts'
+import { releaseAlarmNames } from '../../lib/monitoring/release-alarms.ts'
+import { projectStage } from '../../lib/project-context.ts'
 import { appAlarms, only, replayText, ringsAfter } from './app.ts'
 
 const app = appAlarms()
@@ -42,8 +45,8 @@ describe('minutes until long and short window ring, at 99.9 % and 600 requests a
 
 describe('a day’s budget', () => {
   it.each([
-    ['9.61%', 'availability-burn-day-in-15m', 15],
-    ['28.81%', 'availability-burn-day-in-5m', 5],
+    ['9.6%', 'availability-burn-day-in-15m', 15],
+    ['28.8%', 'availability-burn-day-in-5m', 5],
   ])('that would be gone at %s of failures pages by %s within %d minutes', (failed, alarm, within) => {
     const { report } = replayText(app, `lasts: 3h\nincidents: [{at: 1h, for: 1h, failed: ${failed}}]`)
     expect(ringsAfter(report, alarm, START)).toBeLessThanOrEqual(within)
@@ -56,6 +59,28 @@ describe('a day’s budget', () => {
     const alarms = only(app, /^availability-burn-day/)
     const { report } = replayText(alarms, 'lasts: 3h\nincidents: [{at: 1h, for: 1h, failed: 9.5%}]')
     expect(report.rang).toEqual([])
+  })
+})
+
+describe('a release of which a tenth of the requests see nothing but failures, for the five minutes that it has', () => {
+  const release = 'lasts: 3h\nincidents: [{at: 1h, for: 5m, failed: 10%}]'
+  const judges = releaseAlarmNames({ ...parseConfig({}), stage: projectStage() }).map((name) =>
+    app.idOf(name),
+  )
+
+  it('is rolled back by one of the alarms that judge it, well before it gets the rest', () => {
+    const { report } = replayText(app, release)
+    const judging = report.rang.filter(({ alarm }) => judges.includes(alarm))
+    expect(judging.map(({ alarm }) => alarm).toSorted()).toEqual([
+      'availability-burn-1h-over-5m',
+      'gateway-burn-1h-over-5m',
+    ])
+    for (const { alarm } of judging) expect(ringsAfter(report, alarm, START), alarm).toBeLessThanOrEqual(2)
+  })
+
+  it('is too little for the page, whose hour would have judged it too late', () => {
+    const { report } = replayText(app, release)
+    expect(report.rang.map(({ alarm }) => alarm)).not.toContain('availability-burn-1h')
   })
 })
 
