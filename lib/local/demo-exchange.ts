@@ -26,9 +26,14 @@ export function curlLine(url: string, { signRequest, audience, scope, format }: 
     `curl -s ${url}/token`,
     `-d grant_type=${TOKEN_EXCHANGE}`,
     `-d subject_token_type=${JWT_TYPE}`,
-    `--data-urlencode audience=${audience}`,
-    ...(scope === undefined ? [] : [`--data-urlencode scope='${scope}'`]),
+    `--data-urlencode audience=${quoted(audience)}`,
+    ...(scope === undefined ? [] : [`--data-urlencode scope=${quoted(scope)}`]),
     ...(format === 'aws-credentials' ? [`-d requested_token_type=${AWS_CREDENTIALS_TYPE}`] : []),
     `-d subject_token="$(${signing})"`,
   ].join(' ')
+}
+
+/** As one word of a shell: URIs and scopes may have what means something to it. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`
 }

@@ -1,5 +1,11 @@
 import { claimAt } from '../../functions/core/policy/claims.ts'
-import type { CompiledPolicy, Condition, Grant, Matcher } from '../../functions/core/policy/compiled.ts'
+import type {
+  CompiledPolicy,
+  Condition,
+  Grant,
+  Matcher,
+  Target,
+} from '../../functions/core/policy/compiled.ts'
 import { decideGrant, indexPolicy, type PolicyIndex } from '../../functions/core/policy/decide.ts'
 import { globMatcher } from '../../functions/core/policy/glob.ts'
 import { renderClaims } from '../../functions/core/policy/render-claims.ts'
@@ -16,7 +22,7 @@ export interface ExampleExchange {
   readonly audience: string
 }
 
-/** An exchange for every grant that is open to a token of the demo issuer and to a client without credentials. */
+/** An exchange for every grant that is open to a token of the demo issuer and to a client without credentials or keys. */
 export function findExamples(policy: CompiledPolicy, demoIssuer: DemoIssuer): readonly ExampleExchange[] {
   const index = indexPolicy(policy)
   const open = policy.grants.filter(({ client }) => client === undefined)
@@ -36,6 +42,7 @@ function exampleOf(grant: Grant, index: PolicyIndex, demoIssuer: DemoIssuer): Ex
   const issuer = [...index.issuers.values()].find(({ id }) => id === grant.issuer)
   const target = index.targets.get(grant.target)
   if (issuer === undefined || target === undefined || !isReplaceable(issuer)) return undefined
+  if (issuer.clientAuthentication === 'required' || needsKey(target)) return undefined
   const preset = Object.keys(DEMO_PRESETS).find((name) => DEMO_PRESETS[name]?.matches.test(issuer.issuer))
   const asPreset = preset !== undefined && demoIssuer.claims({ preset })['iss'] === issuer.issuer
   const signer: SignRequest = asPreset ? { preset } : { issuer: issuer.id }
@@ -46,6 +53,11 @@ function exampleOf(grant: Grant, index: PolicyIndex, demoIssuer: DemoIssuer): Ex
   if ('kind' in decided || decided.id !== grant.id) return undefined
   if (renderClaims(grant, signed).kind !== 'rendered') return undefined
   return { grant: grant.id, signRequest, audience: target.audience }
+}
+
+/** Whether its tokens are bound to a key or certificate that the client would have to have. */
+function needsKey(target: Target): boolean {
+  return target.format !== 'aws-credentials' && target.binding !== 'none'
 }
 
 /** Claims to set so that `defaults` meet the conditions. */
