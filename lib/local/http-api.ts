@@ -11,6 +11,9 @@ import { pathOf, proxyEvent, type RoutedRequest } from './proxy-event.ts'
 const BODY_BYTES = 10 * 1024 * 1024
 const HEADER_BYTES = 10_240
 
+/** Longer than clients keep idle connections, so that it is never this side that closes one under a request. */
+const KEEP_ALIVE_MILLISECONDS = 120_000
+
 /** Answers requests below a prefix, beside the API. */
 export type Mount = (request: IncomingMessage, response: ServerResponse) => Promise<void>
 
@@ -172,6 +175,7 @@ export class HttpApi {
 const ONLY_WITH_CERTIFICATE = { requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const
 
 async function listening(server: Server, port: number): Promise<void> {
+  server.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, '127.0.0.1', () => resolve())
