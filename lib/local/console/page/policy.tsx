@@ -1,13 +1,8 @@
 import { useState } from 'preact/hooks'
-import type {
-  Client,
-  Grant,
-  Matcher,
-  Target,
-  TrustedIssuer,
-} from '../../../../functions/core/policy/compiled.ts'
+import type { Client, Grant, Target, TrustedIssuer } from '../../../../functions/core/policy/compiled.ts'
 import type { ExplainedGrant } from '../../../../functions/core/policy/decide.ts'
 import { getJson, postJson } from './api.ts'
+import { Grants } from './grants.tsx'
 import { Facts, Json, Panel, Pill, Problem, useLoaded } from './parts.tsx'
 
 interface PolicyView {
@@ -30,11 +25,7 @@ export function Policy() {
       <Findings warnings={policy.warnings} />
       <div class="split">
         <div>
-          <Panel title={`Grants (${policy.grants.length})`}>
-            {policy.grants.map((grant) => (
-              <GrantView key={grant.id} grant={grant} />
-            ))}
-          </Panel>
+          <Grants grants={policy.grants} />
         </div>
         <div>
           <Explain />
@@ -106,35 +97,6 @@ function Findings({ warnings }: { readonly warnings: readonly string[] }) {
       ))}
     </ul>
   )
-}
-
-function GrantView({ grant }: { readonly grant: Grant }) {
-  const { id, issuer, target, when, scopes, client, lifetimeSeconds } = grant
-  return (
-    <article class="grant">
-      <h3>
-        {id}{' '}
-        <span class="quiet">
-          {issuer} → {target}
-        </span>
-      </h3>
-      <ul>
-        {when.map(({ path, anyOf }) => (
-          <li key={path.join('/')}>
-            <code>{path.join(' › ')}</code> {anyOf.map(matcherText).join(' or ')}
-          </li>
-        ))}
-      </ul>
-      <p class="quiet">
-        {scopes.length === 0 ? 'no scopes' : scopes.join(', ')} · {lifetimeSeconds} s at most
-        {client === undefined ? '' : ` · only client ${client}`}
-      </p>
-    </article>
-  )
-}
-
-function matcherText(matcher: Matcher): string {
-  return matcher.kind === 'glob' ? `like ${matcher.pattern}` : `is ${JSON.stringify(matcher.value)}`
 }
 
 interface Explained {
