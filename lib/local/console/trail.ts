@@ -7,8 +7,8 @@ import type { Observation } from './observations.ts'
 import { type LoadedPolicy, withoutTokens } from './presented.ts'
 import type { CallTiming, RequestSummary, RequestTrail } from './wire.ts'
 
-/** Is not shown among the metrics of a request: its outcome has a place of its own. */
-const OUTCOME = 'Failed'
+/** Metrics of a request that are not shown beside it: its outcome, its token and its time say the same. */
+const SAID_ELSEWHERE = new Set(['Failed', 'Fast', 'TokensIssued'])
 
 /** One line about a request; `undefined` for what is no business of the live list. */
 export function summaryOf(id: string, observation: Observation): RequestSummary | undefined {
@@ -153,12 +153,11 @@ function timingsOf({ calls, request }: Observation): readonly CallTiming[] {
     .toSorted((a, b) => a.startMs - b.startMs)
 }
 
-/** The metrics, and how long the environment took to start if this request had to wait for that. */
-function measuredIn(measurement: JsonObject | undefined): Readonly<Record<string, number>> {
-  const { cold_start_ms: coldStart, ...metrics } = measurement ?? {}
-  const numbers = Object.entries(metrics).filter(
-    ([name, value]) => typeof value === 'number' && name !== OUTCOME,
-  )
-  const started = coldStart === undefined ? [] : [['cold start', Math.round(Number(coldStart))]]
-  return Object.fromEntries([...numbers, ...started]) as Readonly<Record<string, number>>
+/** The metrics, and how long each stage took, which the function prints as text: no metric is made of that. */
+function measuredIn(measurement: JsonObject = {}): Readonly<Record<string, number>> {
+  const numbers = Object.entries(measurement).flatMap(([name, value]) => {
+    if (typeof value === 'number') return SAID_ELSEWHERE.has(name) ? [] : [[name, value]]
+    return name.endsWith('_ms') ? [[name, Number(value)]] : []
+  })
+  return Object.fromEntries(numbers) as Readonly<Record<string, number>>
 }

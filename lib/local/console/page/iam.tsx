@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks'
 import type { PermissionUse } from '../../aws/permissions.ts'
 import { getJson } from './api.ts'
-import { Panel, Pill, Problem, useLoaded } from './parts.tsx'
+import { constructName, Panel, Pill, Problem, useLoaded } from './parts.tsx'
 
 export function Iam() {
   const { value, error, reload } = useLoaded(() =>
@@ -12,6 +12,7 @@ export function Iam() {
   const byFunction = Map.groupBy(value.permissions, ({ principal }) => principal)
   return (
     <>
+      <Problem error={error} />
       <div class="bar-of-tools">
         <button type="button" onClick={reload}>
           Look again
@@ -48,7 +49,7 @@ function Role({ principal, permissions, isUnusedOnly }: RoleProps) {
   const used = permissions.filter((permission) => permission.used).length
   return (
     <Panel
-      title={principal.replace(/^.*-service-/, '').replace(/[0-9A-F]{8}$/, '')}
+      title={constructName(principal)}
       actions={
         <span class="quiet">
           {used} of {permissions.length} used

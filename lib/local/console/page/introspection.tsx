@@ -14,7 +14,7 @@ export function Introspection({ token, target }: IntrospectionProps) {
   const [secret, setSecret] = useState('')
   const [answer, setAnswer] = useState<BrokerAnswer>()
   const [error, setError] = useState<unknown>()
-  if (token === undefined || target === undefined) return null
+  if (token === undefined || target === undefined || target.format === 'aws-credentials') return null
   if (target.introspectedBy.length === 0) return <NoClient target={target} />
   const ask = () => introspectToken(token, client, secret).then(setAnswer, setError)
   return (

@@ -1,12 +1,19 @@
 import type { ComponentChildren, RefObject } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 
-/** A value from anywhere, as JSON text. Nothing in it is ever markup. */
+/** Characters that have text shown in another order than it is read (Unicode UAX #9). */
+const REORDERING = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g
+
+function escapedCharacter(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+}
+
+/** A value from anywhere, as JSON text. Nothing in it is ever markup, or looks like something else than it is. */
 export function Json({ value, label }: { readonly value: unknown; readonly label: string }) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard (WCAG 2.1.1)
     <section class="json" tabIndex={0} aria-label={label}>
-      <pre>{JSON.stringify(value, null, 2)}</pre>
+      <pre>{JSON.stringify(value, null, 2).replaceAll(REORDERING, escapedCharacter)}</pre>
     </section>
   )
 }
@@ -101,6 +108,11 @@ export function useWidth(): readonly [RefObject<HTMLDivElement | null>, number] 
     return () => watch.disconnect()
   }, [])
   return [place, width]
+}
+
+/** The name of a construct, out of the one that CloudFormation makes of it and of its stack's. */
+export function constructName(physicalName: string): string {
+  return physicalName.replace(/^.*-(?:service|state)-/, '').replace(/[0-9A-F]{8}$/, '')
 }
 
 export function timeText(milliseconds: number): string {

@@ -1,7 +1,8 @@
 import type { RequestTrail } from '../wire.ts'
 import { getJson } from './api.ts'
+import { Candidates } from './candidates.tsx'
 import { OutcomePill } from './outcome.tsx'
-import { Facts, Json, milliseconds, Panel, Pill, Problem, timeText, useLoaded } from './parts.tsx'
+import { Facts, Json, milliseconds, Panel, Problem, timeText, useLoaded } from './parts.tsx'
 import { Waterfall } from './waterfall.tsx'
 
 /** How one request was decided. */
@@ -19,7 +20,11 @@ export function Trail({ id }: { readonly id: string }) {
             request: `${trail.method} ${trail.path}`,
             issuer: trail.issuer,
             subject: trail.subject,
-            actor: trail.actor && `${trail.actor.subject} (${trail.actor.issuer})`,
+            actor: trail.actor && (
+              <>
+                <bdi>{trail.actor.subject}</bdi> ({trail.actor.issuer})
+              </>
+            ),
             target: trail.target,
             grant: trail.grant,
             reason: trail.reason,
@@ -33,13 +38,16 @@ export function Trail({ id }: { readonly id: string }) {
             revocation: isExchange ? trail.revocation : undefined,
           }}
         />
-        <Candidates trail={trail} />
+        <Candidates candidates={trail.candidates} />
       </Panel>
       <Panel title="Time">
         <Waterfall calls={trail.calls} totalMs={trail.durationMs} />
         <Facts
           facts={Object.fromEntries(
-            Object.entries(trail.measured).map(([name, value]) => [name, measuredText(name, value)]),
+            Object.entries(trail.measured).map(([name, value]) => [
+              name.replace(/_ms$/, '').replaceAll('_', ' '),
+              measuredText(name, value),
+            ]),
           )}
         />
       </Panel>
@@ -64,22 +72,6 @@ export function Trail({ id }: { readonly id: string }) {
   )
 }
 
-function Candidates({ trail: { candidates } }: { readonly trail: RequestTrail }) {
-  if (candidates.length === 0) return null
-  return (
-    <ul class="candidates" aria-label="grants that were looked at">
-      {candidates.map(({ grant, mismatch, text }) => (
-        <li key={grant}>
-          <Pill tone={mismatch === undefined ? 'good' : 'bad'}>
-            {mismatch === undefined ? 'matches' : 'does not match'}
-          </Pill>
-          <code>{mismatch === undefined ? grant : text}</code>
-        </li>
-      ))}
-    </ul>
-  )
-}
-
 /** The members of `cnf`: what each names (RFC 9449 §6.1, RFC 8705 §3.1). */
 const BINDINGS: Readonly<Record<string, string>> = { jkt: 'DPoP key', 'x5t#S256': 'client certificate' }
 
@@ -91,5 +83,5 @@ function bindingText(cnf: Readonly<Record<string, string>>): string {
 
 /** Names of metrics end in their unit or say it, where they are not counts. */
 function measuredText(name: string, value: number): string {
-  return /duration|latency|cold start|ms$/i.test(name) ? milliseconds(value) : String(value)
+  return /duration|latency|_ms$/i.test(name) ? milliseconds(value) : String(value)
 }

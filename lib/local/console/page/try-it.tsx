@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks'
 import { curlLine, type DemoExchange } from '../../demo-exchange.ts'
 import type { TryIt as Choices, Preset, RequestTrail, TargetChoice } from '../wire.ts'
 import { getJson, postJson } from './api.ts'
+import { Candidates } from './candidates.tsx'
 import {
   type Asked,
   type BrokerAnswer,
@@ -293,14 +294,10 @@ function Answered({ tried: { answer, read, trail } }: { readonly tried: Tried })
         )}
       </p>
       {trail?.why === undefined ? null : (
-        <p>
-          {trail.why}
-          {trail.candidates.map(({ grant, text }) => (
-            <code key={grant} class="block">
-              {text}
-            </code>
-          ))}
-        </p>
+        <>
+          <p>{trail.why}</p>
+          <Candidates candidates={trail.candidates} />
+        </>
       )}
       {read === undefined ? null : (
         <>
