@@ -101,7 +101,7 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
     page.on('pageerror', (error) => void problems.push(error.message))
     page.on('console', (message) => {
       // A refused exchange is an answer like any other; browsers log its status as an error.
-      if (message.type() === 'error' && !/status of (400|401|404|503)/.test(message.text()))
+      if (message.type() === 'error' && !/status of (400|401|404|503)|ERR_FAILED/.test(message.text()))
         problems.push(message.text())
     })
     page.on('dialog', (dialog) => {
@@ -149,6 +149,26 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
     const issued = await page.getByLabel('claims of the new token').textContent()
     expect(JSON.parse(issued ?? '')).toMatchObject({ iss: broker.url, aud: PAYMENTS, grant: 'payments-ci' })
     await screenshot('exchanges')
+  })
+
+  it('says that the broker is away, and finds it again', async () => {
+    const feed = '**/console/api/feed'
+    // What a broker answers that is not up again yet: after it, browsers do not try again by themselves.
+    await page.route(feed, (route) =>
+      route.fulfill({ status: 503, body: '{"message":"Service Unavailable"}' }),
+    )
+    await open('exchanges')
+    await page.reload()
+    await text(/^not connected/).waitFor()
+    await page.unroute(feed)
+    await text(/^live/).waitFor()
+    const monitoring = '**/console/api/monitoring'
+    await page.route(monitoring, (route) => route.abort())
+    await open('on-call')
+    await text('The broker does not answer. Is npm start still running?').waitFor()
+    await page.unroute(monitoring)
+    await page.getByRole('region', { name: 'Alarms' }).waitFor()
+    expect(await page.getByRole('alert').count()).toBe(0)
   })
 
   it('tries an exchange, verifies it, and sees what is left after a revocation', async () => {
@@ -203,6 +223,9 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
   it('shows the policy, and explains claims', async () => {
     await open('policy')
     await text(/^Grants \(\d+\)/).waitFor()
+    await page.getByLabel('filter the grants').fill('receipts ci')
+    await text(/^Grants \(1 of \d+\)/).waitFor()
+    await text('and an actor of gitlab').waitFor()
     const claims = { iss: 'https://gitlab.com', project_id: '4242', ref_protected: 'false' }
     const times = { iat: Math.floor(Date.now() / 1000), exp: Math.floor(Date.now() / 1000) + 60 }
     await page
@@ -347,7 +370,7 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
     const claims = { ref: MARKUP, repository_id: MARKUP, repository: MARKUP, sha: MARKUP }
     const asGithub = await broker.sign({ preset: 'github-actions', claims: { ...claims, sub: MARKUP } })
     const refused = await broker.exchange(asGithub, { audience: MARKUP, scope: MARKUP })
-    const good = { sha: MARKUP, repository: MARKUP, sub: `repo:${MARKUP}` }
+    const good = { sha: MARKUP, repository: `${MARKUP}\u202e`, sub: `repo:${MARKUP}` }
     const granted = await broker.exchange(await broker.sign({ preset: 'github-actions', claims: good }), {
       audience: PAYMENTS,
     })
@@ -367,7 +390,10 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
       .getByLabel(/Its claims/)
       .fill(JSON.stringify({ ...good, ref: 'refs/heads/main', repository_id: '123456' }))
     await byName('button', 'Exchange').click()
-    await page.getByLabel('claims of the new token').getByText(MARKUP).first().waitFor()
+    const issued = page.getByLabel('claims of the new token')
+    await issued.getByText(MARKUP).first().waitFor()
+    // A character that would have the rest of the line shown backwards is shown itself.
+    await issued.getByText('\\u202e').first().waitFor()
     await text('curl').click()
     expect(await page.locator('#app img').count()).toBe(0)
   })
@@ -399,6 +425,8 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
     expect((await burst).flat().filter((status) => status === 200)).toHaveLength(200)
     await byName('button', 'Go on').click()
     await expect.poll(() => page.locator('.list tbody tr').count()).toBe(150)
+    // Counted are also those that came too fast to be listed.
+    await text(/^live · 1\d{3} requests$/).waitFor()
     await page.getByRole('link', { name: 'IAM' }).click()
     await page.getByRole('heading', { level: 1, name: 'What each function may do' }).waitFor()
   })

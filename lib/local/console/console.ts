@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { CompiledPolicy } from '../../../functions/core/policy/compiled.ts'
 import { indexPolicy } from '../../../functions/core/policy/decide.ts'
+import { PROBE_KEYS_PATH } from '../../../functions/core/policy/probe.ts'
 import type { AwsCall } from '../aws/call-handling.ts'
 import type { LocalCloud } from '../cloud.ts'
 import { type ApiRequest, readBody } from '../http-api.ts'
@@ -46,6 +47,7 @@ export class Console {
   readonly #policy: LoadedPolicy
   readonly #warnings: readonly string[]
   readonly #feed = new Feed()
+  readonly #feedWithProbe = new Feed()
   readonly #monitoring: Monitoring
   readonly #observations: Observations
   #cloud: LocalCloud | undefined
@@ -59,7 +61,9 @@ export class Console {
       brokerIssuer: () => this.#cloud?.url ?? '',
       onComplete: (id, observation) => {
         const summary = summaryOf(id, observation)
-        if (summary !== undefined && isOfInterest(summary.path)) this.#feed.add(summary)
+        if (summary === undefined || !isOfInterest(summary.path)) return
+        this.#feedWithProbe.add(summary)
+        if (observation.isOfProbe !== true) this.#feed.add(summary)
       },
     })
   }
@@ -90,6 +94,7 @@ export class Console {
       warnings: this.#warnings,
       observations: this.#observations,
       feed: this.#feed,
+      feedWithProbe: this.#feedWithProbe,
       monitoring: this.#monitoring,
       faults: new InjectedFaults(cloud),
     }
@@ -100,9 +105,11 @@ export class Console {
   }
 }
 
+const DOCUMENTS = ['/.well-known/', '/health', '/status/', PROBE_KEYS_PATH]
+
 /** Documents and health are asked for all the time, and decide nothing. */
 function isOfInterest(path: string): boolean {
-  return !path.startsWith('/.well-known/') && path !== '/health' && !path.startsWith('/status/')
+  return !DOCUMENTS.some((prefix) => path.startsWith(prefix))
 }
 
 async function answer(

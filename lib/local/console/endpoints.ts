@@ -20,7 +20,9 @@ export interface EndpointWorld {
   readonly policy: LoadedPolicy
   readonly warnings: readonly string[]
   readonly observations: Observations
+  /** What the probe sends each minute would bury what somebody wants to see. */
   readonly feed: Feed
+  readonly feedWithProbe: Feed
   readonly monitoring: Monitoring
   readonly faults: InjectedFaults
 }
@@ -53,10 +55,10 @@ const ROTATION = z.strictObject({ confirmed: z.boolean() })
 
 /** What the page may ask for, below `/console/api/`. */
 export const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
-  feed: {
+  feed: { method: 'GET', answer: ({ response }, { feed }) => openFeed(feed, response) },
+  'feed-with-probe': {
     method: 'GET',
-    answer: ({ response }, { feed }) =>
-      feed.open(response) ? undefined : { status: 503, body: { error: 'too many consoles are open' } },
+    answer: ({ response }, { feedWithProbe }) => openFeed(feedWithProbe, response),
   },
   'requests/{id}': {
     method: 'GET',
@@ -128,6 +130,10 @@ export const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
     },
   },
   permissions: { method: 'GET', answer: (_, { cloud }) => ok({ permissions: cloud.permissions() }) },
+}
+
+function openFeed(feed: Feed, response: ServerResponse): Answer | undefined {
+  return feed.open(response) ? undefined : { status: 503, body: { error: 'too many consoles are open' } }
 }
 
 function ok(body: object): Answer {

@@ -16,18 +16,16 @@ export class Feed {
   readonly #remembered: RequestSummary[] = []
   readonly #pages = new Set<ServerResponse>()
   #waiting: RequestSummary[] = []
-  #skipped = 0
+  #total = 0
   #batch: NodeJS.Timeout | undefined
 
   add(request: RequestSummary): void {
+    this.#total += 1
     this.#remembered.push(request)
     if (this.#remembered.length > REMEMBERED) this.#remembered.shift()
     if (this.#pages.size === 0) return
     this.#waiting.push(request)
-    if (this.#waiting.length > REMEMBERED) {
-      this.#waiting.shift()
-      this.#skipped += 1
-    }
+    if (this.#waiting.length > REMEMBERED) this.#waiting.shift()
     if (this.#batch === undefined) this.#batch = setTimeout(() => this.#send(), BATCH_MILLISECONDS).unref()
   }
 
@@ -45,15 +43,14 @@ export class Feed {
       clearInterval(heartbeat)
       this.#pages.delete(response)
     })
-    response.write(eventOf({ requests: this.#remembered, skipped: 0 }))
+    response.write(eventOf({ requests: this.#remembered, total: this.#total }))
     return true
   }
 
   #send(): void {
     this.#batch = undefined
-    const event = eventOf({ requests: this.#waiting, skipped: this.#skipped })
+    const event = eventOf({ requests: this.#waiting, total: this.#total })
     this.#waiting = []
-    this.#skipped = 0
     for (const page of this.#pages) {
       if (page.writableLength > MOST_UNREAD_BYTES) page.destroy()
       else page.write(event)

@@ -3,7 +3,7 @@ import { preparseJwt } from '../../../functions/core/jwt-preparse.ts'
 import type { JsonObject } from '../../../functions/core/types.ts'
 import type { AwsCall } from '../aws/call-handling.ts'
 import type { ApiRequest } from '../http-api.ts'
-import { type LoadedPolicy, type Presented, readPresented, withoutTokens } from './presented.ts'
+import { isOfProbe, type LoadedPolicy, type Presented, readPresented, withoutTokens } from './presented.ts'
 
 /** A request without what the client sent and got. */
 export type AnsweredRequest = Omit<ApiRequest, 'body' | 'answer'>
@@ -12,6 +12,8 @@ export type AnsweredRequest = Omit<ApiRequest, 'body' | 'answer'>
 export interface Observation {
   request?: AnsweredRequest
   presented?: Presented
+  /** Whether the probe has sent it. */
+  isOfProbe?: boolean
   /** The claims of the token in the answer. */
   issued?: JsonObject
   audit?: AuditEvent
@@ -95,6 +97,7 @@ export class Observations {
   addRequest({ body, answer, ...request }: ApiRequest): void {
     const observation = this.#of(request.requestId)
     observation.request = request
+    observation.isOfProbe = isOfProbe(body, this.#options.brokerIssuer())
     if (request.path === '/token') {
       observation.presented = readPresented(body, this.#options, this.#options.brokerIssuer())
       const issued = issuedIn(answer)

@@ -2,6 +2,7 @@ import { preparseJwt } from '../../../functions/core/jwt-preparse.ts'
 import { claimAt } from '../../../functions/core/policy/claims.ts'
 import { BROKER, type CompiledPolicy, type Grant } from '../../../functions/core/policy/compiled.ts'
 import type { PolicyIndex } from '../../../functions/core/policy/decide.ts'
+import { PROBE, probeUrls } from '../../../functions/core/policy/probe.ts'
 import { trustedIssuerOf } from '../../../functions/core/trusted-issuer.ts'
 import type { JsonObject, JsonValue } from '../../../functions/core/types.ts'
 
@@ -74,6 +75,14 @@ function claimsOf(
   const own = issuer?.id === BROKER ? OWN : []
   const names = [...REGISTERED, ...own].map((name) => [name])
   return { claims: shownClaims(jwt.claims, [...names, ...paths]) }
+}
+
+/** Whether the probe has sent a form, by the target or the client that is its own. What it sends is refused on purpose. */
+export function isOfProbe(body: Buffer, brokerIssuer: string): boolean {
+  const form = new URLSearchParams(body.toString())
+  if (form.getAll('audience').includes(probeUrls(brokerIssuer).audience)) return true
+  const assertion = preparseJwt(form.get('client_assertion') ?? '')
+  return typeof assertion !== 'string' && assertion.claims['iss'] === PROBE
 }
 
 /** The claims that conditions and templates of grants and of their actors name. */

@@ -25,8 +25,8 @@ export interface RequestSummary {
 export interface FeedMessage {
   /** Oldest first. */
   readonly requests: readonly RequestSummary[]
-  /** How many came so fast that they are not listed. */
-  readonly skipped: number
+  /** How many there were since the broker was started, with those that came too fast to be listed. */
+  readonly total: number
 }
 
 /** One call to AWS, against the beginning of its request. */

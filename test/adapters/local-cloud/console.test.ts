@@ -216,6 +216,7 @@ describe('the trail of an exchange', () => {
       replay: 'recorded: this use is the first',
       revocation: 'nothing is revoked',
       issued: { iss: broker.url, aud: PAYMENTS, grant: 'payments-ci', repository: 'octo-org/payments' },
+      measured: { verify_ms: expect.any(Number) as number },
     })
     expect(trail.token?.id).toMatch(/^[\w-]{22}$/)
   })
@@ -355,14 +356,26 @@ describe('the trail of an exchange', () => {
   })
 })
 
-async function firstOfFeed(): Promise<string> {
+async function firstOfFeed(name = 'feed'): Promise<string> {
   const stop = new AbortController()
-  const response = await fetch(`${broker.url}${api('feed')}`, { signal: stop.signal })
-  const reader = response.body?.getReader()
-  const { value } = (await reader?.read()) ?? {}
+  const response = await fetch(`${broker.url}${api(name)}`, { signal: stop.signal })
+  let text = ''
+  for await (const chunk of response.body ?? []) {
+    text += Buffer.from(chunk).toString()
+    if (text.includes('\n\n')) break
+  }
   stop.abort()
-  return Buffer.from(value ?? []).toString()
+  return text
 }
+
+it('lists what the probe sends apart, where it buries nothing', async () => {
+  await broker.cloud.invoke('ProberFunction', { source: 'aws.events' })
+  const last = await broker.exchange('no token', { audience: LEDGER })
+  await expect.poll(() => firstOfFeed()).toContain(last.headers.get('x-correlation-id'))
+  expect(await firstOfFeed()).not.toContain('probe')
+  for (const seen of ['"_probe:probe"', '"issuer_not_trusted"', '"/revoke"', '"/introspect"'])
+    await expect.poll(() => firstOfFeed('feed-with-probe')).toContain(seen)
+})
 
 it('opens no live list for HEAD', async () => {
   // One more than may be open at a time.

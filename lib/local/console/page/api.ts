@@ -3,15 +3,31 @@ export class ApiError extends Error {
   override readonly name = 'ApiError'
 }
 
+/** Nobody answered: `fetch` says of that only that it failed, in each browser's own words. */
+export class Unreachable extends Error {
+  override readonly name = 'Unreachable'
+
+  constructor(cause: unknown) {
+    super('The broker does not answer. Is npm start still running?', { cause })
+  }
+}
+
+/** Sends a request of the page. Throws {@link Unreachable}. */
+export async function send(path: string, request: RequestInit = {}): Promise<Response> {
+  return fetch(path, request).catch((error: unknown) => {
+    throw new Unreachable(error)
+  })
+}
+
 /** Asks the console's server. Throws {@link ApiError} with what it says of a request that it does not answer. */
 export async function getJson<T>(path: string): Promise<T> {
-  return read<T>(await fetch(`/console/api/${path}`))
+  return read<T>(await send(`/console/api/${path}`))
 }
 
 /** Tells the console's server to do something. Throws {@link ApiError} like {@link getJson}. */
 export async function postJson<T>(path: string, body: object): Promise<T> {
   const headers = { 'content-type': 'application/json' }
-  return read<T>(await fetch(`/console/api/${path}`, { method: 'POST', headers, body: JSON.stringify(body) }))
+  return read<T>(await send(`/console/api/${path}`, { method: 'POST', headers, body: JSON.stringify(body) }))
 }
 
 async function read<T>(response: Response): Promise<T> {

@@ -7,6 +7,7 @@ import {
   JWT_TYPE,
   TOKEN_EXCHANGE,
 } from '../../demo-exchange.ts'
+import { send } from './api.ts'
 
 /** The broker's answer to a form. */
 export interface BrokerAnswer {
@@ -26,7 +27,7 @@ export interface ReadToken {
 
 /** Has the demo issuer sign a subject token. Throws with what it refuses. */
 export async function signSubject(signRequest: DemoExchange['signRequest']): Promise<string> {
-  const response = await fetch(`${DEMO_ISSUER_PATH}sign`, {
+  const response = await send(`${DEMO_ISSUER_PATH}sign`, {
     method: 'POST',
     body: JSON.stringify(signRequest),
   })
@@ -74,7 +75,7 @@ async function postForm(
 ): Promise<BrokerAnswer> {
   const body = new URLSearchParams(form)
   // Without credentials of its own the browser does not ask for some when a secret is refused with `WWW-Authenticate`.
-  const response = await fetch(path, { method: 'POST', body, headers, credentials: 'omit' })
+  const response = await send(path, { method: 'POST', body, headers, credentials: 'omit' })
   const text = await response.text()
   return {
     status: response.status,

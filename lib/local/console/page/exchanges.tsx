@@ -1,12 +1,12 @@
 import { useState } from 'preact/hooks'
 import type { RequestSummary } from '../wire.ts'
-import type { Live } from './live.ts'
+import type { LiveList } from './live.ts'
 import { OutcomePill } from './outcome.tsx'
 import { milliseconds, timeText } from './parts.tsx'
 import { Trail } from './trail.tsx'
 
 /** Every exchange and refusal, as it happens. */
-export function Exchanges({ live, selected }: { readonly live: Live; readonly selected: string }) {
+export function Exchanges({ live, selected }: { readonly live: LiveList; readonly selected: string }) {
   const [filter, setFilter] = useState('')
   const [held, setHeld] = useState<readonly RequestSummary[]>()
   const words = filter.toLowerCase().split(/\s+/)
@@ -30,6 +30,17 @@ export function Exchanges({ live, selected }: { readonly live: Live; readonly se
         >
           {held === undefined ? 'Pause' : 'Go on'}
         </button>
+        <label>
+          <input
+            type="checkbox"
+            checked={live.isWithProbe}
+            onChange={({ currentTarget }) => {
+              setHeld(undefined)
+              live.showProbe(currentTarget.checked)
+            }}
+          />{' '}
+          with the probe
+        </label>
         <span class="quiet" role="status">
           {live.isConnected ? 'live' : 'not connected: is the broker running?'} · {live.total}{' '}
           {live.total === 1 ? 'request' : 'requests'}
@@ -59,7 +70,8 @@ export function Exchanges({ live, selected }: { readonly live: Live; readonly se
           </table>
           {requests.length === 0 ? (
             <p class="quiet">
-              Nothing yet. <a href="#/try">Try an exchange</a>, or run the curl line that npm start prints.
+              {filter === '' ? 'Nothing yet.' : 'Nothing matches the filter.'}{' '}
+              <a href="#/try">Try an exchange</a>, or run the curl line that npm start prints.
             </p>
           ) : null}
         </div>
@@ -92,7 +104,7 @@ function Row({ request, isSelected }: { readonly request: RequestSummary; readon
         <div class="one-line" title={subject ?? issuer}>
           {subject ?? issuer ?? ''}
         </div>
-        <div class="quiet one-line">
+        <div class="quiet">
           {target === undefined ? '' : `→ ${target}: `}
           {reason ?? grant ?? ''}
         </div>

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { ListedRing } from '../../../cli/keys-list.ts'
 import type { CommandResult } from '../wire.ts'
-import { getJson, postJson } from './api.ts'
+import { getJson, postJson, send } from './api.ts'
 import { Json, Panel, Pill, Problem, useLoaded } from './parts.tsx'
 import { Timeline } from './timeline.tsx'
 
@@ -13,7 +13,7 @@ interface Listing {
 async function load(): Promise<Listing> {
   const [{ rings }, jwks] = await Promise.all([
     getJson<{ readonly rings: readonly ListedRing[] }>('keys'),
-    fetch('/.well-known/jwks.json').then((answer) => answer.json() as Promise<Listing['jwks']>),
+    send('/.well-known/jwks.json').then((answer) => answer.json() as Promise<Listing['jwks']>),
   ])
   return { rings, jwks }
 }
@@ -24,6 +24,7 @@ export function Keys() {
   const { rings, jwks } = value
   return (
     <>
+      <Problem error={error} />
       <Rotation onDone={reload} />
       {rings.map((ring) => (
         <Panel key={ring.ring} title={`Ring ${ring.ring}`}>

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { Exchanges } from './exchanges.tsx'
 import { Iam } from './iam.tsx'
 import { Keys } from './keys.tsx'
-import { type Live, useLive } from './live.ts'
+import { type LiveList, useLive } from './live.ts'
 import { OnCall } from './on-call.tsx'
 import { Policy } from './policy.tsx'
 import { useTheme } from './theme.ts'
@@ -12,7 +12,7 @@ import { TryIt } from './try-it.tsx'
 interface Section {
   readonly name: string
   readonly title: string
-  readonly show: (about: { readonly live: Live; readonly id: string }) => ComponentChildren
+  readonly show: (about: { readonly live: LiveList; readonly id: string }) => ComponentChildren
 }
 
 /** By what stands in the address after `#/`. The first is where one begins. */

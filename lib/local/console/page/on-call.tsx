@@ -19,7 +19,11 @@ export function OnCall() {
   const [watched, setWatched] = useState<Watched>()
   const [error, setError] = useState<unknown>()
   const [chosen, setChosen] = useState('on-call')
-  const look = () => getJson<Watched>('monitoring').then(setWatched, setError)
+  const look = () =>
+    getJson<Watched>('monitoring').then((seen) => {
+      setWatched(seen)
+      setError(undefined)
+    }, setError)
   useEffect(() => {
     void look()
     const timer = setInterval(() => void look(), REFRESH_MILLISECONDS)
