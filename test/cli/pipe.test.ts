@@ -11,6 +11,8 @@ describe('the command line in a pipe', () => {
       ['-c', `set -o pipefail; "$0" "$1" --help | true`, process.execPath, COMMAND],
       {
         encoding: 'utf8',
+        // bash itself says a word where the machine's locale is not installed.
+        env: { ...process.env, LC_ALL: 'C' },
       },
     )
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 })

@@ -60,6 +60,10 @@ const usesOf = (name: string) =>
     ),
   )
 
+/** Without the machine's locale: where that is not installed, bash complains of it. */
+const bash = (args: readonly string[], input: string) =>
+  spawnSync('bash', args, { input, encoding: 'utf8', env: { ...process.env, LC_ALL: 'C' } })
+
 describe('every alarm that calls somebody', () => {
   it('has a runbook, and every runbook an alarm', () => {
     const names = readdirSync(FOLDER)
@@ -134,7 +138,7 @@ describe('the commands of runbooks', () => {
       .flat()
       .join('\n')
       .replaceAll(/<[^>]*>/g, 'X')
-    expect(spawnSync('bash', ['-n'], { input: script, encoding: 'utf8' })).toMatchObject({
+    expect(bash(['-n'], script)).toMatchObject({
       status: 0,
       stderr: '',
     })
@@ -167,7 +171,7 @@ describe('on-call.sh', () => {
   /** What it calls AWS with, by a stand-in that prints its arguments. */
   function callsOf(command: string): string {
     const script = `aws() { printf 'aws'; printf ' [%s]' "$@"; printf '\\n'; }\n. ${ON_CALL} prod\n${command}`
-    const { status, stdout, stderr } = spawnSync('bash', ['-eu'], { input: script, encoding: 'utf8' })
+    const { status, stdout, stderr } = bash(['-eu'], script)
     expect([status, stderr]).toEqual([0, ''])
     return stdout
   }
