@@ -255,7 +255,8 @@ describe('AWS credentials over HTTP', () => {
     const printed = broker.lines.join('\n')
     expect(printed).toContain('exchange_failed')
     for (const secret of [body['SecretAccessKey'], body['Token']]) expect(printed).not.toContain(secret)
-    expect(printed).not.toMatch(/eyJ[\w-]{20}/)
+    // At the beginning of a word: one in 10,000 digests has it somewhere.
+    expect(printed).not.toMatch(/(?<![\w-])eyJ[\w-]{20}/)
   })
 
   it('every permission of the function was used by these tests, and none was missing', () => {

@@ -143,7 +143,8 @@ describe('a client that must authenticate itself', () => {
     const printed = broker.lines.join('\n')
     expect(printed).toContain('client_authentication_failed')
     expect(printed).not.toContain(secret)
-    expect(printed).not.toMatch(/eyJ[\w-]{20}/)
+    // At the beginning of a word: one in 10,000 digests has it somewhere.
+    expect(printed).not.toMatch(/(?<![\w-])eyJ[\w-]{20}/)
     expect(broker.defects).toEqual([])
   })
 })
