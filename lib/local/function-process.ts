@@ -3,11 +3,12 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
+import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 const RUNTIME = fileURLToPath(new URL('lambda-runtime.mjs', import.meta.url))
-/** Lambda gives a function this long to initialise. */
-const INIT_MILLISECONDS = 10_000
+/** Lambda gives a function 10 s to initialise; a busy machine that starts many at once takes longer. */
+const INIT_MILLISECONDS = 60_000
 
 /** An invocation had no answer. `errorType` as Lambda names it. */
 export class InvocationError extends Error {
@@ -81,10 +82,12 @@ export class FunctionProcess {
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       if (stream !== null) forwardLines(stream, options.onLine)
     }
-    this.exited = once(this.#child, 'exit').then(([code, signal]) =>
-      this.#ended(code as number, signal as string),
-    )
-    this.#child.on('message', (message) => this.#settle(message as RuntimeMessage))
+    this.exited = once(this.#child, 'exit').then(async ([code, signal]) => {
+      await turn()
+      this.#ended(code as number, signal as string)
+    })
+    // What the function printed before it answered or ended can be read by now, and is heard first.
+    this.#child.on('message', (message) => void turn().then(() => this.#settle(message as RuntimeMessage)))
     this.#ready = this.#initialised()
     // Whoever invokes sees the failure; a process that nobody invokes must not crash the cloud.
     this.#ready.catch(() => {})

@@ -117,7 +117,7 @@ describe('functions', () => {
   it('log line by line', async () => {
     await call()
     const name = fixture.cloud.functions.plan('Echo').name
-    await expect.poll(() => fixture.logged).toContainEqual({ functionName: name, entry: { message: 'echo' } })
+    expect(fixture.logged).toContainEqual({ functionName: name, entry: { message: 'echo' } })
   })
 
   it('are known by name, logical id and construct id, and by nothing else', () => {
