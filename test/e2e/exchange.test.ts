@@ -124,13 +124,18 @@ describe('an exchange over HTTP', () => {
   })
 
   it('gives exactly one success to 200 simultaneous presentations of a single-use token', async () => {
-    const token = await github()
-    const answers = await Promise.all(Array.from({ length: 200 }, () => broker.exchange(token)))
-    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
-    // A machine that is too slow for 600 calls at once may answer a few of them 503; never a second token.
-    expect(answers.filter(({ status }) => status !== 200 && status !== 400 && status !== 503)).toEqual([])
-    for (const { body } of answers.filter(({ status }) => status === 400))
-      expect(body['error']).toBe('invalid_request')
+    // A machine that is too slow for 600 calls at once answers some of them 503, maybe that of the token; never a second.
+    for (const simultaneous of [200, 50, 10]) {
+      const token = await github()
+      const answers = await Promise.all(Array.from({ length: simultaneous }, () => broker.exchange(token)))
+      const of = (wanted: number) => answers.filter(({ status }) => status === wanted)
+      expect(of(200).length + of(400).length + of(503).length).toBe(simultaneous)
+      for (const { body } of of(400)) expect(body['error']).toBe('invalid_request')
+      expect(of(200).length).toBeLessThanOrEqual(1)
+      if (of(200).length === 1) return
+      expect(of(503).length).toBeGreaterThan(0)
+    }
+    throw new Error('503 to ten simultaneous presentations')
   })
 
   it('gives retries with one idempotency key one logical token', async () => {
