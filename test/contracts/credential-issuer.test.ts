@@ -192,6 +192,20 @@ describe('STS', () => {
     await expect(ask()).rejects.toThrow(DependencyUnavailable)
   })
 
+  it.each(['eu-west-1', 'us-east-1'])('is the one of the function’s Region: %s', async (region) => {
+    const asked: string[] = []
+    const handle = async ({ hostname }: { readonly hostname: string }) => {
+      asked.push(hostname)
+      throw new Error('not sent')
+    }
+    const requestHandler = { handle } as never
+    const regional = new STSClient({ ...STS_CLIENT, region, credentials: FUNCTION, requestHandler })
+    const given = session()
+    const call = new StsCredentialIssuer(regional).withWebIdentity(given, await tokenFor(given))
+    await expect(call).rejects.toThrow(DependencyUnavailable)
+    expect(new Set(asked)).toEqual(new Set([`sts.${region}.amazonaws.com`]))
+  })
+
   it('that breaks the connection is unavailable', async () => {
     aws.faults.set({ operation: OPERATION, kind: 'reset' })
     await expect(ask()).rejects.toThrow(DependencyUnavailable)

@@ -354,6 +354,19 @@ describe('the permissions', () => {
     expect(JSON.stringify(others)).not.toContain('sts:')
   })
 
+  it('let nobody in the deployment assume a role where all of them take a web identity', () => {
+    const policy = { ...EMPTY_POLICY, targets: [...policyOf('kms').targets, deploy] }
+    const { state, service: bridging, monitoring } = synthesize({ stage: 'test' }, policy)
+    const permissions = [state, bridging, monitoring].map((stack) =>
+      // Whom a role of ours lets in, as Lambda, is no permission of anybody's here.
+      JSON.stringify(stack.toJSON(), (key, value: unknown) =>
+        key === 'AssumeRolePolicyDocument' ? undefined : value,
+      ),
+    )
+    expect(permissions.join('')).toContain('kms:Sign')
+    expect(permissions.join('')).not.toContain('sts:')
+  })
+
   it('of the function for roles are nobody’s where there are no roles', () => {
     expect(allowedTo('AwsCredentials')).toEqual([])
     const allowed = Object.keys({ ...PERMISSIONS, ExportAudit: 0 }).flatMap((name) => allowedTo(name))
