@@ -133,7 +133,7 @@ export interface KnownFacts {
   readonly author?: string
   /** The token that this request had recorded when it was refused, or may have when it failed: to this request it was not released. */
   readonly withheld?: TokenId
-  /** Set beside `withheld` where the same request under the same idempotency key may have been given the token. */
+  /** Set where the same request under the same idempotency key may have been given the token all the same. */
   readonly withheld_but_for_retry?: true
 }
 

@@ -24,7 +24,8 @@ export function serveToken(
     if ('refused' in form) return loggedRefusal(form.refused, { context, world, log })
     if (handOver !== undefined && asksForCredentials(form)) {
       // The other function's record, if it gets so far: it would not know that its answer was not passed on.
-      context.recording(failedEvent({}, { ...context, policy: world.policy.digest }))
+      const known = isRepeatable(request) ? { withheld_but_for_retry: true as const } : {}
+      context.recording(failedEvent(known, { ...context, policy: world.policy.digest }))
       return handedOver(await handOver(request.event))
     }
     const input = {
@@ -70,6 +71,10 @@ function grantedAnswer({
   nextNonce,
 }: Extract<ExchangeOutcome, { readonly answer: object }>): HttpAnswer {
   return jsonAnswer(200, answer, nextNonce === undefined ? {} : { 'dpop-nonce': nextNonce })
+}
+
+function isRepeatable(request: HttpRequest): boolean {
+  return request.header('idempotency-key').length > 0
 }
 
 function asksForCredentials(form: FormParameters): boolean {

@@ -66,11 +66,7 @@ export class LineageSearch {
 
   addEvent(event: Event): void {
     if (event['event'] === 'exchange_granted') this.#grants.set(String(event['token']), event)
-    if (isNotReleased(event))
-      this.#withheld.set(event['correlation_id'], {
-        reason: String(event['reason']),
-        butForRetry: event['withheld_but_for_retry'] === true,
-      })
+    if (isNotReleased(event)) this.#withhold(event)
     if (event['event'] === 'exchange_repeated') this.#repeat(event['token'], Number(event['time']))
     if (event['event'] === 'revocation')
       for (const key of [event['keys']].flat())
@@ -80,6 +76,15 @@ export class LineageSearch {
   /** Adds a cut-off. Of several the latest counts. */
   revoke(key: string, cutOff: number): void {
     this.#cutOffs.set(key, Math.max(cutOff, this.#cutOffs.get(key) ?? 0))
+  }
+
+  /** Two functions may say it of one request, in any order: a refusal says more than that something failed. */
+  #withhold({ correlation_id: request, reason, withheld_but_for_retry: butForRetry }: Event): void {
+    const known = this.#withheld.get(request)
+    this.#withheld.set(request, {
+      reason: known === undefined || known.reason === 'fault' ? String(reason) : known.reason,
+      butForRetry: butForRetry === true || known?.butForRetry === true,
+    })
   }
 
   #repeat(token: unknown, at: number): void {

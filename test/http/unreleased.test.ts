@@ -286,11 +286,11 @@ describe('what was recorded, and is not released because', () => {
 describe('a request that was handed on', () => {
   const body = `grant_type=x&requested_token_type=${encodeURIComponent(AWS_CREDENTIALS_TYPE)}`
 
-  async function handedOn(answer: () => Promise<unknown>) {
+  async function handedOn(answer: () => Promise<unknown>, headers = {}) {
     const said: { readonly correlation_id?: string }[] = []
     const log = { ...SILENT, refused: (event: object) => void said.push(event) }
     const handler = httpHandler(serveToken(worldOf(broker), log, answer), log)
-    const answered = handler(tokenEvent({ body }, 'request-1'), {})
+    const answered = handler(tokenEvent({ body, headers }, 'request-1'), {})
     await vi.advanceTimersByTimeAsync(5000)
     return { status: (await answered).statusCode, said }
   }
@@ -308,6 +308,24 @@ describe('a request that was handed on', () => {
     expect((await exchange({ subject_token: await subjectToken() })).statusCode).toBe(200)
     endpoints.said.audit.push(...said)
     expect(nodeOf(endpoints, of)?.withheld).toEqual({ reason: 'fault', butForRetry: false })
+  })
+
+  it('and failed in both functions, is withheld for the reason of the one that refused, but for a retry', async () => {
+    const { said } = await handedOn(fails(DOWN), KEY)
+    expect(said).toMatchObject([{ withheld_but_for_retry: true }])
+    const { exchange, subjectToken, broker: of, endpoints, sts } = await createAwsBroker()
+    sts.ends.push({ kind: 'denied', code: 'AccessDenied' })
+    expect((await exchange({ subject_token: await subjectToken() }, KEY)).statusCode).toBe(400)
+    const [refusal = {}] = endpoints.said.audit
+    const { withheld_but_for_retry: _, ...bare } = refusal
+    for (const one of [refusal, bare])
+      for (const audit of [
+        [one, ...said],
+        [...said, one],
+      ]) {
+        const node = nodeOf({ said: { ...endpoints.said, audit } }, of)
+        expect(node?.withheld).toEqual({ reason: 'role_not_assumable', butForRetry: true })
+      }
   })
 
   it('is spoken of by the other function alone where that has answered', async () => {
