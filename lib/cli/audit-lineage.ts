@@ -36,7 +36,7 @@ export const auditLineage: Command = {
         'check the id; what was issued within the last minute may not be exported yet',
       )
     if (flag('json')) terminal.out(JSON.stringify(trees, null, 2))
-    else for (const tree of trees) for (const line of linesOf(tree, wanted, terminal)) terminal.out(line)
+    else for (const tree of trees) for (const line of lineageLines(tree, wanted, terminal)) terminal.out(line)
     return 0
   },
 }
@@ -77,10 +77,11 @@ export async function addCutOffs(
   }
 }
 
-function linesOf(node: LineageNode, wanted: string, terminal: Terminal): readonly string[] {
+/** A tree as lines of text. */
+export function lineageLines(node: LineageNode, wanted: string, terminal: Terminal): readonly string[] {
   const children = node.children.flatMap((child, index) => {
     const isLast = index === node.children.length - 1
-    const [first = '', ...rest] = linesOf(child, wanted, terminal)
+    const [first = '', ...rest] = lineageLines(child, wanted, terminal)
     return [`${isLast ? '└─' : '├─'} ${first}`, ...rest.map((line) => `${isLast ? '  ' : '│ '} ${line}`)]
   })
   return [describe(node, wanted, terminal), ...children]
