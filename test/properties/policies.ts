@@ -20,18 +20,23 @@ const CLAIMS = ['a', 'b', 'c'] as const
 export const issuerUrl = (id: string): string => `https://${id}.example.com`
 export const targetUrl = (id: string): string => `https://${id}.example.com/api`
 
-const scalar = fc.constantFrom<JsonScalar[]>('x', 'y', 'x/y', 'x:y', '1', 1, true, false, '')
+const scalar = fc.constantFrom<JsonScalar[]>('x', 'x', 'y', 'x/y', 'x:y', '1', 1, true, '')
 export const scopeList = fc.subarray([...SCOPES])
 
 const matcher: fc.Arbitrary<Matcher> = fc.oneof(
   scalar.map((value): Matcher => ({ kind: 'equals', value })),
-  fc.constantFrom('*', '**', 'x*', '*y', 'x/*', '*:*').map((pattern): Matcher => ({ kind: 'glob', pattern })),
+  fc
+    .constantFrom('**', '**', '*', 'x*', '*y', 'x/*', '*:*')
+    .map((pattern): Matcher => ({ kind: 'glob', pattern })),
 )
 
 const condition: fc.Arbitrary<Condition> = fc.record({
   path: fc.oneof(
-    fc.constantFrom(...CLAIMS).map((name) => [name]),
-    fc.tuple(fc.constantFrom(...CLAIMS), fc.constantFrom(...CLAIMS)).map((path) => [...path]),
+    { weight: 4, arbitrary: fc.constantFrom(...CLAIMS).map((name) => [name]) },
+    {
+      weight: 1,
+      arbitrary: fc.tuple(fc.constantFrom(...CLAIMS), fc.constantFrom(...CLAIMS)).map((path) => [...path]),
+    },
   ),
   anyOf: fc.array(matcher, { minLength: 1, maxLength: 3 }),
 })
@@ -40,11 +45,11 @@ const condition: fc.Arbitrary<Condition> = fc.record({
 export const claimSet: fc.Arbitrary<Record<string, unknown>> = fc.dictionary(
   fc.constantFrom(...CLAIMS),
   fc.oneof(
-    scalar,
-    fc.array(scalar, { maxLength: 3 }),
-    fc.dictionary(fc.constantFrom(...CLAIMS), scalar, { maxKeys: 3 }),
+    { weight: 2, arbitrary: scalar },
+    { weight: 2, arbitrary: fc.array(scalar, { maxLength: 3 }) },
+    { weight: 1, arbitrary: fc.dictionary(fc.constantFrom(...CLAIMS), scalar, { maxKeys: 3 }) },
   ),
-  { maxKeys: 3 },
+  { minKeys: 2, maxKeys: 3 },
 )
 
 export interface GrantSketch {
