@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type CompileOptions, compilePolicy } from '../functions/core/policy/compile.ts'
 import type { CompiledPolicy } from '../functions/core/policy/compiled.ts'
@@ -9,7 +9,7 @@ import {
   type PolicyFinding,
 } from '../functions/core/policy/finding.ts'
 import { lintPolicy } from '../functions/core/policy/lint.ts'
-import { parsePolicyFile } from './policy-yaml.ts'
+import { type ParsedFile, readPolicyFile } from './policy-yaml.ts'
 
 /** A policy folder cannot be used. The message has a line for each finding. */
 export class PolicyError extends Error {
@@ -59,12 +59,19 @@ function parseFolder(folder: string): {
     throw new PolicyError(
       `${folder}: found no policy file; write the policy to ${join(folder, 'policy.yaml')}`,
     )
-  const parsed = names.map((name) =>
-    parsePolicyFile(join(folder, name), readFileSync(join(folder, name), 'utf8')),
-  )
+  const parsed = names.map((name) => readFile(join(folder, name)))
   return {
     files: parsed.map((file) => ('file' in file ? file.file : file.rest)),
     findings: parsed.flatMap((file) => ('findings' in file ? file.findings : [])),
+  }
+}
+
+/** Not reading what looks like a part of the policy would leave that part out. */
+function readFile(path: string): ParsedFile {
+  try {
+    return readPolicyFile(path)
+  } catch (cause) {
+    throw new PolicyError(`${path}: found a name that cannot be read as a file; allowed: files`, { cause })
   }
 }
 

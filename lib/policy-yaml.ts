@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml'
 import type { PolicyFile, PolicyFinding, PolicyPath } from '../functions/core/policy/finding.ts'
 import { type YamlProblem, yamlSlip } from './yaml-slips.ts'
@@ -10,6 +11,20 @@ export type ParsedFile =
       /** Without the parts that have findings: for mistakes elsewhere, and never to be put in force. */
       readonly rest: PolicyFile
     }
+
+/** Parses the file at `path`, which is its name in findings. Throws where it cannot be read. */
+export function readPolicyFile(path: string): ParsedFile {
+  const bytes = readFileSync(path)
+  try {
+    return parsePolicyFile(path, new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error
+    // What replaces them would be compared with claims, in silence.
+    const message = 'found bytes that are no UTF-8; allowed: UTF-8'
+    const finding = { severity: 'error', file: path, line: 1, column: 1, path: '', message } as const
+    return { findings: [finding], rest: fileOf(path, readYaml('')) }
+  }
+}
 
 /** Parses the text of one policy file, which is called `name` in findings: YAML 1.2, each key once, no alias. */
 export function parsePolicyFile(name: string, text: string): ParsedFile {

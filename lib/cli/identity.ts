@@ -1,12 +1,12 @@
-import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import type { Question } from '../../functions/core/explain.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
 import { BROKER } from '../../functions/core/policy/compiled.ts'
 import type { PolicyIndex } from '../../functions/core/policy/decide.ts'
 import { formatFinding, type PolicyFinding } from '../../functions/core/policy/finding.ts'
 import { readSource } from '../../functions/core/policy/schema-findings.ts'
 import type { JsonObject } from '../../functions/core/types.ts'
-import { parsePolicyFile } from '../policy-yaml.ts'
+import { type ParsedFile, readPolicyFile } from '../policy-yaml.ts'
 import { CommandFailed } from './command.ts'
 
 /** Stands for the broker's own URL, which a policy does not know. */
@@ -14,16 +14,24 @@ export const OWN_ISSUER = 'https://broker.invalid'
 
 const CLAIMS_RULE = 'a map of claims'
 
+/** What YAML can say and JSON can too: `z.json` has no text of its own for the rest. */
+const json: z.ZodType = z.lazy(() =>
+  z.union(
+    [z.string(), z.number(), z.boolean(), z.null(), z.array(json), z.record(z.string(), json)],
+    'what JSON can say',
+  ),
+)
+
 const TOKEN = {
-  issuer: z.string('the id of an issuer in the policy').min(1),
-  claims: z.record(z.string(), z.json({ error: CLAIMS_RULE }), { error: CLAIMS_RULE }).default({}),
+  issuer: z.string('the id of an issuer in the policy').min(1, 'the id of an issuer in the policy'),
+  claims: z.record(z.string(), json, { error: CLAIMS_RULE }).default({}),
 }
 
 /** Somebody who could present a token, and whoever acts for them: for examples, not the tokens themselves. */
 export const IDENTITY = {
   ...TOKEN,
   actor: z.strictObject(TOKEN, 'a map with the keys issuer, claims').optional(),
-  client: z.string('the id of a client in the policy').min(1).optional(),
+  client: z.string('the id of a client in the policy').min(1, 'the id of a client in the policy').optional(),
 }
 
 /** A token as it stands in a file. */
@@ -40,18 +48,43 @@ export interface Identity extends ExampleToken {
 
 const LIFETIME_SECONDS = LIMITS.maxLifetimeSeconds
 
-/** The claims of an identity's tokens; or the issuer that the policy does not have. */
+/** The claims of an identity's tokens; or what of it the policy does not have: nobody could be that. */
 export type PresentedClaims =
   | { readonly claims: JsonObject; readonly actor: JsonObject | undefined }
-  | { readonly unknown: string }
+  | { readonly unknown: string; readonly known: readonly string[] }
 
 /** What an identity would present. `now` in epoch seconds. */
 export function presentedClaims(identity: Identity, policy: PolicyIndex, now: number): PresentedClaims {
+  const issuers = [...policy.issuers.values()].map(({ id }) => String(id))
   const claims = claimsOf(identity, policy, now)
-  if (claims === undefined) return { unknown: identity.issuer }
+  if (claims === undefined) return { unknown: `issuer ${identity.issuer}`, known: issuers }
   const actor = identity.actor && claimsOf(identity.actor, policy, now)
-  if (identity.actor !== undefined && actor === undefined) return { unknown: identity.actor.issuer }
-  return { claims, actor }
+  if (identity.actor !== undefined && actor === undefined)
+    return { unknown: `issuer ${identity.actor.issuer}`, known: issuers }
+  return unknownClient(identity.client, policy) ?? { claims, actor }
+}
+
+/** A client that the policy does not have, which no request could be authenticated as. */
+export function unknownClient(
+  client: string | undefined,
+  { clients }: PolicyIndex,
+): Extract<PresentedClaims, { readonly unknown: string }> | undefined {
+  if (client === undefined || clients.has(client)) return undefined
+  return { unknown: `client ${client}`, known: [...clients.keys()] }
+}
+
+/** What a request asks for, as the form of one: an empty parameter is one that is left out (RFC 6749 §3.1). */
+export function askedFor(request: {
+  readonly audience?: string | undefined
+  readonly resource?: string | undefined
+  readonly scope?: string | undefined
+}): Pick<Question, 'audiences' | 'resources' | 'scopes'> {
+  const listed = (value: string | undefined) => (value ? [value] : [])
+  return {
+    audiences: listed(request.audience),
+    resources: listed(request.resource),
+    scopes: request.scope ? request.scope.split(' ') : undefined,
+  }
 }
 
 /**
@@ -80,16 +113,16 @@ function claimsOf(token: ExampleToken, policy: PolicyIndex, now: number): JsonOb
 
 /** Reads a YAML or JSON file by a schema. Throws {@link CommandFailed} with everything that is wrong with it. */
 export function readDataFile<Schema extends z.ZodType>(path: string, schema: Schema): z.output<Schema> {
-  const parsed = parsePolicyFile(path, textOf(path))
+  const parsed = parsedFile(path)
   if ('findings' in parsed) throw wrongFile(path, parsed.findings)
   const read = readSource(parsed.file, schema)
   if ('findings' in read) throw wrongFile(path, read.findings)
   return read.source
 }
 
-function textOf(path: string): string {
+function parsedFile(path: string): ParsedFile {
   try {
-    return readFileSync(path, 'utf8')
+    return readPolicyFile(path)
   } catch (cause) {
     throw new CommandFailed(`${path} cannot be read`, 'check the path', { cause })
   }

@@ -5,20 +5,30 @@ import type { PolicyIndex } from '../../functions/core/policy/decide.ts'
 import { visible } from '../../functions/core/policy/finding.ts'
 import type { ClientId, JsonObject } from '../../functions/core/types.ts'
 import { type Access, accessOf, accessText, detailLines } from './access.ts'
-import { type Command, UsageError } from './command.ts'
-import { IDENTITY, type Identity, OWN_ISSUER, presentedClaims, readDataFile } from './identity.ts'
+import { type Command, CommandFailed, UsageError } from './command.ts'
+import {
+  IDENTITY,
+  type Identity,
+  OWN_ISSUER,
+  presentedClaims,
+  readDataFile,
+  unknownClient,
+} from './identity.ts'
 import { type LoadedPolicy, loadFor } from './policy-source.ts'
 import { asciiJson, type Terminal } from './terminal.ts'
 
+const A_LIST = 'a list of at least one identity'
 const IDENTITIES = z.strictObject(
   {
-    identities: z.array(
-      z.strictObject(
-        { name: z.string('what to call it'), ...IDENTITY },
-        'a map with the keys name, issuer, claims, actor, client',
-      ),
-      'a list of identities',
-    ),
+    identities: z
+      .array(
+        z.strictObject(
+          { name: z.string('what to call it'), ...IDENTITY },
+          'a map with the keys name, issuer, claims, actor, client',
+        ),
+        A_LIST,
+      )
+      .min(1, A_LIST),
   },
   'a map with the key identities',
 )
@@ -59,8 +69,12 @@ export const policyDiff: Command = {
   },
 }
 
+interface NamedIdentity extends Identity {
+  readonly name: string
+}
+
 function changesFor(
-  identity: Identity & { readonly name: string },
+  identity: NamedIdentity,
   [before, after]: readonly [LoadedPolicy, LoadedPolicy],
   now: number,
 ): readonly Change[] {
@@ -80,16 +94,17 @@ type Presented = Pick<Question, 'claims' | 'actor' | 'clientId'>
  * The same tokens for both policies, or what only one of them accepts would look alike: those that the old one accepts today,
  * where it knows their issuer. They live no longer than either accepts: how long they do, no policy says.
  */
-function presentedToBoth(
-  identity: Identity,
-  policies: readonly PolicyIndex[],
-  now: number,
-): Presented | undefined {
-  const known = policies
-    .map((index) => presentedClaims(identity, index, now))
-    .flatMap((tokens) => ('unknown' in tokens ? [] : [tokens]))
+function presentedToBoth(identity: NamedIdentity, policies: readonly PolicyIndex[], now: number): Presented {
+  const presented = policies.map((index) => presentedClaims(identity, index, now))
+  const known = presented.flatMap((tokens) => ('unknown' in tokens ? [] : [tokens]))
   const [first] = known
-  if (first === undefined) return undefined
+  if (first === undefined) {
+    const unknown = presented.flatMap((tokens) => ('unknown' in tokens ? tokens.unknown : []))[0] ?? ''
+    throw new CommandFailed(
+      visible(`${identity.name}: neither policy has the ${unknown}`),
+      'mend the identities',
+    )
+  }
   return {
     claims: endingFirst(known.map(({ claims }) => claims)) ?? first.claims,
     actor: endingFirst(known.map(({ actor }) => actor).filter((actor) => actor !== undefined)),
@@ -108,12 +123,13 @@ function accessTo(
   audience: string | undefined,
   asked: {
     readonly index: PolicyIndex
-    readonly presented: Presented | undefined
+    readonly presented: Presented
     readonly now: number
   },
 ): Access | undefined {
   const { index, presented, now } = asked
-  if (presented === undefined) return undefined
+  // As an exchange would: nobody is a client that the policy does not have.
+  if (unknownClient(presented.clientId, index) !== undefined) return undefined
   const audiences = audience === undefined ? [] : [audience]
   const question = { ...presented, audiences, resources: [], scopes: undefined }
   const explanation = explainExchange(index, question, { now, brokerIssuer: OWN_ISSUER })

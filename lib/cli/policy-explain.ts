@@ -5,7 +5,7 @@ import type { PolicyIndex } from '../../functions/core/policy/decide.ts'
 import { visible } from '../../functions/core/policy/finding.ts'
 import type { ClientId, JsonObject } from '../../functions/core/types.ts'
 import { type Command, type CommandContext, CommandFailed, UsageError } from './command.ts'
-import { IDENTITY, OWN_ISSUER, presentedClaims, readDataFile } from './identity.ts'
+import { askedFor, IDENTITY, OWN_ISSUER, presentedClaims, readDataFile, unknownClient } from './identity.ts'
 import { loadFor, POLICY_OPTION } from './policy-source.ts'
 import { candidateText, refusalText } from './refusal-text.ts'
 import { asciiJson, type Terminal } from './terminal.ts'
@@ -36,14 +36,11 @@ export const policyExplain: Command = {
   run: async (context) => {
     const { text, flag, terminal, now } = context
     const { index } = loadFor(text('policy'))
-    const { client, ...tokens } = await presented(context, index)
-    const asked = {
-      ...tokens,
-      clientId: (text('client') ?? client) as ClientId | undefined,
-      audiences: listed(text('audience')),
-      resources: listed(text('resource')),
-      scopes: text('scope')?.split(' '),
-    }
+    const { client = text('client'), ...tokens } = await presented(context, index)
+    const stranger = unknownClient(client, index)
+    if (stranger !== undefined) throw unknownTo(stranger)
+    const request = { audience: text('audience'), resource: text('resource'), scope: text('scope') }
+    const asked = { ...tokens, clientId: client as ClientId | undefined, ...askedFor(request) }
     const at = { now: now(), brokerIssuer: text('issuer') ?? OWN_ISSUER }
     const explanation = explainExchange(index, asked, at)
     const explained = { explanation, ...tokens, policy: index }
@@ -68,9 +65,8 @@ async function presented({ text, terminal, now }: CommandContext, policy: Policy
       z.strictObject(IDENTITY, 'a map with the keys issuer, claims, actor, client'),
     )
     const tokens = presentedClaims(identity, policy, now())
-    if (!('unknown' in tokens)) return { ...tokens, client: identity.client }
-    const known = [...policy.issuers.values()].map(({ id }) => id).join(', ')
-    throw new CommandFailed(`the policy has no issuer ${tokens.unknown}`, `known are ${known}`)
+    if ('unknown' in tokens) throw unknownTo(tokens)
+    return { ...tokens, client: text('client') ?? identity.client }
   }
   if (terminal.isInteractive)
     throw new UsageError('no token: give it on standard input, or a file of claims with --claims')
@@ -89,8 +85,14 @@ function claimsIn(token: string): JsonObject {
   )
 }
 
-function listed(value: string | undefined): readonly string[] {
-  return value === undefined ? [] : [value]
+function unknownTo({
+  unknown,
+  known,
+}: {
+  readonly unknown: string
+  readonly known: readonly string[]
+}): CommandFailed {
+  return new CommandFailed(visible(`the policy has no ${unknown}`), `known are ${known.join(', ') || 'none'}`)
 }
 
 interface Explained {

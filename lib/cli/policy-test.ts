@@ -8,22 +8,27 @@ import { visible } from '../../functions/core/policy/finding.ts'
 import type { ClientId } from '../../functions/core/types.ts'
 import { TEST_FILE } from '../policy-folder.ts'
 import { type Command, CommandFailed } from './command.ts'
-import { IDENTITY, OWN_ISSUER, presentedClaims, readDataFile } from './identity.ts'
+import { askedFor, IDENTITY, OWN_ISSUER, presentedClaims, readDataFile } from './identity.ts'
 import { loadFor, POLICY_OPTION } from './policy-source.ts'
 import { candidateText, refusalText } from './refusal-text.ts'
 import { asciiJson } from './terminal.ts'
 
-const texts = z.array(z.string(), 'a list of texts')
+const EXPECTATION = '{grant: <id>, scopes: […], claims: {…}} or {refused: <reason>}'
+const text = z.string('a text').optional()
+const texts = z.array(z.string('a text'), 'a list of texts')
 const expectation = z.union(
   [
-    z.strictObject({
-      grant: z.string(),
-      scopes: texts.optional(),
-      claims: z.record(z.string(), z.string()).optional(),
-    }),
-    z.strictObject({ refused: z.string() }),
+    z.strictObject(
+      {
+        grant: z.string(EXPECTATION),
+        scopes: texts.optional(),
+        claims: z.record(z.string(), z.string('a text'), 'a map of texts').optional(),
+      },
+      EXPECTATION,
+    ),
+    z.strictObject({ refused: z.string(EXPECTATION) }, EXPECTATION),
   ],
-  '{grant: <id>, scopes: […], claims: {…}} or {refused: <reason>}',
+  EXPECTATION,
 )
 const example = z.strictObject(
   {
@@ -31,7 +36,7 @@ const example = z.strictObject(
     ...IDENTITY,
     request: z
       .strictObject(
-        { audience: z.string().optional(), resource: z.string().optional(), scope: z.string().optional() },
+        { audience: text, resource: text, scope: text },
         'a map with the keys audience, resource, scope',
       )
       .default({}),
@@ -39,9 +44,11 @@ const example = z.strictObject(
   },
   'a map with the keys name, issuer, claims, actor, client, request, expect',
 )
+const NO_EXAMPLES = 'a list of at least one example'
+
 /** The form of a `*.test.yaml` file. `policy/policy-test.schema.json` is made from it. */
 export const EXAMPLES = z.strictObject(
-  { tests: z.array(example, 'a list of examples') },
+  { tests: z.array(example, NO_EXAMPLES).min(1, NO_EXAMPLES) },
   'a map with the key tests',
 )
 
@@ -91,19 +98,9 @@ function exampleFiles(folder: string): readonly string[] {
 
 function problemWith(one: Example, policy: PolicyIndex, now: number): string | undefined {
   const presented = presentedClaims(one, policy, now)
-  if ('unknown' in presented) return `the policy has no issuer ${presented.unknown}`
-  const { audience, resource, scope } = one.request
-  const explanation = explainExchange(
-    policy,
-    {
-      ...presented,
-      clientId: one.client as ClientId | undefined,
-      audiences: audience === undefined ? [] : [audience],
-      resources: resource === undefined ? [] : [resource],
-      scopes: scope?.split(' '),
-    },
-    { now, brokerIssuer: OWN_ISSUER },
-  )
+  if ('unknown' in presented) return visible(`the policy has no ${presented.unknown}`)
+  const question = { ...presented, clientId: one.client as ClientId | undefined, ...askedFor(one.request) }
+  const explanation = explainExchange(policy, question, { now, brokerIssuer: OWN_ISSUER })
   const found = outcomeOf(explanation)
   const wanted = Object.entries(one.expect).filter(([, value]) => value !== undefined)
   const differs = wanted.some(([key, value]) => !isDeepStrictEqual(inAnyOrder(found[key]), inAnyOrder(value)))

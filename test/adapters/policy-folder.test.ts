@@ -1,4 +1,12 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -63,6 +71,23 @@ describe('a policy folder', () => {
     expect(() => loadPolicy(folder, OPTIONS)).toThrow(
       `${folder}: found no policy file; write the policy to ${folder}/policy.yaml`,
     )
+  })
+
+  it.each([
+    ['a folder', (path: string) => mkdirSync(path)],
+    ['a link to nothing', (path: string) => symlinkSync('/nowhere/at/all', path)],
+  ])('with %s for a policy file is refused, not read without it', (_what, make) => {
+    make(join(folder, 'more.yaml'))
+    expect(errorOf({ 'a.yaml': VALID })).toContain('more.yaml: found a name that cannot be read as a file')
+  })
+
+  it('with bytes that are no UTF-8 is refused: what stands for them would match nothing', () => {
+    writeFileSync(join(folder, 'b.yaml'), Buffer.from('grants: {a: {when: {actor_id: caf\xe9}}}', 'latin1'))
+    expect(errorOf({ 'a.yaml': VALID })).toBe('b.yaml:1:1: found bytes that are no UTF-8; allowed: UTF-8')
+  })
+
+  it('may begin with a byte order mark, and end its lines as Windows does', () => {
+    expect(errorOf({ 'a.yaml': `\ufeff${VALID.replaceAll('\n', '\r\n')}` })).toBe('')
   })
 
   it('accepts issuers on loopback where asked to', () => {

@@ -223,6 +223,15 @@ to change it: present a token that fits, or widen grants.payments-ci.when
     expect((await explain('b.json')).err).toContain('the policy has no issuer nobody')
   })
 
+  it('explains nothing to a client that the policy does not have', async () => {
+    const { code, err } = await explain({}, ...payments, '--client', 'nobody')
+    expect([code, err]).toEqual([1, expect.stringContaining('the policy has no client nobody')])
+  })
+
+  it('takes an empty parameter as left out, as a request does', async () => {
+    expect((await explain({}, ...payments, '--scope', '', '--resource', '')).code).toBe(0)
+  })
+
   it('takes no third token', async () => {
     expect((await withActor('a b c')).err).toContain('more than two tokens')
   })
@@ -296,6 +305,40 @@ describe('policy test', () => {
     expect(out).toContain(
       'payments-ci: ref must be "refs/heads/main" or like "refs/tags/v*", found "refs/heads/other"',
     )
+  })
+
+  it.each([
+    ['an issuer', 'issuer: github', 'issuer: githb', 'the policy has no issuer githb'],
+    ['a client', 'issuer: github', 'client: nobody\n    issuer: github', 'the policy has no client nobody'],
+  ])('fails for %s that the policy does not have', async (_of, from, to, why) => {
+    const text = examples('{grant: payments-ci}').replace(from, to)
+    const { code, out } = await run([
+      'test',
+      '--policy',
+      folderWith({ 'policy.yaml': POLICY, 'a.test.yaml': text }),
+    ])
+    expect([code, out]).toEqual([1, expect.stringContaining(why)])
+  })
+
+  it.each([
+    ['tests: []\n', 'allowed: a list of at least one example'],
+    ['', 'allowed: a list of at least one example'],
+    [
+      examples('{grnt: payments-ci}'),
+      'allowed: {grant: <id>, scopes: […], claims: {…}} or {refused: <reason>}',
+    ],
+    [
+      examples('{grant: a}').replace('sha: abc', 'sha: .nan'),
+      'claims.sha: found null; allowed: what JSON can say',
+    ],
+  ])('says what is allowed in an example file: %j', async (text, allowed) => {
+    const { code, err } = await run([
+      'test',
+      '--policy',
+      folderWith({ 'policy.yaml': POLICY, 'a.test.yaml': text }),
+    ])
+    expect([code, err]).toEqual([1, expect.stringContaining(allowed)])
+    expect(err).not.toContain('Invalid input')
   })
 
   it('fails for a folder without examples', async () => {
@@ -475,6 +518,17 @@ changes: 1, identities: 3
   it('finds no difference between a policy and itself', async () => {
     expect((await diff(POLICY)).out).toBe('changes: 0, identities: 3\n')
     expect(JSON.parse((await diff(POLICY, '--json')).out)).toEqual({ changes: [] })
+  })
+
+  it.each([
+    ['[{name: a, issuer: nobody}]', 'a: neither policy has the issuer nobody'],
+    ['[{name: a, issuer: github, client: nobody}]', 'a: neither policy has the client nobody'],
+    ['[]', 'allowed: a list of at least one identity'],
+  ])('finds no peace in identities that say nothing: %s', async (list, message) => {
+    const folder = folderWith({ 'policy.yaml': POLICY })
+    const file = join(folderWith({ 'who.yaml': `identities: ${list}\n` }), 'who.yaml')
+    const { code, err } = await run(['diff', folder, folder, '--identities', file])
+    expect([code, err]).toEqual([1, expect.stringContaining(message)])
   })
 
   it('is told which folders and whose access to compare', async () => {

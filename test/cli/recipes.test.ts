@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -11,12 +11,15 @@ afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true })
 })
 
-function copied({ policy, examples }: Recipe): string {
+function folderOf(files: Readonly<Record<string, string>>): string {
   const folder = mkdtempSync(join(tmpdir(), 'recipe-'))
   folders.push(folder)
-  writeFileSync(join(folder, 'recipe.yaml'), policy)
-  writeFileSync(join(folder, 'recipe.test.yaml'), examples)
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
   return folder
+}
+
+function copied({ policy, examples }: Recipe): string {
+  return folderOf({ 'recipe.yaml': policy, 'recipe.test.yaml': examples })
 }
 
 async function run(args: readonly string[]) {
@@ -24,6 +27,17 @@ async function run(args: readonly string[]) {
   const code = await runCli(['policy', ...args], { terminal, now: () => 1_800_000_000 })
   return { code, printed: terminal.outText + terminal.errText }
 }
+
+describe('docs/policy.md', () => {
+  it('shows examples that hold for the policy that is deployed', async () => {
+    const [, examples = ''] =
+      /^```yaml\n(tests:.*?)^```$/ms.exec(readFileSync('docs/policy.md', 'utf8')) ?? []
+    const names = readdirSync('policy').filter((name) => /(?<!\.test)\.yaml$/.test(name))
+    const policy = names.map((name) => [name, readFileSync(join('policy', name), 'utf8')] as const)
+    const folder = folderOf({ ...Object.fromEntries(policy), 'docs.test.yaml': examples })
+    expect(await run(['test', '--policy', folder])).toEqual({ code: 0, printed: '2 passed, 0 failed\n' })
+  })
+})
 
 describe('docs/recipes.md', () => {
   it('has recipes', () => expect(RECIPES.length).toBeGreaterThan(5))

@@ -141,7 +141,7 @@ function furthest(issue: Issue): Located {
   return issue.errors
     .flat()
     .map(furthest)
-    .filter(({ path }) => path.length > 0)
+    .filter(({ path, detail }) => path.length > 0 && !detail.message.startsWith('Invalid '))
     .map(({ path, detail }) => ({ path: [...own.path, ...path], detail }))
     .reduce((best, next) => (next.path.length > best.path.length ? next : best), own)
 }
