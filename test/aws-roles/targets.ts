@@ -1,4 +1,6 @@
 import type { AwsTarget } from '../../functions/core/policy/compiled.ts'
+import type { TargetId } from '../../functions/core/types.ts'
+import { awsTarget } from '../support/aws-roles.ts'
 
 export const ISSUER = 'https://tokens.example.com'
 export const ROLE = 'arn:aws:iam::222222222222:role/team/deploy'
@@ -6,25 +8,18 @@ export const BROKER_ROLE = 'arn:aws:iam::111111111111:role/broker-AwsCredentials
 
 /** A target with all that a role can be asked to demand. */
 export function deployTarget(changes: Partial<AwsTarget> = {}): AwsTarget {
-  return {
-    id: 'deploy-prod',
+  return awsTarget({
+    id: 'deploy-prod' as TargetId,
     audience: ROLE,
-    resources: [],
-    scopes: [],
-    format: 'aws-credentials',
     roleArn: ROLE,
-    assume: 'web-identity',
-    durationSeconds: 900,
     sessionTags: {
       repository: [{ path: ['repository'] }],
       environment: ['production'],
       run: ['run-', { path: ['run_id'] }],
     },
-    transitiveTags: ['repository'],
     sourceIdentity: [{ path: ['actor'] }],
-    outlive: 'refuse',
     ...changes,
-  } as AwsTarget
+  })
 }
 
 /** The same, assumed by the broker's own role. */

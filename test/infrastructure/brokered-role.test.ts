@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { runInThisContext } from 'node:vm'
 import { Template } from 'aws-cdk-lib/assertions'
 import { ManagedPolicy, OidcProviderNative } from 'aws-cdk-lib/aws-iam'
@@ -69,6 +71,20 @@ describe('BrokeredRole', () => {
     expect(trustIn(fromPrinted(ownRoleTarget()))).toEqual(trustIn(own))
     const imported = roleTemplate(deployTarget(), { issuer: ISSUER }, { hasProvider: true })
     expect(trustIn(fromPrinted(deployTarget(), { hasProvider: true }))).toEqual(trustIn(imported))
+  })
+
+  it('is imported from where it is, and needs one other file of this repository, as docs/aws.md says', () => {
+    const file = 'lib/constructs/brokered-role.ts'
+    const printed = roleCdk(deployTarget(), { issuer: ISSUER })
+    expect(printed).toContain(`import { BrokeredRole } from 'token-broker/${file}'\n`)
+    const importsOf = (from: string) =>
+      [...readFileSync(from, 'utf8').matchAll(/ from '(\..+)'$/gm)].map(([, name = '']) =>
+        join(dirname(from), name),
+      )
+    const other = 'lib/aws-roles/role-trust.ts'
+    expect([importsOf(file), importsOf(other)]).toEqual([[other], []])
+    const page = readFileSync('docs/aws.md', 'utf8')
+    for (const name of [file, other]) expect(page).toContain(`\`${name}\``)
   })
 
   it('is a role that the local cloud can take from its template', () => {
