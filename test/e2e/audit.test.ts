@@ -7,7 +7,8 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import { decodeJwt } from 'jose'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { tokenIdOf } from '../../functions/core/token-id.ts'
 import { runCli } from '../../lib/cli/run.ts'
 import { MemoryTerminal } from '../cli/memory-terminal.ts'
 import { LEDGER, PAYMENTS, RECEIPTS, startTestCloud, type TestCloud } from '../support/cloud.ts'
@@ -119,6 +120,29 @@ describe('the audit trail of a running broker', () => {
     expect(second).toContain('REVOKED by token#')
     expect((await cli(['audit', 'lineage', 'nothing'])).code).toBe(1)
     expect((await cli(['audit', 'lineage', parent])).code).toBe(2)
+  })
+
+  it('says of a token that it was not released while KMS was down, and then that a retry got it', async () => {
+    const subject = await broker.sign({ preset: 'github-actions' })
+    const ask = () =>
+      broker.exchange(subject, { audience: PAYMENTS }, { 'idempotency-key': 'when-kms-is-down-again' })
+    broker.cloud.aws.faults.set({ operation: 'kms:Sign', kind: 'error', code: 'KMSInternalException' })
+    expect((await ask()).status).toBe(503)
+    broker.cloud.aws.faults.clear()
+    const { jti, iss: issuer = '' } = decodeJwt(subject)
+    const lineage = async () => {
+      await broker.cloud.delivered()
+      const id = tokenIdOf({ kind: 'token', issuer, jti, signingInput: '' })
+      return (await cli(['audit', 'lineage', id])).terminal.outText
+    }
+    // The record may still be on its way when the signature has failed.
+    await vi.waitFor(
+      async () =>
+        expect(await lineage()).toContain('NOT RELEASED: the request failed, unless to the same request'),
+      { timeout: 20_000 },
+    )
+    expect((await ask()).status).toBe(200)
+    expect(await lineage()).toContain('RELEASED TO A RETRY at ')
   })
 
   it('loses nothing while the bucket is down, and catches up when it is back', async () => {
