@@ -30,8 +30,7 @@ async function run(args: readonly string[]) {
 
 describe('docs/policy.md', () => {
   it('shows examples that hold for the policy that is deployed', async () => {
-    const [, examples = ''] =
-      /^```yaml\n(tests:.*?)^```$/ms.exec(readFileSync('docs/policy.md', 'utf8')) ?? []
+    const [, examples = ''] = /^```yaml\n(.*?)^```$/ms.exec(readFileSync('docs/policy.md', 'utf8')) ?? []
     const names = readdirSync('policy').filter((name) => /(?<!\.test)\.yaml$/.test(name))
     const policy = names.map((name) => [name, readFileSync(join('policy', name), 'utf8')] as const)
     const folder = folderOf({ ...Object.fromEntries(policy), 'docs.test.yaml': examples })
@@ -41,6 +40,14 @@ describe('docs/policy.md', () => {
 
 describe('docs/recipes.md', () => {
   it('has recipes', () => expect(RECIPES.length).toBeGreaterThan(5))
+
+  it.each(RECIPES)('$title: names the schemas for editors', ({ policy, examples }) => {
+    const schemaOf = (text: string) => /^# yaml-language-server: \$schema=(\S+)\n/.exec(text)?.[1]
+    expect([schemaOf(policy), schemaOf(examples)]).toEqual([
+      './policy.schema.json',
+      './policy-test.schema.json',
+    ])
+  })
 
   it.each(RECIPES)('$title: passes lint and its own examples', async (recipe) => {
     const folder = copied(recipe)
