@@ -78,7 +78,9 @@ function readYaml(text: string): ReadYaml {
     logLevel: 'error',
   })
   const slip = yamlSlip(document, text)
-  const found = slip ? [slip] : [...tagsIn(document), ...keyProblemsIn(document), ...aliasesIn(document)]
+  const found = slip
+    ? [slip]
+    : [...tagsIn(document), ...quotesIn(document), ...keyProblemsIn(document), ...aliasesIn(document)]
   const problems = found.map(({ offset, message }) => ({ place: placeOf(lines, offset), message }))
   return { document, lines, problems, isMisread: slip !== undefined }
 }
@@ -158,6 +160,18 @@ function keyProblemsIn(document: Document): readonly YamlProblem[] {
           problems.push({ offset, message: 'found a key twice; allowed: each key once' })
         else texts.add(text)
       }
+    },
+  })
+  return problems
+}
+
+/** Those of a web page or a word processor: to YAML they are part of the text, which then matches nothing. */
+function quotesIn(document: Document): readonly YamlProblem[] {
+  const problems: YamlProblem[] = []
+  visit(document, {
+    Scalar: (_, { type, value, range }) => {
+      if (type === 'PLAIN' && /^[“”„‘’]/.test(String(value)))
+        problems.push({ offset: range?.[0] ?? 0, message: 'found a typographic quote; allowed: " or \'' })
     },
   })
   return problems

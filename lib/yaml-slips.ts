@@ -32,32 +32,18 @@ const SLIPS: { readonly [Code in YAMLParseError['code']]?: Slip } = {
 /** A space that looks like one, and to YAML is a letter: from a web page or a word processor. */
 const ODD_INDENT = /^[ \t]*(?![ \t\r\n])[\s\u200b\u2060]/m
 
-/** Of a web page or a word processor too: to YAML it is part of the text. */
-const ODD_QUOTE = /^[^#\n]*[:,[{-][ \t]*[“”„‘’]/m
-
 /**
  * The first thing that keeps a text from being what its author means, or `undefined`. What the parser says after it follows
  * from it.
  */
 export function yamlSlip(document: Document, text: string): YamlProblem | undefined {
-  const odd = oddCharacter(text)
-  if (odd !== undefined) return odd
+  const odd = ODD_INDENT.exec(text)
+  if (odd !== null) {
+    const message = 'found something that looks like a space and is none; allowed: spaces'
+    return { offset: odd.index + odd[0].length - 1, message }
+  }
   const [first] = document.errors.toSorted((a, b) => a.pos[0] - b.pos[0])
   return first && (unclosed(first, document) ?? slipOf(first, text))
-}
-
-function oddCharacter(text: string): YamlProblem | undefined {
-  const at = ({ index, 0: { length } }: RegExpExecArray) => index + length - 1
-  const space = ODD_INDENT.exec(text)
-  if (space !== null)
-    return {
-      offset: at(space),
-      message: 'found something that looks like a space and is none; allowed: spaces',
-    }
-  const quote = ODD_QUOTE.exec(text)
-  return quote === null
-    ? undefined
-    : { offset: at(quote), message: 'found a typographic quote; allowed: " or \'' }
 }
 
 function slipOf({ code, pos: [offset], message }: YAMLParseError, text: string): YamlProblem {

@@ -155,7 +155,7 @@ describe('one slip in YAML', () => {
   })
 
   it('is none in a comment, or within a text', () => {
-    const text = policyWith(['# A policy', '# This: “a policy”'], ['"{sha}"', '"{sha} of “it”"'])
+    const text = policyWith(['# A policy', '# This: “a policy”'], ['"{sha}"', '"{sha}: “it”"'])
     expect(linesFor({ 'a.yaml': text })).toEqual([])
   })
 
