@@ -7,7 +7,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import { decodeJwt } from 'jose'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { tokenIdOf } from '../../functions/core/token-id.ts'
 import { runCli } from '../../lib/cli/run.ts'
 import { MemoryTerminal } from '../cli/memory-terminal.ts'
@@ -135,14 +135,11 @@ describe('the audit trail of a running broker', () => {
       const id = tokenIdOf({ kind: 'token', issuer, jti, signingInput: '' })
       return (await cli(['audit', 'lineage', id])).terminal.outText
     }
-    // The record may still be on its way when the signature has failed.
-    await vi.waitFor(
-      async () =>
-        expect(await lineage()).toContain('NOT RELEASED: the request failed, unless to the same request'),
-      { timeout: 20_000 },
-    )
+    // Record and log line may still be on their way when the answer is there.
+    const patiently = { timeout: 20_000 }
+    await expect.poll(lineage, patiently).toContain('NOT RELEASED: the request failed, unless to the same')
     expect((await ask()).status).toBe(200)
-    expect(await lineage()).toContain('RELEASED TO A RETRY at ')
+    await expect.poll(lineage, patiently).toContain('RELEASED TO A RETRY at ')
   })
 
   it('loses nothing while the bucket is down, and catches up when it is back', async () => {
