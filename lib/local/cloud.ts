@@ -7,11 +7,17 @@ import { type JsonObject, readAssembly } from './assembly.ts'
 import { invokeAsync } from './async-invocation.ts'
 import type { AwsCall } from './aws/call-handling.ts'
 import type { StackDescription } from './aws/cloudformation.ts'
-import type { Defect } from './aws/defect.ts'
 import type { TableDefinition } from './aws/dynamodb.ts'
 import { type AwsEndpoint, startAwsEndpoint } from './aws/endpoint.ts'
 import { functionNotFound } from './aws/lambda.ts'
 import type { PermissionUse, UnusedPermission } from './aws/permissions.ts'
+import {
+  type CloudDefect,
+  CloudDefectError,
+  describeDefect,
+  isOfOperator,
+  OPERATOR_NAME,
+} from './cloud-defect.ts'
 import { createCustomResource } from './custom-resource.ts'
 import { DEMO_ISSUER_PATH } from './demo-exchange.ts'
 import { DemoIssuer } from './demo-issuer.ts'
@@ -38,18 +44,10 @@ export const LOCAL_OPERATOR = {
   secretAccessKey: 'local-operator',
 } as const
 
-const OPERATOR_NAME = 'local-operator'
-
 const STREAM_ACTIONS = ['dynamodb:DescribeStream', 'dynamodb:GetRecords', 'dynamodb:GetShardIterator']
 
 /** So long the records that wait may still be delivered when the cloud is closed: a person waits for it. */
 const LAST_DELIVERY_MILLISECONDS = 1000
-
-/** Something that would fail on AWS. */
-export type CloudDefect =
-  | Defect
-  /** A function failed while it initialised: on AWS each of its invocations would. */
-  | { readonly kind: 'function'; readonly functionName: string; readonly message: string }
 
 export interface LocalCloudOptions {
   /** Cloud assembly: what `cdk synth` writes. */
@@ -90,17 +88,6 @@ export interface LocalCloudOptions {
   readonly onProgress?: ((step: string) => void) | undefined
   /** Gives up the start; once the cloud runs, only `close` stops it. */
   readonly signal?: AbortSignal | undefined
-}
-
-/** A permission, table or variable is missing, which would fail on AWS too. */
-export class CloudDefectError extends Error {
-  override readonly name = 'CloudDefectError'
-  readonly defect: CloudDefect
-
-  constructor(defect: CloudDefect) {
-    super(describeDefect(defect))
-    this.defect = defect
-  }
 }
 
 /**
@@ -448,7 +435,7 @@ export class LocalCloud {
     if (this.#closing !== undefined) return
     if (this.#options.onDefect !== undefined) {
       this.#options.onDefect(defect)
-    } else if (isOfSomebodyElse(defect)) {
+    } else if (isOfOperator(defect)) {
       this.#progress(`refused: ${describeDefect(defect)}`)
     } else {
       this.#stop(new CloudDefectError(defect))
@@ -493,36 +480,9 @@ function started<T>(part: T | undefined): T {
   return part
 }
 
-/** A call by whoever operates the cloud, or mistypes an access key: functions have the keys that they were given. */
-function isOfSomebodyElse(defect: CloudDefect): boolean {
-  if (defect.kind === 'credential') return true
-  if (defect.kind === 'operation' && defect.principal === undefined) return true
-  return 'principal' in defect && defect.principal === OPERATOR_NAME
-}
-
 function isUsedByAws(action: string): boolean {
   // A queue for what fails is used by nothing in a good run.
   return /^(logs|xray):/.test(action) || ['dynamodb:ListStreams', 'sqs:SendMessage'].includes(action)
-}
-
-/** One sentence that says what is missing, and where. */
-export function describeDefect(defect: CloudDefect): string {
-  switch (defect.kind) {
-    case 'permission':
-      return `missing permission: ${defect.principal} may not ${defect.action} on ${defect.resource}`
-    case 'table':
-      return `missing table: ${defect.principal} calls ${defect.operation} on ${defect.table}, which the template does not have`
-    case 'operation':
-      return `${defect.principal ?? 'somebody unknown'} calls ${defect.operation}: ${defect.reason}`
-    case 'credential':
-      return `${defect.operation} is called with the unknown access key ${defect.accessKeyId ?? '(none)'}`
-    case 'policy':
-      return `a policy of ${defect.principal} cannot be checked: ${defect.message}`
-    case 'internal':
-      return `the local cloud failed in ${defect.operation}: ${String(defect.error)}`
-    case 'function':
-      return `function ${defect.functionName} does not start: ${defect.message}`
-  }
 }
 
 /** The request that a function hands on to another: that one's calls are made for it too. */

@@ -1,5 +1,6 @@
 import { runCli } from '../../lib/cli/run.ts'
-import { type CloudDefect, LOCAL_OPERATOR, type LocalCloud, startLocalCloud } from '../../lib/local/cloud.ts'
+import { LOCAL_OPERATOR, type LocalCloud, startLocalCloud } from '../../lib/local/cloud.ts'
+import type { CloudDefect } from '../../lib/local/cloud-defect.ts'
 import type { SignRequest } from '../../lib/local/demo-issuer.ts'
 import { isMeasurement } from '../../lib/local/log-line.ts'
 import { type Synthesis, synthesize } from '../../lib/local/synthesize.ts'

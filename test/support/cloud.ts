@@ -1,12 +1,8 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { KMSClient } from '@aws-sdk/client-kms'
 import { inject } from 'vitest'
-import {
-  type CloudDefect,
-  type LocalCloud,
-  type LocalCloudOptions,
-  startLocalCloud,
-} from '../../lib/local/cloud.ts'
+import { type LocalCloud, type LocalCloudOptions, startLocalCloud } from '../../lib/local/cloud.ts'
+import type { CloudDefect } from '../../lib/local/cloud-defect.ts'
 import type { SignRequest } from '../../lib/local/demo-issuer.ts'
 import { outboundIssuers, policyAccounts } from '../../lib/local/policy-accounts.ts'
 

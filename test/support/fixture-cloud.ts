@@ -3,12 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { App } from 'aws-cdk-lib'
 import { afterAll, expect } from 'vitest'
-import {
-  type CloudDefect,
-  type LocalCloud,
-  type LocalCloudOptions,
-  startLocalCloud,
-} from '../../lib/local/cloud.ts'
+import { type LocalCloud, type LocalCloudOptions, startLocalCloud } from '../../lib/local/cloud.ts'
+import type { CloudDefect } from '../../lib/local/cloud-defect.ts'
 import { addFixtureStacks, type FixtureOptions } from './fixture-app.ts'
 
 const folders: string[] = []

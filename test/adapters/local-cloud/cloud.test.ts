@@ -1,6 +1,7 @@
 import { DynamoDBClient, GetItemCommand, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { describeDefect, LOCAL_OPERATOR, startLocalCloud } from '../../../lib/local/cloud.ts'
+import { LOCAL_OPERATOR, startLocalCloud } from '../../../lib/local/cloud.ts'
+import { describeDefect } from '../../../lib/local/cloud-defect.ts'
 import { type FixtureCloud, startFixture, synthesizeFixture } from '../../support/fixture-cloud.ts'
 
 const TABLE = 'fixture-state-Items5C12978B'
