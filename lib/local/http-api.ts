@@ -115,7 +115,7 @@ export class HttpApi {
     const path = pathOf(message)
     const mounted = [...this.#mounts].find(([prefix]) => path.startsWith(prefix))
     if (mounted !== undefined) return mounted[1](message, response)
-    if (this.#api === undefined) return void sendMessage(response, 503, 'Service Unavailable')
+    if (this.#api === undefined) return sendStarting(response)
     const match = matchRoute(this.#api.routes, message.method ?? 'GET', path)
     if (match === undefined) return void sendMessage(response, 404, 'Not Found')
     const body = await readBody(message, BODY_BYTES)
@@ -294,6 +294,13 @@ function sendMessage(
   response.writeHead(status, { 'content-type': 'application/json' })
   response.end(answer)
   return { status, answer }
+}
+
+/** A browser that was too early asks again by itself. */
+function sendStarting(response: ServerResponse): void {
+  response.setHeader('retry-after', '1')
+  response.setHeader('refresh', '1')
+  sendMessage(response, 503, 'the broker is starting')
 }
 
 async function withDeadline<T>(work: Promise<T>, milliseconds: number): Promise<T | 'late'> {

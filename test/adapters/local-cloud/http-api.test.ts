@@ -1,5 +1,6 @@
 import { request as httpRequest } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { HttpApi } from '../../../lib/local/http-api.ts'
 import { type FixtureCloud, startFixture, synthesizeFixture } from '../../support/fixture-cloud.ts'
 
 interface Echo {
@@ -162,6 +163,18 @@ describe('the HTTP API', () => {
     const response = await fixture.request('/echo', { method: 'HEAD' })
     expect(response.status).toBe(200)
     expect(await response.text()).toBe('')
+  })
+
+  it('tells a browser that is too early to come again', async () => {
+    const early = await HttpApi.listen({
+      port: 0,
+      account: '111111111111',
+      clock: Date.now,
+      invoke: () => Promise.reject(new Error('there is no function yet')),
+    })
+    const { status, headers } = await fetch(`${early.url}/console`)
+    await early.close()
+    expect([status, headers.get('retry-after'), headers.get('refresh')]).toEqual([503, '1', '1'])
   })
 
   it('refuses a second cloud on the same port', async () => {
