@@ -211,6 +211,24 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
     await text(/introspects: \[ledger-api\]/).waitFor()
   })
 
+  it('says before it is refused that a target asks for more than this page has', async () => {
+    const choices = '**/console/api/try'
+    await page.route(choices, async (route) => {
+      const response = await route.fetch()
+      const { targets, ...rest } = (await response.json()) as { targets: object[] }
+      const bound = targets.map((target) => ({ ...target, binding: 'dpop' }))
+      await route.fulfill({ response, json: { ...rest, targets: bound } })
+    })
+    await open('try')
+    await page.reload()
+    const said = text(/are bound to a key, which a DPoP proof shows/)
+    await said.waitFor()
+    await page.unroute(choices)
+    await page.reload()
+    await byName('button', 'Exchange').waitFor()
+    expect(await said.count()).toBe(0)
+  })
+
   it('hands out a curl line that works', async () => {
     await open('try')
     await page.reload()

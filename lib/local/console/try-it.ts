@@ -24,6 +24,7 @@ export function tryItOf(policy: CompiledPolicy, demoIssuer: DemoIssuer, issuer: 
     audience: target.audience,
     scopes: target.scopes,
     format: target.format,
+    binding: target.format === 'aws-credentials' ? 'none' : target.binding,
     introspectedBy: policy.clients
       .filter(({ introspects }) => introspects.includes(target.id))
       .map((client) => client.id),

@@ -84,6 +84,8 @@ export interface TargetChoice {
   readonly audience: string
   readonly scopes: readonly string[]
   readonly format: string
+  /** What a client has to prove that its tokens are bound to, if anything. */
+  readonly binding: string
   /** The clients that may introspect its tokens. */
   readonly introspectedBy: readonly string[]
   /** Whether a grant allows some token of the broker to be exchanged onward for it. */

@@ -99,6 +99,7 @@ export function Asking({ choices: { issuer, presets, targets }, onAsk }: AskingP
             </label>
           ))}
         </fieldset>
+        <Binding target={target} />
         <div class="bar-of-tools">
           <button type="submit" class="primary" disabled={parsed === undefined}>
             Exchange
@@ -107,6 +108,17 @@ export function Asking({ choices: { issuer, presets, targets }, onAsk }: AskingP
         </div>
       </form>
     </Panel>
+  )
+}
+
+/** Said before it is refused: the page plays a client that has no key and no certificate. */
+function Binding({ target }: { readonly target: TargetChoice | undefined }) {
+  if (target === undefined || target.binding === 'none') return null
+  const what = target.binding === 'dpop' ? 'a key, which a DPoP proof shows' : 'a client certificate'
+  return (
+    <p class="quiet">
+      Tokens for {target.id} are bound to {what}. This page has none: the exchange will be refused.
+    </p>
   )
 }
 
