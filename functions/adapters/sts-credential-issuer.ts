@@ -53,11 +53,16 @@ export class StsCredentialIssuer implements CredentialIssuer {
       ...common(session),
       ExternalId: session.externalId,
       SourceIdentity: session.sourceIdentity,
-      Tags: Object.entries(session.tags).map(([Key, Value]) => ({ Key, Value })),
-      TransitiveTagKeys: [...session.transitiveTags],
+      Tags: unlessEmpty(Object.entries(session.tags).map(([Key, Value]) => ({ Key, Value }))),
+      TransitiveTagKeys: unlessEmpty([...session.transitiveTags]),
     })
     return outcomeOf(session, this.client.send(command))
   }
+}
+
+/** An empty list is sent as a parameter without a value: whether that asks for the right to tag, AWS does not say. */
+function unlessEmpty<Item>(list: Item[]): Item[] | undefined {
+  return list.length > 0 ? list : undefined
 }
 
 function common({ roleArn, sessionName, durationSeconds, policy }: AwsSession) {

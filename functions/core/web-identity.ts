@@ -51,7 +51,7 @@ function tagClaims({ tags, transitiveTags }: AwsSession): JsonObject {
   return {
     'https://aws.amazon.com/tags': {
       principal_tags: Object.fromEntries(entries),
-      transitive_tag_keys: transitiveTags,
+      ...(transitiveTags.length > 0 && { transitive_tag_keys: transitiveTags }),
     },
   }
 }

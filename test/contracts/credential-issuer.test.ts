@@ -1,4 +1,5 @@
 import { STSClient } from '@aws-sdk/client-sts'
+import { decodeJwt } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { STS_CLIENT, StsCredentialIssuer } from '../../functions/adapters/sts-credential-issuer.ts'
 import { type AwsSession, sessionFor } from '../../functions/core/aws-session.ts'
@@ -144,6 +145,21 @@ describe('STS', () => {
       policy: given.policy,
       expiresAt: (NOW + 900) * 1000,
     })
+  })
+
+  it('is told of no tags where there are none, not of an empty list', async () => {
+    const asked: Record<string, unknown>[] = []
+    const send = async ({ input }: { readonly input: Record<string, unknown> }) => {
+      asked.push(input)
+      throw new DependencyUnavailable('sts', 'not sent')
+    }
+    const bare = session({ sessionTags: {}, transitiveTags: [] })
+    const call = new StsCredentialIssuer({ send } as unknown as STSClient).withOwnRole(bare)
+    await expect(call).rejects.toThrow(DependencyUnavailable)
+    expect([asked[0]?.['Tags'], asked[0]?.['TransitiveTagKeys']]).toEqual([undefined, undefined])
+    expect(decodeJwt(await tokenFor(bare))).not.toHaveProperty(['https://aws.amazon.com/tags'])
+    const claims = decodeJwt(await tokenFor(session({ transitiveTags: [] })))
+    expect(claims['https://aws.amazon.com/tags']).toEqual({ principal_tags: { repository: ['octo/pay'] } })
   })
 
   it('is told all of a session by AssumeRoleWithWebIdentity, tags and source identity in the token', async () => {

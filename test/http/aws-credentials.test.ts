@@ -292,6 +292,19 @@ describe('GET /aws/credentials/{target}', () => {
     expect(endpoints.said.audit).toMatchObject([{ reason: 'token_replayed' }])
   })
 
+  it('takes of the same rate as any other way to ask', async () => {
+    const policy = policyWithRoles()
+    const rate = { limit: 1, perSeconds: 60, by: 'subject' } as const
+    const grants = policy.grants.map((grant) => (grant.id === 'pod-deploy' ? { ...grant, rate } : grant))
+    const { endpoints, exchange, subjectToken, sts } = await awsBrokerOf({ ...policy, grants })
+    const token = await subjectToken()
+    expect((await exchange({ subject_token: token })).statusCode).toBe(200)
+    const again = await endpoints.awsCredentials('deploy', { headers: { authorization: token } })
+    expect([again.statusCode, again.json['code']]).toEqual([429, 'temporarily_unavailable'])
+    expect(again.headers).toHaveProperty('retry-after')
+    expect(sts.sessions).toHaveLength(1)
+  })
+
   it('tells SDKs to come back before a deadline, not when the session would end', async () => {
     const { endpoints, subjectToken } = await createAwsBroker({ outlive: 'deadline' })
     const authorization = await subjectToken({ exp: NOW + 300 })
