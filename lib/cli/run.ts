@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
+import { meantText } from '../../functions/core/policy/finding.ts'
+import { nearest } from '../../functions/core/policy/nearest.ts'
 import { projectStage, STAGE_NAME } from '../project-context.ts'
 import {
   type Command,
@@ -84,7 +86,10 @@ async function dispatch(
     return help ? 0 : command.run(contextOf(args, command, world))
   }
   const group = commands.filter(({ path }) => words.every((word, index) => path[index] === word))
-  if (group.length === 0) throw new UsageError(`there is no command ${words.join(' ')}`)
+  if (group.length === 0) {
+    const meant = nearest(words.join(' '), commands.flatMap(namesOf))
+    throw new UsageError(`there is no command ${words.join(' ')}${meantText(meant)}`)
+  }
   if (help) {
     terminal.out(groupHelp(words, group, GLOBAL_OPTIONS))
     return 0
@@ -103,6 +108,11 @@ function wordsIn(args: readonly string[], commands: readonly Command[]) {
     strict: false,
   })
   return { words: positionals, help: values['help'] === true, version: values['version'] === true }
+}
+
+/** Of a command, and of the group that it is in. */
+function namesOf({ path }: Command): readonly string[] {
+  return path.map((_, at) => path.slice(0, at + 1).join(' '))
 }
 
 function commandNamed(words: readonly string[], commands: readonly Command[]): Command | undefined {

@@ -62,6 +62,8 @@ describe('the command line', () => {
     [[], 'token-broker needs a command: say hello, say nothing, strict'],
     [['say'], 'token-broker say needs a command: say hello, say nothing'],
     [['sing'], 'there is no command sing'],
+    [['say', 'helo'], 'there is no command say helo; did you mean say hello?'],
+    [['sya'], 'there is no command sya; did you mean say?'],
     [['say', 'hello', '--volume', '3'], "Unknown option '--volume'"],
     [['say', 'hello', '--tone'], 'argument missing'],
     [['say', 'nothing', '--tone', 'warm'], "Unknown option '--tone'"],
