@@ -187,6 +187,18 @@ describe('a mistake in a policy', () => {
     expect(line).toMatch(/; allowed: github, or broker for our own tokens$/)
   })
 
+  it('is not guessed at among hundreds of ids, which would take its time for each of many', () => {
+    const more = Array.from(
+      { length: 200 },
+      (_, at) => `  target-${at}: {audience: "https://${at}.example.com"}\n`,
+    )
+    const text = policyWith(
+      ['grants:\n', `${more.join('')}grants:\n`],
+      ['target: payments-api', 'target: payment-api'],
+    )
+    expect(linesFor({ 'a.yaml': text })).toEqual([expect.stringMatching(/ and 189 more$/)])
+  })
+
   it('is told from a key that stands one level too deep', () => {
     expect(linesFor({ 'a.yaml': policyWith(['    target:', '      target:']) })).toEqual([
       'a.yaml:12:3 grants.payments-ci.target: found nothing; allowed: the id of a target; when has one: is it indented too far?',

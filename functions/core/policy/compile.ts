@@ -20,7 +20,7 @@ export interface CompileOptions {
   readonly mutualTls?: boolean
   /**
    * Whether the files are what is left of others that nobody can read: ids that none of them defines may be there all the same.
-   * Whoever says so must not use the policy.
+   * A part is checked, and never gives a policy.
    * @default false
    */
   readonly isPart?: boolean
@@ -28,7 +28,7 @@ export interface CompileOptions {
 
 export type CompileResult =
   | { readonly policy: CompiledPolicy }
-  /** Errors in reading order, at least one. */
+  /** Errors in reading order: at least one, but of a part. */
   | { readonly findings: readonly PolicyFinding[] }
 
 /** Compiles the files of a policy folder as one, or says everything that is wrong with them. */
@@ -36,7 +36,7 @@ export function compilePolicy(files: readonly PolicyFile[], options: CompileOpti
   const read = files.map((file) => readPolicySource(file, options.isPart))
   const findings = read.flatMap((file) => file.findings)
   const policy = compileFiles(read, options, reportTo(findings))
-  return findings.length > 0 ? { findings: inReadingOrder(findings) } : { policy }
+  return findings.length > 0 || options.isPart === true ? { findings: inReadingOrder(findings) } : { policy }
 }
 
 function compileFiles(files: readonly ReadFile[], options: CompileOptions, report: Report): CompiledPolicy {

@@ -1,17 +1,23 @@
 /** Texts longer than this are no slips of one another. */
 const MAX_CHARACTERS = 40
+/** Among more words a guess is a gamble, and takes its time with each of many findings. */
+const MAX_WORDS = 200
 
 /** The one of `words` that `text` was probably meant to be; `undefined` if none is near. */
 export function nearest(text: string, words: readonly string[]): string | undefined {
-  if (text.length > MAX_CHARACTERS) return undefined
+  if (text.length > MAX_CHARACTERS || words.length > MAX_WORDS) return undefined
   const measured = words
-    .filter((word) => word.length <= MAX_CHARACTERS)
+    .filter((word) => word.length <= MAX_CHARACTERS && isNearInLength(text, word))
     .map((word) => ({ word, distance: isPartOf(text, word) ? 1 : distance(folded(text), folded(word)) }))
     .filter(({ word, distance: away }) => away <= word.length / 3)
   return measured.reduce<(typeof measured)[number] | undefined>(
     (best, next) => (best === undefined || next.distance < best.distance ? next : best),
     undefined,
   )?.word
+}
+
+function isNearInLength(text: string, word: string): boolean {
+  return isPartOf(text, word) || Math.abs(text.length - word.length) <= word.length / 3
 }
 
 /** `github` for `github-actions`. */

@@ -1,5 +1,26 @@
 import { describe, expect, it } from 'vitest'
-import { compiled, GITHUB, PAYMENTS_CI, POLICY, withGrant, withIssuer, withTarget } from './policy-fixture.ts'
+import { compilePolicy } from '../../../functions/core/policy/compile.ts'
+import {
+  compiled,
+  GITHUB,
+  PAYMENTS_CI,
+  POLICY,
+  policyFile,
+  withGrant,
+  withIssuer,
+  withTarget,
+} from './policy-fixture.ts'
+
+describe('a part of a policy', () => {
+  it('is checked, but for what it refers to, and never gives a policy', () => {
+    const of = (policy: object) =>
+      compilePolicy([policyFile(policy)], { loopbackIssuers: false, isPart: true })
+    expect(of(POLICY)).toEqual({ findings: [] })
+    expect(of(withGrant({ target: 'elsewhere', lifetime: '2h' }))).toMatchObject({
+      findings: [{ path: 'grants.payments-ci.lifetime' }],
+    })
+  })
+})
 
 describe('a compiled policy', () => {
   it('has the issuer of the preset, and safe defaults', () => {
