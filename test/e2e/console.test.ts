@@ -188,6 +188,7 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
       .first()
       .click()
     await expect.poll(() => page.locator('.tree .dead').count()).toBe(2)
+    await expect.poll(() => inPage('document.activeElement.textContent')).toMatch(/^Revoked/)
     await screenshot('try')
   })
 

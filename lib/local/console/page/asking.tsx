@@ -122,10 +122,11 @@ function Binding({ target }: { readonly target: TargetChoice | undefined }) {
   )
 }
 
-/** What one begins with: a token that the page can verify, if there is one. */
+/** What one begins with: as npm start does, GitHub's; in any case a token that the page can verify, if there is one. */
 function firstOf(presets: readonly Preset[], targets: readonly TargetChoice[]): Preset | undefined {
   const jwts = targets.filter(({ format }) => format === 'jwt').map((target) => target.audience)
-  return presets.find((preset) => jwts.includes(preset.audience ?? '')) ?? presets[0]
+  const readable = presets.filter((preset) => jwts.includes(preset.audience ?? ''))
+  return readable.find(({ signer }) => signer.preset === 'github-actions') ?? readable[0] ?? presets[0]
 }
 
 function optionOf({ name }: Preset) {

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks'
+import { useRef, useState } from 'preact/hooks'
 import type { TryIt as Choices, RequestTrail, TargetChoice } from '../wire.ts'
 import { Answered, type Tried } from './answered.tsx'
 import { getJson, postJson } from './api.ts'
@@ -19,6 +19,7 @@ function Trial({ choices }: { readonly choices: Choices }) {
   const [note, setNote] = useState('')
   const [error, setError] = useState<unknown>()
   const [round, setRound] = useState(0)
+  const said = useRef<HTMLParagraphElement>(null)
 
   const act = async (work: () => Promise<void>) => {
     setError(undefined)
@@ -60,7 +61,9 @@ function Trial({ choices }: { readonly choices: Choices }) {
                   onAsk={(token, asked) => void exchange(token, asked)}
                 />
               </div>
-              <p role="status">{note}</p>
+              <p ref={said} role="status" tabIndex={-1}>
+                {note}
+              </p>
               <Introspection
                 key={tried.answer.correlationId}
                 token={tried.token}
@@ -72,7 +75,13 @@ function Trial({ choices }: { readonly choices: Choices }) {
                   <Lineage
                     txn={tried.trail.token.txn}
                     round={round}
-                    onRevoke={(id) => void act(async () => setNote(await revoke(id)))}
+                    onRevoke={(id) =>
+                      void act(async () => {
+                        setNote(await revoke(id))
+                        // The button that was pressed goes away: the focus must not be lost.
+                        said.current?.focus()
+                      })
+                    }
                   />
                 </>
               )}
