@@ -1,6 +1,6 @@
 import { paginateScan } from '@aws-sdk/client-dynamodb'
 import { decodeJwt } from 'jose'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, onTestFailed } from 'vitest'
 import type { AwsCall } from '../../lib/local/aws/call-handling.ts'
 import type { Fault } from '../../lib/local/aws/faults.ts'
 import { seededRandom } from '../../lib/local/aws/random.ts'
@@ -120,6 +120,7 @@ async function recordedIdentities(): Promise<readonly string[]> {
 }
 
 it('killed anywhere, the exchange has released no token without one record, and serves the retries', async () => {
+  onTestFailed(() => void process.stdout.write(`repeat it with SEED=${SEED}\n`))
   const startedAt = Date.now()
   const received: string[] = []
   let rounds = 0

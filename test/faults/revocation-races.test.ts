@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, expect, it, vi } from 'vitest'
+import { afterEach, expect, it, onTestFailed, vi } from 'vitest'
 import { DynamoDbExchangeLedger } from '../../functions/adapters/dynamodb-exchange-ledger.ts'
 import { DynamoDbRevocationRegister } from '../../functions/adapters/dynamodb-revocation-register.ts'
 import { DynamoDbRevocationStore } from '../../functions/adapters/dynamodb-revocation-store.ts'
@@ -153,6 +153,7 @@ async function race(round: Round, broker: TestBroker, tally: Tally): Promise<voi
 }
 
 it('1,000 times: what is released beside a revocation is not active once that is answered', async () => {
+  onTestFailed(() => void process.stdout.write(`repeat it with SEED=${SEED}\n`))
   const { broker, endpoints } = await openBroker()
   const realNow = Date.now
   vi.spyOn(Date, 'now').mockImplementation(() => realNow() + Math.floor(random() * MOST_CLOCK_LEAD_MS))

@@ -1,5 +1,5 @@
 import { decodeJwt } from 'jose'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFailed } from 'vitest'
 import { introspect } from '../../functions/core/introspection.ts'
 import { LIMITS } from '../../functions/core/limits.ts'
 import { revokeByOperator } from '../../functions/core/operator-revocation.ts'
@@ -124,6 +124,7 @@ function expected(node: Node, isHit: (node: Node) => boolean): string {
 
 describe('a thousand tokens in trees up to the limit', () => {
   it('die with what is revoked above them, and only those', async () => {
+    onTestFailed(() => void process.stdout.write(`repeat it with SEED=${SEED}\n`))
     const broker = await createTestBroker(onwardPolicy())
     const world = { ...worldOf(broker), policy: indexPolicy(onwardPolicy()) }
     const nodes = await growForest(broker)
