@@ -30,8 +30,8 @@ export class PolicyError extends Error {
 export function loadPolicy(folder: string, options: Omit<CompileOptions, 'isPart'>): CompiledPolicy {
   const { files, findings } = parseFolder(folder)
   const result = compilePolicy(files, { ...options, isPart: findings.length > 0 })
-  if ('policy' in result && findings.length === 0) return result.policy
-  throw errorFor([...findings, ...('findings' in result ? result.findings : [])])
+  if ('policy' in result) return result.policy
+  throw errorFor([...findings, ...result.findings])
 }
 
 /** One line for everything in `folder` that compiles to `policy` but trusts more than was probably meant. */

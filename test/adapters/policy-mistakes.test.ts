@@ -136,6 +136,28 @@ describe('one slip in YAML', () => {
     ])
   })
 
+  it('is one line where a section with many entries has it', () => {
+    const other = '  other: {issuer: github, when: {repository_id: "2"}, target: payments-api}\n'
+    const text = `${policyWith(['grants:', 'grants'])}${other}`
+    expect(linesFor({ 'a.yaml': text })).toEqual([`a.yaml:11:1: ${NO_COLON}`])
+  })
+
+  it('is one line beside a section in brackets', () => {
+    const inBrackets =
+      'targets: {\n  payments-api: {audience: a, scopes: [payments.read, payments.write]},\n  b: {audience: b},\n}\n'
+    const [before = '', after = ''] = POLICY.split(/targets:.*(?=grants:)/s)
+    const text = `${before}${inBrackets}${after.replace('target: pay', 'target:pay')}`
+    expect(linesFor({ 'a.yaml': text })).toEqual([`a.yaml:17:5: ${NO_COLON}`])
+  })
+
+  it('of another kind does not hide that a section is there twice', () => {
+    const text = `${policyWith(['    target:', '    issuer: github\n    target:'])}grants: {}\n`
+    expect(linesFor({ 'a.yaml': text })).toEqual([
+      'a.yaml:17:5: found a key twice; allowed: each key once',
+      'a.yaml:22:1: found a key twice; allowed: each key once',
+    ])
+  })
+
   it('makes no other mistake of what refers to a part that cannot be read', () => {
     const text = policyWith(['  github:\n', '  github\n'], ['payments-api:\n', 'payments-api\n'])
     expect(linesFor({ 'a.yaml': text })).toEqual([`a.yaml:3:3: ${NO_COLON}`, `a.yaml:8:3: ${NO_COLON}`])
