@@ -194,6 +194,7 @@ describe('a mistake in a policy', () => {
     ['target: payments-api', 'target: payment-api', '17:5 grants.payments-ci.target: found', 'payments-api'],
     ['default_scopes:', 'default_scope:', '19:5 grants.payments-ci.default_scope: found', 'default_scopes'],
     ['grants:', 'grant:', '11:1 grant: found the unknown key "grant"', 'grants'],
+    ['targets:', 'target:', '7:1 target: found the unknown key "target"', 'targets'],
     ['preset: github-actions', 'preset: github', '4:5 issuers.github.preset: found', 'github-actions'],
     ['github-actions', 'GitHub_Actions', '4:5 issuers.github.preset: found', 'github-actions'],
     ['    audiences:', '    audience:', '5:5 issuers.github.audience: found the unknown key', 'audiences'],
