@@ -181,7 +181,7 @@ describe('the deployed policy', () => {
     ['policy-test.schema.json', policyTestJsonSchema],
   ])('has the current %s beside it', (name, schema) => {
     const committed: unknown = JSON.parse(readFileSync(join(DEPLOYED, name), 'utf8'))
-    // Not current? See "JSON Schema" in docs/policy.md.
+    // Not current? npm run generate
     expect(committed).toEqual(schema())
   })
 
