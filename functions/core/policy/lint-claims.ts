@@ -22,6 +22,13 @@ interface Place {
   readonly preset: PresetName | undefined
 }
 
+interface PlacedTemplate {
+  readonly path: PolicyPath
+  readonly template: Template
+  /** What a session can be described by beside the subject's claims. */
+  readonly ours: ClaimForms
+}
+
 /** Warns of conditions that no token meets, and of templates that no token fills. Paths from the top of the policy. */
 export function lintClaims({ grants, issuers, targets }: CompiledPolicy): readonly Warning[] {
   const presets = new Map(issuers.map(({ id, preset }) => [id, preset]))
@@ -32,8 +39,8 @@ export function lintClaims({ grants, issuers, targets }: CompiledPolicy): readon
     const ofActors = (grant.actors ?? []).flatMap(({ issuer, when }, at) =>
       lintWhen(when, { path: [...path, 'delegation', 'actors', at, 'when'], preset: presets.get(issuer) }),
     )
-    const ofTemplates = templatesOf(grant, targetsById.get(grant.target)).flatMap(([place, template]) =>
-      lintTemplate(template, { path: place, preset }),
+    const ofTemplates = templatesOf(grant, targetsById.get(grant.target)).flatMap((template) =>
+      lintTemplate(template, preset),
     )
     return [...lintWhen(grant.when, { path: [...path, 'when'], preset }), ...ofActors, ...ofTemplates]
   })
@@ -119,26 +126,39 @@ function warnOfRegularExpression(matcher: Matcher): readonly string[] {
   ]
 }
 
-function templatesOf(grant: Grant, target: Target | undefined): readonly (readonly [PolicyPath, Template])[] {
-  const claims = Object.entries(grant.claims).map(
-    ([name, template]) => [['grants', grant.id, 'claims', name], template] as const,
-  )
+function templatesOf(grant: Grant, target: Target | undefined): readonly PlacedTemplate[] {
+  const claims = Object.entries(grant.claims).map(([name, template]) => ({
+    path: ['grants', grant.id, 'claims', name],
+    template,
+    ours: {},
+  }))
   if (target === undefined || !isAwsTarget(target)) return claims
-  const place = ['targets', target.id]
-  const tags = Object.entries(target.sessionTags).map(
-    ([key, template]) => [[...place, 'session_tags', key], template] as const,
-  )
-  const { sessionName, sourceIdentity } = target
+  const { sessionTags, sessionName, sourceIdentity } = target
+  const ours = claimsOfExchange(grant)
+  const at = (path: PolicyPath, template: Template) => ({
+    path: ['targets', target.id, ...path],
+    template,
+    ours,
+  })
   return [
-    ...tags,
-    ...(sessionName ? [[[...place, 'session_name'], sessionName] as const] : []),
-    ...(sourceIdentity ? [[[...place, 'source_identity'], sourceIdentity] as const] : []),
+    ...Object.entries(sessionTags).map(([key, template]) => at(['session_tags', key], template)),
+    ...(sessionName ? [at(['session_name'], sessionName)] : []),
+    ...(sourceIdentity ? [at(['source_identity'], sourceIdentity)] : []),
   ]
 }
 
+/** What names an exchange, and who acts in it where somebody may: no token of a platform has to have them. */
+function claimsOfExchange({ actors }: Grant): ClaimForms {
+  return { jti: 'text', txn: 'text', ...(actors !== undefined && { act: 'anything' as const }) }
+}
+
 /** A claim that is missing refuses the exchange: here, every one. */
-function lintTemplate(template: Template, { path, preset }: Place): readonly Warning[] {
-  const forms = preset && CLAIMS_OF_PRESETS[preset]
+function lintTemplate(
+  { path, template, ours }: PlacedTemplate,
+  preset: PresetName | undefined,
+): readonly Warning[] {
+  const known = preset && CLAIMS_OF_PRESETS[preset]
+  const forms = known && { ...known, ...ours }
   const unknown = template.flatMap((part) => {
     if (typeof part === 'string' || forms === undefined || formAt(forms, part.path) !== undefined) return []
     return [unknownClaim(forms, part.path, `${preset}: every exchange is refused`)]

@@ -178,4 +178,28 @@ describe('policy lint of claims', () => {
       expect.stringMatching(/^targets\.payments\.session_tags\.Repository: .* every exchange is refused/),
     ])
   })
+
+  describe('of what a session is described by beside the subject’s claims', () => {
+    const role = { aws_role: 'arn:aws:iam::111122223333:role/deploy', outlive: 'deadline' }
+    const grant = { when: ID, scopes: undefined, default_scopes: undefined, claims: undefined }
+    const delegation = { actors: [{ issuer: 'platform', when: { repository_id: '2' } }] }
+    const session_tags = { Txn: '{txn}', Actor: '{/act/sub}' }
+    const targets = { payments: { ...role, session_name: '{jti}', session_tags } }
+
+    it('does not warn: every exchange has a name and a lineage, and here somebody may act', () => {
+      expect(warnings({ ...grant, delegation }, {}, { targets })).toEqual([])
+    })
+
+    it('warns of who acts where nobody may', () => {
+      expect(warnings(grant, {}, { targets })).toEqual([
+        expect.stringMatching(/^targets\.payments\.session_tags\.Actor: .* every exchange is refused/),
+      ])
+    })
+
+    it('warns where a token is described: a mapped claim is the subject’s own', () => {
+      expect(warnings({ when: ID, claims: { of: '{txn}' } })).toEqual([
+        expect.stringMatching(/^grants\.it\.claims\.of: .* every exchange is refused/),
+      ])
+    })
+  })
 })
