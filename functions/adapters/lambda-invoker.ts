@@ -1,5 +1,5 @@
 import { SignatureV4 } from '@smithy/signature-v4'
-import { DependencyUnavailable } from '../core/fault.ts'
+import { DependencyUnavailable, NeverInvoked } from '../core/fault.ts'
 import { LIMITS } from '../core/limits.ts'
 import { defaultProvider } from './environment-credentials.ts'
 import { NodeSha256 } from './node-sha256.ts'
@@ -8,7 +8,8 @@ const ARN = /^arn:(aws[a-z-]*):lambda:([a-z0-9-]+):\d{12}:function:([\w-]+)(?::(
 
 /**
  * Has another function serve an event, and waits for its answer. Once: a repeated event could be an exchange repeated. The
- * SDK's client for it would make the bundle a quarter larger. Throws {@link DependencyUnavailable} without an answer.
+ * SDK's client for it would make the bundle a quarter larger. Throws {@link DependencyUnavailable} without an answer,
+ * {@link NeverInvoked} where the function was not even asked.
  */
 export class LambdaInvoker {
   private readonly url: URL
@@ -36,6 +37,7 @@ export class LambdaInvoker {
     try {
       return await this.answerTo(JSON.stringify(event))
     } catch (cause) {
+      if (cause instanceof NeverInvoked) throw cause
       // Not the cause's own message: it may quote the answer.
       throw new DependencyUnavailable('aws-credentials', 'aws-credentials: no answer', { cause })
     }
@@ -55,6 +57,9 @@ export class LambdaInvoker {
     })
     const signal = AbortSignal.timeout(LIMITS.deadlineMilliseconds)
     const answer = await fetch(url, { method: 'POST', headers, body, redirect: 'error', signal })
+    // Throttled, not allowed, not found: Lambda says so before it invokes anything.
+    if (answer.status >= 400 && answer.status < 500)
+      throw new NeverInvoked('aws-credentials', `aws-credentials: status ${answer.status}`)
     const failed = answer.headers.get('x-amz-function-error')
     if (answer.status !== 200 || failed !== null)
       throw new Error(`status ${answer.status}, ${failed ?? 'no function error'}`)

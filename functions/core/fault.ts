@@ -12,6 +12,9 @@ export class DependencyUnavailable extends Error {
   }
 }
 
+/** The function that was to serve a request was never asked: what it could have recorded is not there. */
+export class NeverInvoked extends DependencyUnavailable {}
+
 /** A signature came back that its own public key does not verify: the answer is 500 and nothing is released. */
 export class WrongSignature extends Error {
   override readonly name = 'WrongSignature'

@@ -1,6 +1,6 @@
 import { failedEvent, refusedEvent } from '../core/audit-event.ts'
 import type { ExchangeDependencies, ExchangeOutcome } from '../core/exchange.ts'
-import { DependencyUnavailable } from '../core/fault.ts'
+import { DependencyUnavailable, NeverInvoked } from '../core/fault.ts'
 import { type Refusal, refuse } from '../core/refusal.ts'
 import { AWS_CREDENTIALS_TYPE } from '../core/token-request.ts'
 import { type HttpAnswer, jsonAnswer } from '../http/answer.ts'
@@ -26,7 +26,13 @@ export function serveToken(
       // The other function's record, if it gets so far: it would not know that its answer was not passed on.
       const known = isRepeatable(request) ? { withheld_but_for_retry: true as const } : {}
       context.recording(failedEvent(known, { ...context, policy: world.policy.digest }))
-      return handedOver(await handOver(request.event))
+      return handedOver(
+        await handOver(request.event).catch((fault: unknown) => {
+          // A flood that Lambda throttles must not fill the trail, which keeps every such event.
+          if (fault instanceof NeverInvoked) context.accounted()
+          throw fault
+        }),
+      )
     }
     const input = {
       parameters: form,

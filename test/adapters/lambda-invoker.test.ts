@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { LambdaInvoker } from '../../functions/adapters/lambda-invoker.ts'
-import { DependencyUnavailable } from '../../functions/core/fault.ts'
+import { DependencyUnavailable, NeverInvoked } from '../../functions/core/fault.ts'
 import type { Defect } from '../../lib/local/aws/defect.ts'
 import { type AwsEndpoint, startAwsEndpoint } from '../../lib/local/aws/endpoint.ts'
 
@@ -92,6 +92,25 @@ describe('the invoker of a function', () => {
     aws.faults.set({ operation: 'lambda:Invoke', times: 1, ...fault })
     await expect(invoke()).rejects.toThrow(DependencyUnavailable)
     expect(invoked).toEqual([])
+  })
+
+  it.each([
+    ['TooManyRequestsException', 429, true],
+    ['ResourceNotFoundException', 404, true],
+    ['ServiceException', 500, false],
+    ['EC2ThrottledException', 502, false],
+  ])('says of %s (%i) whether the function cannot have been asked: %s', async (code, status, never) => {
+    aws.faults.set({ operation: 'lambda:Invoke', times: 1, kind: 'error', code, status })
+    const fault = await invoke().catch((error: unknown) => error)
+    expect(fault).toMatchObject({ name: 'DependencyUnavailable', dependency: 'aws-credentials' })
+    expect(fault instanceof NeverInvoked).toBe(never)
+  })
+
+  it('says nothing of the kind where the function failed, or its answer was lost', async () => {
+    answer = () => Promise.reject(new Error('x'))
+    expect(await invoke().catch((error: unknown) => error)).not.toBeInstanceOf(NeverInvoked)
+    aws.faults.set({ operation: 'lambda:Invoke', times: 1, kind: 'reset' })
+    expect(await invoke().catch((error: unknown) => error)).not.toBeInstanceOf(NeverInvoked)
   })
 
   it.each([

@@ -1,6 +1,11 @@
 import { Logger } from '@aws-lambda-powertools/logger'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { DependencyUnavailable, SignedByRetiredKey, WrongSignature } from '../../functions/core/fault.ts'
+import {
+  DependencyUnavailable,
+  NeverInvoked,
+  SignedByRetiredKey,
+  WrongSignature,
+} from '../../functions/core/fault.ts'
 import { indexPolicy } from '../../functions/core/policy/decide.ts'
 import type { ExchangeRecord } from '../../functions/core/ports.ts'
 import { AWS_CREDENTIALS_TYPE, TOKEN_EXCHANGE_GRANT } from '../../functions/core/token-request.ts'
@@ -326,6 +331,11 @@ describe('a request that was handed on', () => {
         const node = nodeOf({ said: { ...endpoints.said, audit } }, of)
         expect(node?.withheld).toEqual({ reason: 'role_not_assumable', butForRetry: true })
       }
+  })
+
+  it('is not spoken of where nobody got it: a flood that is throttled would fill the trail', async () => {
+    const throttled = fails(new NeverInvoked('aws-credentials', 'x'))
+    expect(await handedOn(throttled)).toEqual({ status: 503, said: [] })
   })
 
   it('is spoken of by the other function alone where that has answered', async () => {
