@@ -144,15 +144,27 @@ export interface Telemetry {
   keysFailed(holder: { readonly id: string }, fault: unknown): void
 }
 
-/** The start of an environment, which one request has to wait for. */
-export class ColdStart {
+/** What the endpoints of one environment share, whichever is asked next. */
+export class Environment {
   #startupMs: number | undefined = performance.now()
+  #keyFailures = 0
 
   /** How long the process took to get ready, to the first who asks; `undefined` to all others. Milliseconds. */
-  take(): number | undefined {
+  takeStartup(): number | undefined {
     const startupMs = this.#startupMs
     this.#startupMs = undefined
     return startupMs
+  }
+
+  keysFailed(): void {
+    this.#keyFailures += 1
+  }
+
+  /** How often keys could not be read since somebody asked: measured with the request that waited for them. */
+  takeKeyFailures(): number {
+    const keyFailures = this.#keyFailures
+    this.#keyFailures = 0
+    return keyFailures
   }
 }
 
@@ -160,32 +172,30 @@ export class ColdStart {
 export function createTelemetry(
   endpoint: Endpoint,
   { stage, latencyMilliseconds }: Counting,
-  coldStart = new ColdStart(),
+  environment = new Environment(),
 ): Telemetry {
-  return telemetryOf({ endpoint, stage, coldStart }, (request, isWarm) =>
+  return telemetryOf({ endpoint, stage, environment }, (request, isWarm) =>
     request.outcome === 'handed_over' ? {} : requestValues(request, isWarm, latencyMilliseconds),
   )
 }
 
 /** The telemetry of public documents, whose requests are not counted. */
 export function createDocumentTelemetry(endpoint: DocumentEndpoint, stage: string): Telemetry {
-  return telemetryOf({ endpoint, stage, coldStart: new ColdStart() }, () => ({}))
+  return telemetryOf({ endpoint, stage, environment: new Environment() }, () => ({}))
 }
 
 interface MeasuredPlace {
   readonly endpoint: Endpoint | DocumentEndpoint
   readonly stage: string
-  readonly coldStart: ColdStart
+  readonly environment: Environment
 }
 
 function telemetryOf(
-  { endpoint, stage, coldStart }: MeasuredPlace,
+  { endpoint, stage, environment }: MeasuredPlace,
   countedOf: (request: MeasuredRequest, isWarm: boolean) => Values,
 ): Telemetry {
   const meter = createMeter(stage)
   const logger = createLogger(stage, { endpoint })
-  // Measured with the request that waited for them.
-  let keyFailures = 0
   const auditLine = (what: string, audit: object) => {
     try {
       logger.info(what, { audit })
@@ -195,7 +205,8 @@ function telemetryOf(
   }
   return {
     measure(request) {
-      const startupMs = coldStart.take()
+      const startupMs = environment.takeStartup()
+      const keyFailures = environment.takeKeyFailures()
       const { durationMs, fault, measured, stages = [] } = request
       const said = { endpoint, ...propertiesOf(request) }
       meter(
@@ -214,7 +225,6 @@ function telemetryOf(
           ...(startupMs !== undefined && { cold_start_ms: rounded(startupMs + durationMs) }),
         },
       )
-      keyFailures = 0
       const hasFailed = request.outcome === 'failed'
       traceRequest({ name: endpoint, stages, trace: request.trace, hasFailed, attributes: said })
     },
@@ -222,7 +232,7 @@ function telemetryOf(
     repeated: (event) => auditLine('repeated', event),
     recorded: (event) => logger.info('recorded', { audit: event }),
     keysFailed({ id }, fault) {
-      keyFailures += 1
+      environment.keysFailed()
       logger.warn('keys not read', { issuer: id, fault: describeFault(fault) })
     },
     failed: (fault, correlationId, traceId) =>

@@ -2,13 +2,13 @@ import { composeCredentials } from '../compose.ts'
 import { serveToken } from '../exchange/serve-token.ts'
 import { httpHandler } from '../http/rim.ts'
 import { AWS_CREDENTIALS_PATH, readCounting } from '../settings.ts'
-import { ColdStart, createTelemetry } from '../telemetry.ts'
+import { createTelemetry, Environment } from '../telemetry.ts'
 import { inContainerWords, serveCredentials } from './serve-credentials.ts'
 
 const counting = readCounting()
-const coldStart = new ColdStart()
-const telemetry = createTelemetry('aws_credentials', counting, coldStart)
-const tokenTelemetry = createTelemetry('token', counting, coldStart)
+const environment = new Environment()
+const telemetry = createTelemetry('aws_credentials', counting, environment)
+const tokenTelemetry = createTelemetry('token', counting, environment)
 const world = composeCredentials(telemetry.keysFailed)
 
 const getCredentials = httpHandler(serveCredentials(world, telemetry), telemetry)

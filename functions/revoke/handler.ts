@@ -1,13 +1,13 @@
 import { composeRevocation } from '../compose.ts'
 import { httpHandler } from '../http/rim.ts'
 import { OPERATOR_REVOCATION_PATH, readCounting } from '../settings.ts'
-import { ColdStart, createTelemetry } from '../telemetry.ts'
+import { createTelemetry, Environment } from '../telemetry.ts'
 import { serveOperatorRevocation, serveRevocation } from './serve-revocation.ts'
 
 const counting = readCounting()
-const coldStart = new ColdStart()
-const telemetry = createTelemetry('revoke', counting, coldStart)
-const operatorTelemetry = createTelemetry('admin', counting, coldStart)
+const environment = new Environment()
+const telemetry = createTelemetry('revoke', counting, environment)
+const operatorTelemetry = createTelemetry('admin', counting, environment)
 const world = composeRevocation(telemetry.keysFailed)
 
 const revoke = httpHandler(serveRevocation(world, telemetry), telemetry)

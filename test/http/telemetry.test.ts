@@ -3,19 +3,19 @@ import { DependencyUnavailable, SignedByRetiredKey } from '../../functions/core/
 import type { Refusal } from '../../functions/core/refusal.ts'
 import { readCounting, toEnvironment } from '../../functions/settings.ts'
 import {
-  ColdStart,
   createDocumentTelemetry,
   createTelemetry,
+  Environment,
   METRIC_UNITS,
   type MeasuredRequest,
 } from '../../functions/telemetry.ts'
 import { COUNTING, type EmfLine, emfLinesIn } from '../support/emf.ts'
 import { printedBy } from '../support/printed.ts'
 
-let coldStart: ColdStart
+let environment: Environment
 beforeEach(() => {
-  coldStart = new ColdStart()
-  coldStart.take()
+  environment = new Environment()
+  environment.takeStartup()
 })
 
 const REQUEST: MeasuredRequest = { outcome: 'succeeded', durationMs: 20, correlationId: 'request-1' }
@@ -28,7 +28,7 @@ async function linesOf(
     const telemetry =
       endpoint === 'metadata'
         ? createDocumentTelemetry(endpoint, 'test')
-        : createTelemetry(endpoint, COUNTING, coldStart)
+        : createTelemetry(endpoint, COUNTING, environment)
     for (const request of requests) telemetry.measure({ ...REQUEST, ...request })
   })
   expect(printed.trim().split('\n').filter(Boolean)).toHaveLength(emfLinesIn(printed).length)
@@ -77,7 +77,7 @@ describe('the metrics of a request', () => {
     'where $latencyMilliseconds ms is fast, count for $durationMs ms: $Fast',
     async ({ latencyMilliseconds, durationMs, Fast }) => {
       const { printed } = await printedBy(async () => {
-        const telemetry = createTelemetry('token', { ...COUNTING, latencyMilliseconds }, coldStart)
+        const telemetry = createTelemetry('token', { ...COUNTING, latencyMilliseconds }, environment)
         telemetry.measure({ ...REQUEST, durationMs })
       })
       expect(emfLinesIn(printed)).toMatchObject([{ Duration: durationMs, Fast }])
@@ -123,7 +123,7 @@ describe('the metrics of a request', () => {
 
   it('count the keys of issuers that could not be read with the request that waited for them, whatever became of it', async () => {
     const { printed } = await printedBy(async () => {
-      const telemetry = createTelemetry('token', COUNTING, coldStart)
+      const telemetry = createTelemetry('token', COUNTING, environment)
       telemetry.keysFailed({ id: 'ci' }, new Error('CANARY'))
       telemetry.measure(REQUEST)
       telemetry.keysFailed({ id: 'ci' }, new Error('CANARY'))
@@ -137,6 +137,16 @@ describe('the metrics of a request', () => {
     expect(emfLinesIn(printed).map((line) => line['IssuerKeyFailures'])).toEqual([1, 1, undefined])
     expect(printed).toMatch(/"message":"keys not read".*"issuer":"ci"/)
     expect(printed).not.toContain('CANARY')
+  })
+
+  it('count them at whichever endpoint of the environment is asked next', async () => {
+    const { printed } = await printedBy(async () => {
+      const told = createTelemetry('aws_credentials', COUNTING, environment)
+      const asked = createTelemetry('token', COUNTING, environment)
+      told.keysFailed({ id: 'ci' }, new Error('x'))
+      for (const telemetry of [asked, told]) telemetry.measure(REQUEST)
+    })
+    expect(emfLinesIn(printed).map((line) => line['IssuerKeyFailures'])).toEqual([1, undefined])
   })
 
   it('say in properties where the time went, whose request it was, and in which trace', async () => {
@@ -160,7 +170,7 @@ describe('the metrics of a request', () => {
   })
 
   it('tell a cold start from a slow answer, once per environment', async () => {
-    coldStart = new ColdStart()
+    environment = new Environment()
     const [cold, warm] = await linesOf([{ durationMs: 900 }, { durationMs: 900 }])
     expect(cold).toMatchObject({ Failed: 0, cold_start_ms: expect.any(String) as string })
     expect(Number(cold?.['cold_start_ms'])).toBeGreaterThan(900)
@@ -179,18 +189,18 @@ describe('the metrics of a request', () => {
 })
 
 describe('what requests are counted by', () => {
-  const environment = toEnvironment({ stage: 'prod', latencyMilliseconds: '350' })
+  const variables = toEnvironment({ stage: 'prod', latencyMilliseconds: '350' })
 
   it('is set by the deployment', () => {
-    expect(readCounting(environment)).toEqual({ stage: 'prod', latencyMilliseconds: 350 })
+    expect(readCounting(variables)).toEqual({ stage: 'prod', latencyMilliseconds: 350 })
   })
 
   it.each(['BROKER_STAGE', 'LATENCY_MILLISECONDS'])('is not guessed where %s is missing', (name) => {
-    expect(() => readCounting({ ...environment, [name]: undefined })).toThrow(`${name} is not set`)
+    expect(() => readCounting({ ...variables, [name]: undefined })).toThrow(`${name} is not set`)
   })
 
   it.each(['fast', '0', '-200', '99.5', '200ms'])('is not guessed from %s', (value) => {
-    expect(() => readCounting({ ...environment, LATENCY_MILLISECONDS: value })).toThrow(
+    expect(() => readCounting({ ...variables, LATENCY_MILLISECONDS: value })).toThrow(
       `LATENCY_MILLISECONDS is ${value}, not a number of milliseconds`,
     )
   })

@@ -5,7 +5,7 @@ import {
   createKeyTelemetry,
   createProbeTelemetry,
 } from '../../functions/run-telemetry.ts'
-import { ColdStart, createTelemetry, type MeasuredRequest } from '../../functions/telemetry.ts'
+import { createTelemetry, Environment, type MeasuredRequest } from '../../functions/telemetry.ts'
 import { COUNTING, emfLinesIn } from '../support/emf.ts'
 import { printedBy } from '../support/printed.ts'
 
@@ -28,9 +28,9 @@ const REQUESTS: readonly Partial<MeasuredRequest>[] = [
 /** The names of all metrics that the functions' own telemetry prints. */
 export async function emittedMetrics(): Promise<ReadonlySet<string>> {
   const { printed } = await printedBy(async () => {
-    const coldStart = new ColdStart()
-    coldStart.take()
-    const requests = createTelemetry('token', COUNTING, coldStart)
+    const environment = new Environment()
+    environment.takeStartup()
+    const requests = createTelemetry('token', COUNTING, environment)
     for (const request of REQUESTS) requests.measure({ ...REQUEST, ...request })
     createKeyTelemetry('test').measure({ secondsToNextStep: 1, secondsBeyondPeriod: -1, rings: [] })
     createAuditTelemetry('test').measure({ exported: 1, lagSeconds: 1, lostClaims: ['record'] })
