@@ -226,7 +226,12 @@ function telemetryOf(
         },
       )
       const hasFailed = request.outcome === 'failed'
-      traceRequest({ name: endpoint, stages, trace: request.trace, hasFailed, attributes: said })
+      try {
+        traceRequest({ name: endpoint, stages, trace: request.trace, hasFailed, attributes: said })
+      } catch (fault) {
+        // Of the layer that a deployment adds: no answer depends on it, and the request is measured already.
+        logger.warn('not traced', { correlation_id: request.correlationId, fault: describeFault(fault) })
+      }
     },
     refused: (event) => auditLine('refused', event),
     repeated: (event) => auditLine('repeated', event),

@@ -9,6 +9,9 @@ import {
 } from '@opentelemetry/api'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type TracedRequest, traceRequest } from '../../functions/spans.ts'
+import { createTelemetry } from '../../functions/telemetry.ts'
+import { COUNTING, emfLinesIn } from '../support/emf.ts'
+import { printedBy } from '../support/printed.ts'
 
 interface Recorded {
   readonly name: string
@@ -97,6 +100,26 @@ describe('the spans of a request', () => {
   it('are a trace of their own where the client has none', () => {
     traceRequest({ ...REQUEST, trace: undefined })
     expect(recorded[0]?.parent).toBeUndefined()
+  })
+
+  it('cost no answer where the layer that records them fails', async () => {
+    const startSpan = () => {
+      throw new TypeError('a defect of the layer')
+    }
+    trace.disable()
+    trace.setGlobalTracerProvider({ getTracer: () => ({ startSpan }) as unknown as Tracer })
+    const telemetry = createTelemetry('token', COUNTING)
+    const { printed } = await printedBy(async () =>
+      telemetry.measure({
+        outcome: 'succeeded',
+        durationMs: 20,
+        correlationId: 'request-1',
+        stages: REQUEST.stages,
+      }),
+    )
+    expect(emfLinesIn(printed)).toHaveLength(1)
+    expect(printed).toContain('"not traced"')
+    expect(printed).not.toContain('a defect of the layer')
   })
 
   it('cost nothing more where nobody records', () => {
