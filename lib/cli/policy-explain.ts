@@ -70,7 +70,15 @@ async function presented({ text, terminal, now }: CommandContext, policy: Policy
   }
   if (terminal.isInteractive)
     throw new UsageError('no token: give it on standard input, or a file of claims with --claims')
-  const [token = '', actor, ...more] = (await terminal.readInput()).trim().split(/\s+/)
+  const input = (await terminal.readInput()).trim()
+  if (input === '') throw new UsageError('standard input is empty: pipe the token in')
+  // Whoever was asked for a token has answered with an error, or with the token in a wrapping: neither is repeated here.
+  if (/^[{[]/.test(input))
+    throw new CommandFailed(
+      'standard input is JSON, no token',
+      'read it: it may be the error of what should have given the token, or have the token in one of its members',
+    )
+  const [token = '', actor, ...more] = input.split(/\s+/)
   if (more.length > 0)
     throw new UsageError('more than two tokens: give the subject’s, and the actor’s after it')
   return { claims: claimsIn(token), actor: actor === undefined ? undefined : claimsIn(actor) }

@@ -236,6 +236,21 @@ to change it: present a token that fits, or widen grants.payments-ci.when
     expect((await withActor('a b c')).err).toContain('more than two tokens')
   })
 
+  it.each([
+    ['nothing', ' \n', 2, 'standard input is empty'],
+    [
+      'an error of whoever was asked',
+      '{"error": "no preset github, for secret-text"}',
+      1,
+      'is JSON, no token',
+    ],
+    ['a token in a wrapping', '{"value":"secret-text"}', 1, 'have the token in one of its members'],
+  ])('says what it got instead of a token: %s', async (_name, input, code, says) => {
+    const explained = await run(['explain', '--policy', folderWith({ 'policy.yaml': POLICY })], input)
+    expect(explained).toMatchObject({ code, err: expect.stringContaining(says) })
+    expect(explained.err).not.toContain('secret-text')
+  })
+
   it('refuses what is no token, and says so without repeating it', async () => {
     const { code, err } = await run(
       ['explain', '--policy', folderWith({ 'policy.yaml': POLICY })],
