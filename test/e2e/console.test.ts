@@ -315,6 +315,14 @@ describe.skipIf(CHROMIUM === undefined)('the console in a browser', () => {
     await expect.poll(unpainted, { timeout: 20_000, interval: 500 }).toEqual([])
   })
 
+  it('says in which unit a chart is, and rounds no hour away of when an alarm rings', async () => {
+    await open('on-call')
+    await page.getByRole('radio', { name: 'on-call' }).check()
+    await page.getByRole('region', { name: 'Latency heat map' }).getByText('% of answers').waitFor()
+    const rings = page.getByRole('row', { name: 'key-too-old' }).getByRole('cell').nth(3)
+    await expect.poll(() => rings.textContent()).toBe('≥ 25 h')
+  })
+
   it('can be used by keyboard, and goes straight to the content', async () => {
     await open('exchanges')
     await page.reload()

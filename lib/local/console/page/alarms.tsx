@@ -166,11 +166,18 @@ const SPANS = [
   ['min', 60],
 ] as const
 
-/** A number with its unit, as CloudWatch names that, in the largest that leaves one whole. */
+/** Of an amount that rounding to one decimal may hide: an alarm at 25 hours does not ring at one day. */
+const ROUNDED_AWAY = 0.01
+
+/** A number with its unit, as CloudWatch names that, in the largest that leaves one whole and says it well. */
 function amountText(value: number, unit: string | undefined): string {
   if (unit === 'Milliseconds') return `${valueText(value)} ms`
   if (unit === 'Percent') return `${valueText(value)} %`
   if (unit !== 'Seconds') return valueText(value)
-  const [name, seconds] = SPANS.find(([, length]) => Math.abs(value) >= length) ?? ['s', 1]
-  return `${value < 0 ? '−' : ''}${Number(Math.abs(value / seconds).toFixed(1))} ${name}`
+  const amount = Math.abs(value)
+  const rounded = (length: number) => Number((amount / length).toFixed(1))
+  const [name, length] = SPANS.find(
+    ([, each]) => amount >= each && Math.abs(rounded(each) * each - amount) <= amount * ROUNDED_AWAY,
+  ) ?? ['s', 1]
+  return `${value < 0 ? '−' : ''}${rounded(length)} ${name}`
 }

@@ -29,6 +29,7 @@ export function Chart({ widget, startsAt }: ChartProps) {
   }, [widget, startsAt, colours])
   return (
     <>
+      {widget.unit === '' ? null : <p class="unit quiet">{widget.unit}</p>}
       <div ref={place} class="chart" role="img" aria-label={widget.title} />
       <ul class="legend">
         {widget.lines.map(({ label, color, values, note }, index) =>
