@@ -142,7 +142,7 @@ export function reportLines(report: Report): readonly string[] {
           ['alarm', 'why'],
           notEvaluated.map(({ alarm, reason }) => [alarm, reason]),
         )),
-    `${alarms} alarms over ${formatMinutes(minutes)}: ${rang.length} rings, ${countOf(messages, 'page')} pages, ${countOf(messages, 'ticket')} tickets`,
+    `${alarms} alarms over ${formatMinutes(minutes)}: ${counted(rang.length, 'ring')}, ${counted(countOf(messages, 'page'), 'page')}, ${counted(countOf(messages, 'ticket'), 'ticket')}`,
     ...unexpected.map((problem) => `unexpected: ${problem}`),
   ]
 }
@@ -156,6 +156,10 @@ function firstRings(
   return inOrder
     .filter(({ alarm }, at) => inOrder.findIndex((other) => other.alarm === alarm) === at)
     .map((first) => ({ first, times: timesOf(first.alarm) }))
+}
+
+function counted(count: number, of: string): string {
+  return `${count} ${of}${count === 1 ? '' : 's'}`
 }
 
 function countOf(messages: readonly Message[], audience: Audience): number {

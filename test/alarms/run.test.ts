@@ -30,7 +30,7 @@ describe('npm run alarms', () => {
     expect(code).toBe(0)
     expect(out).toMatch(/^ {2}31 min +1 h 5 min +availability-burn-fast$/m)
     expect(out).toMatch(/^ {2}31 min +page +availability-burn-fast +ALARM$/m)
-    expect(out).toMatch(/1 pages, 0 tickets$/)
+    expect(out).toMatch(/ rings, 1 page, 0 tickets$/)
     const drawn = readFileSync(svg, 'utf8')
     expect(drawn).toMatch(/^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg"/)
     for (const shown of ['Everything fails', 'availability-burn-fast', 'Requests a minute', 'Burn rate'])
