@@ -27,6 +27,9 @@ Example: npm run gameday -- issuer-outage
 Exit codes: 0 everything held, 1 something did not, 2 wrong usage.
 `
 
+// The AWS SDK tells of its plans for Node: nothing to practise.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true'
+
 const print = (line: string): void => void process.stdout.write(`${line}\n`)
 const progress = (step: string): void => void process.stderr.write(`  ${step}\n`)
 
