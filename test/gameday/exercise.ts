@@ -99,8 +99,16 @@ export class Exercise {
 
   /** Runs a command of `token-broker` as the operator. */
   async operate(...args: readonly string[]): Promise<{ readonly code: number; readonly out: string }> {
+    return this.pipe('', ...args)
+  }
+
+  /** The same with something on standard input, which nobody sees. */
+  async pipe(
+    input: string,
+    ...args: readonly string[]
+  ): Promise<{ readonly code: number; readonly out: string }> {
     this.say(`typing: npx token-broker ${args.join(' ')}`)
-    const terminal = new MemoryTerminal()
+    const terminal = new MemoryTerminal({ input })
     const aws = { endpoint: this.cloud.aws.url, region: 'eu-west-1', credentials: LOCAL_OPERATOR }
     const code = await runCli(args, { terminal, aws, now: () => Math.floor(Date.now() / 1000) })
     return { code, out: `${terminal.outText}${terminal.errText}` }

@@ -1,4 +1,3 @@
-import { decodeJwt } from 'jose'
 import { PAYMENTS, RECEIPTS } from '../support/cloud.ts'
 import { type Exercise, type GameDay, tokenIn } from './exercise.ts'
 
@@ -25,15 +24,18 @@ export const revocation: GameDay = {
     const [leaked, ...others] = families
     if (leaked === undefined) throw new Error('no family')
     exercise.say('one of the workload tokens is found in a paste')
-    const { code } = await exercise.operate('revoke', 'lineage', leaked.txn, '--yes', '--reason', 'game day')
+    const asTold = ['revoke', 'upstream-token', '-', '--yes', '--reason', 'INC-7']
+    const { code } = await exercise.pipe(leaked.subject, ...asTold)
     exercise.check('the command succeeds', code === 0)
     const answers = await Promise.all(Array.from({ length: 5 }, () => activeIn(exercise, [leaked])))
     exercise.check(
-      'the token and its descendant are inactive at once',
+      'what it got, and what came from that, is inactive at once',
       answers.flat().every((one) => !one),
     )
+    const again = await exercise.exchange(leaked.subject, PAYMENTS)
+    exercise.check('the workload token gets nothing any more', again.status === 400)
     const onward = await exercise.exchange(leaked.parent, RECEIPTS)
-    exercise.check('it cannot be exchanged onward', onward.status === 400)
+    exercise.check('what it got cannot be exchanged onward', onward.status === 400)
     exercise.cloud.functions.kill('IntrospectFunction')
     const restarted = await activeIn(exercise, [leaked])
     exercise.check(
@@ -47,7 +49,7 @@ export const revocation: GameDay = {
 }
 
 interface Family {
-  readonly txn: string
+  readonly subject: string
   readonly parent: string
   readonly child: string
 }
@@ -56,7 +58,7 @@ async function family(exercise: Exercise, at: number): Promise<Family> {
   const subject = await exercise.sign({ preset: 'kubernetes', claims: { jti: `game-day-${at}` } })
   const parent = tokenIn(await exercise.exchange(subject, PAYMENTS))
   const child = tokenIn(await exercise.exchange(parent, RECEIPTS))
-  return { txn: String(decodeJwt(parent)['txn']), parent, child }
+  return { subject, parent, child }
 }
 
 async function activeIn(exercise: Exercise, families: readonly Family[]): Promise<readonly boolean[]> {
