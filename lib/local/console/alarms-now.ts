@@ -1,4 +1,4 @@
-import type { MetricAlarm } from '../../alarms/alarm-definition.ts'
+import { COMPARISONS, type MetricAlarm } from '../../alarms/alarm-definition.ts'
 import type { AppAlarms } from '../../alarms/app-alarms.ts'
 import { compositeState } from '../../alarms/composite-alarm.ts'
 import { alarmsIn } from '../../alarms/composite-rule.ts'
@@ -42,7 +42,7 @@ function conditionOf(alarm: MetricAlarm, metrics: EmfMetrics): NonNullable<Alarm
 
 /**
  * The names of the alarms that ring for no other reason than that missing data is breaching, in a run that is younger than
- * what they look at; and of those that ring for no other reason than these.
+ * what they look at, whatever good has been published meanwhile; and of those that ring for no other reason than these.
  */
 function awaitingData(alarms: readonly ReplayedAlarm[], minutes: number): ReadonlySet<string> {
   const byName = new Map(
@@ -56,9 +56,10 @@ function awaitingData(alarms: readonly ReplayedAlarm[], minutes: number): Readon
     const { definition, values } = byName.get(name) ?? {}
     if (definition === undefined || stateOf(name) !== 'ALARM') return false
     if (definition.kind === 'metric') {
-      const { missingData, period, evaluationPeriods } = definition
+      const { missingData, period, evaluationPeriods, comparison, threshold } = definition
       const isYoung = minutes <= period * evaluationPeriods
-      return missingData === 'breaching' && isYoung && (values ?? []).every(isMissing)
+      const isGood = (value: number) => isMissing(value) || !COMPARISONS[comparison](value, threshold)
+      return missingData === 'breaching' && isYoung && (values ?? []).every(isGood)
     }
     return compositeState(definition.rule, (part) => (isAwaiting(part) ? 'OK' : stateOf(part))) !== 'ALARM'
   }

@@ -485,6 +485,20 @@ describe('what whoever is on call sees', () => {
     ])
   })
 
+  it.each([
+    ['no page if what the probe has published first is good', 0, true],
+    ['a page if it is not', 1, false],
+  ])('is %s, while the minutes before that are missing', (_name, ProbeFailures, awaits) => {
+    const monitoring = new Monitoring(inject('assemblyFolder'))
+    for (let minute = 0; minute < 3; minute++)
+      monitoring.addLine(measured(minute, { Failed: ofAHundred(0), ...(minute === 1 && { ProbeFailures }) }))
+    const { alarms = [] } = monitoring.view(START + 2 * 60_000) ?? {}
+    expect(ofPaging(alarms)).toEqual([
+      ['ALARM', awaits],
+      ['ALARM', awaits],
+    ])
+  })
+
   it('is a page if the probe stays silent, or fails', () => {
     const rings = [
       ['ALARM', false],
