@@ -103,6 +103,9 @@ function tryPath(
   }
 }
 
+// The AWS SDK tells of its plans for Node, here when the console first asks AWS: nobody can do anything about them.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true'
+
 const colours = process.stdout.isTTY && !process.env['NO_COLOR']
 const dim = (text: string): string => (colours ? `\u001b[2m${text}\u001b[0m` : text)
 const bold = (text: string): string => (colours ? `\u001b[1m${text}\u001b[0m` : text)
