@@ -44,8 +44,8 @@ export function Alarms({ alarms, startsAt }: AlarmsProps) {
       <AlarmTable top={calling} alarms={alarms} startsAt={startsAt} />
       {calling.some(({ awaitsData }) => awaitsData) ? (
         <p class="quiet">
-          No data yet: in a run this young, what it looks at was not published so far. On AWS silence counts
-          as failing: there it rings until the first data point is in.
+          No data yet, or not enough: this run is younger than what it looks at. On AWS silence counts as
+          failing: there it rings until enough data points are in.
         </p>
       ) : null}
       {calling.some(({ state }) => state === 'NOT_EVALUATED') ? (
