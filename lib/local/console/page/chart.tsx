@@ -121,13 +121,18 @@ function optionsFor(
     },
     axes: [
       { ...axis, values: (_, moments) => moments.map(minuteText), space: 60 },
-      { ...axis, size: 55 },
+      { ...axis, size: (_, labels) => widthOf(labels ?? []) },
     ],
     series: [
       { label: widget.title },
       ...paintedOf(widget).map((line) => (widget.isStacked ? columnsOf(line) : lineOf(line))),
     ],
   }
+}
+
+/** Of the labels at an axis, in pixels: the seconds of a month need more than the percent of requests. */
+function widthOf(labels: readonly string[]): number {
+  return Math.max(55, ...labels.map(({ length }) => 20 + 8 * length))
 }
 
 function lineOf({ label, color, values }: PaintedLine): UPlot.Series {
