@@ -147,9 +147,7 @@ export function grantedEvent(
   const { subject, target, grant } = authorised
   return {
     event: 'exchange_granted',
-    ...idsOf(context),
-    time: context.now,
-    policy: context.policy,
+    ...circumstancesOf(context),
     issuer: subject.issuer,
     subject: subject.subject,
     subject_token: subject.tokenId,
@@ -195,9 +193,7 @@ export function refusedEvent(refusal: Refusal, known: KnownFacts, context: Audit
   const { kind, ...detail } = refusal
   return {
     event: 'exchange_refused',
-    ...idsOf(context),
-    time: context.now,
-    policy: context.policy,
+    ...circumstancesOf(context),
     reason: kind,
     detail: safeDetail(detail),
     ...known,
@@ -207,9 +203,7 @@ export function refusedEvent(refusal: Refusal, known: KnownFacts, context: Audit
 export function failedEvent(known: KnownFacts, context: AuditContext): FailedEvent {
   return {
     event: 'exchange_failed',
-    ...idsOf(context),
-    time: context.now,
-    policy: context.policy,
+    ...circumstancesOf(context),
     reason: 'fault',
     ...known,
   }
@@ -218,9 +212,7 @@ export function failedEvent(known: KnownFacts, context: AuditContext): FailedEve
 export function repeatedEvent(token: TokenId, known: KnownFacts, context: AuditContext): RepeatedEvent {
   return {
     event: 'exchange_repeated',
-    ...idsOf(context),
-    time: context.now,
-    policy: context.policy,
+    ...circumstancesOf(context),
     ...known,
     token,
   }
@@ -230,9 +222,7 @@ export function repeatedEvent(token: TokenId, known: KnownFacts, context: AuditC
 export function revokedEvent(kind: string, revocation: Revocation, context: AuditContext): RevokedEvent {
   return {
     event: 'revocation',
-    ...idsOf(context),
-    time: context.now,
-    policy: context.policy,
+    ...circumstancesOf(context),
     author: revocation.author,
     kind,
     keys: [revocation.key],
@@ -241,8 +231,10 @@ export function revokedEvent(kind: string, revocation: Revocation, context: Audi
   }
 }
 
-function idsOf({ correlationId, traceId }: AuditContext): { correlation_id: string; trace_id?: string } {
-  return { correlation_id: correlationId, ...(traceId !== undefined && { trace_id: traceId }) }
+/** What every event says of its request. */
+function circumstancesOf({ correlationId, traceId, now, policy }: AuditContext) {
+  const ids = { correlation_id: correlationId, ...(traceId !== undefined && { trace_id: traceId }) }
+  return { ...ids, time: now, policy }
 }
 
 /** Parameters of the protocol. Any other name is the sender's text. */
